@@ -1,0 +1,1 @@
+"""The standard plugins, in process: config → validated frozen value → plan → netlink. One explicit registry."""

@@ -1,0 +1,77 @@
+"""The errors of crishim's domain. The RPC boundary turns each into a gRPC status by its ``code``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """What kind of failure it is; the names are those of the gRPC status codes."""
+
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    NOT_FOUND = "NOT_FOUND"
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    FAILED_PRECONDITION = "FAILED_PRECONDITION"
+    RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    UNAVAILABLE = "UNAVAILABLE"
+    UNIMPLEMENTED = "UNIMPLEMENTED"
+    INTERNAL = "INTERNAL"
+
+
+class CrishimError(Exception):
+    """A failure with a code and a message that names the object it is about."""
+
+    code = Code.INTERNAL
+
+
+class InvalidArgumentError(CrishimError):
+    """The request can never succeed as it is; the message names the field and what was expected."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class NotFoundError(CrishimError):
+    """The named object does not exist."""
+
+    code = Code.NOT_FOUND
+
+
+class AlreadyExistsError(CrishimError):
+    """The name is taken by another object."""
+
+    code = Code.ALREADY_EXISTS
+
+
+class FailedPreconditionError(CrishimError):
+    """The object is not in a state that allows the operation."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class DeadlineError(CrishimError):
+    """The operation did not end in its time."""
+
+    code = Code.DEADLINE_EXCEEDED
+
+
+class UnavailableError(CrishimError):
+    """Something needed is not there now; trying again later may succeed."""
+
+    code = Code.UNAVAILABLE
+
+
+class UnimplementedError(CrishimError):
+    """This server does not do that, and says so."""
+
+    code = Code.UNIMPLEMENTED
+
+
+class SystemCallError(CrishimError):
+    """The kernel refused; the message names the call, its object and the errno."""
+
+
+class ConfigError(CrishimError):
+    """The configuration is not valid; the message names file, key path, found and expected."""
+
+    code = Code.INVALID_ARGUMENT

@@ -1,0 +1,153 @@
+"""What a caller asks of a pod sandbox, as frozen values. Field names and meaning are those of CRI v1.
+
+Source: CRI v1 ``PodSandboxConfig`` and the messages below it (proto/runtime/v1/api.proto).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+from msgspec import Struct, field
+
+
+class NamespaceMode(IntEnum):
+    """Whose namespace: the pod's, the container's own, the node's, or that of a target container."""
+
+    POD = 0
+    CONTAINER = 1
+    NODE = 2
+    TARGET = 3
+
+
+class Protocol(IntEnum):
+    """Transport protocol of a port mapping."""
+
+    TCP = 0
+    UDP = 1
+    SCTP = 2
+
+
+class PodMetadata(Struct, frozen=True):
+    """The four values that together name one attempt of one pod."""
+
+    name: str
+    uid: str
+    namespace: str
+    attempt: int = 0
+
+    @property
+    def reservation(self) -> str:
+        """The name under which this attempt is reserved: the same four values, the same sandbox."""
+        return f"{self.name}_{self.namespace}_{self.uid}_{self.attempt}"
+
+
+class DNSConfig(Struct, frozen=True):
+    """Content of the pod's resolv.conf."""
+
+    servers: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+class PortMapping(Struct, frozen=True):
+    """A port of the host that leads to a port of the pod; ``host_ip`` empty means every address."""
+
+    protocol: Protocol
+    container_port: int
+    host_port: int
+    host_ip: str = ""
+
+
+class IDMapping(Struct, frozen=True):
+    """One extent of a user namespace's id map."""
+
+    host_id: int
+    container_id: int
+    length: int
+
+
+class UserNamespace(Struct, frozen=True):
+    """The pod's user namespace; mode NODE means none of its own."""
+
+    mode: NamespaceMode = NamespaceMode.NODE
+    uids: tuple[IDMapping, ...] = ()
+    gids: tuple[IDMapping, ...] = ()
+
+
+class NamespaceOptions(Struct, frozen=True):
+    """Which namespaces the pod's containers share. ``userns`` None: the caller said nothing."""
+
+    network: NamespaceMode = NamespaceMode.POD
+    pid: NamespaceMode = NamespaceMode.POD
+    ipc: NamespaceMode = NamespaceMode.POD
+    target_id: str = ""
+    userns: UserNamespace | None = None
+
+
+class SecurityProfile(Struct, frozen=True):
+    """A seccomp or AppArmor profile: 0 RuntimeDefault, 1 Unconfined, 2 Localhost (then ``localhost_ref``)."""
+
+    profile_type: int = 0
+    localhost_ref: str = ""
+
+
+class SELinuxOptions(Struct, frozen=True):
+    """An SELinux label, part by part."""
+
+    user: str = ""
+    role: str = ""
+    type: str = ""
+    level: str = ""
+
+
+class SandboxSecurity(Struct, frozen=True):
+    """Security context of the pod as a whole. None means that the caller said nothing."""
+
+    namespaces: NamespaceOptions = NamespaceOptions()
+    selinux: SELinuxOptions | None = None
+    run_as_user: int | None = None
+    run_as_group: int | None = None
+    readonly_rootfs: bool = False
+    supplemental_groups: tuple[int, ...] = ()
+    supplemental_groups_policy: int = 0
+    privileged: bool = False
+    seccomp: SecurityProfile | None = None
+    apparmor: SecurityProfile | None = None
+
+
+class Resources(Struct, frozen=True):
+    """Linux resources of a pod or container; 0 or empty: not set. Memory in bytes, CPU times in microseconds."""
+
+    cpu_period: int = 0
+    cpu_quota: int = 0
+    cpu_shares: int = 0
+    memory_limit_in_bytes: int = 0
+    oom_score_adj: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    hugepage_limits: Mapping[str, int] = field(default_factory=dict)
+    unified: Mapping[str, str] = field(default_factory=dict)
+    memory_swap_limit_in_bytes: int = 0
+
+
+class PodConfig(Struct, frozen=True):
+    """Everything ``RunPodSandbox`` was asked for; labels and annotations are kept byte for byte."""
+
+    metadata: PodMetadata
+    hostname: str = ""
+    log_directory: str = ""
+    dns: DNSConfig | None = None
+    port_mappings: tuple[PortMapping, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    cgroup_parent: str = ""
+    security: SandboxSecurity = SandboxSecurity()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    overhead: Resources | None = None
+    resources: Resources | None = None
+
+    @property
+    def namespaces(self) -> NamespaceOptions:
+        """The namespace options, which most readers want alone."""
+        return self.security.namespaces

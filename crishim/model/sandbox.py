@@ -1,0 +1,90 @@
+"""The record of a pod sandbox, and its state table.
+
+    begin                ready              stop                stopped              remove
+   ───────▶ CREATING ───────────▶ READY ───────────▶ STOPPING ───────────▶ STOPPED ───────────▶ REMOVING ─▶ gone
+               │                                       ▲  │ ▲                  │ stop: nothing to do
+               └──────────────── fail ─────────────────┘  └─┘ stop: again      └─▶ STOPPED
+
+A sandbox is ``SANDBOX_READY`` to CRI only in READY. CREATING is not listed; every other state is listed as
+``SANDBOX_NOTREADY``. A sandbox whose making failed goes to STOPPING and is removed when its undo has succeeded.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from crishim.core.errors import FailedPreconditionError
+from crishim.model.pod import PodConfig
+
+
+class State(StrEnum):
+    """Where a sandbox stands in its life."""
+
+    CREATING = "creating"
+    READY = "ready"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    REMOVING = "removing"
+
+
+class Event(StrEnum):
+    """What can happen to a sandbox."""
+
+    READY = "ready"
+    FAIL = "fail"
+    STOP = "stop"
+    STOPPED = "stopped"
+    REMOVE = "remove"
+
+
+_MOVES: dict[tuple[State, Event], State] = {
+    (State.CREATING, Event.READY): State.READY,
+    (State.CREATING, Event.FAIL): State.STOPPING,
+    (State.CREATING, Event.STOP): State.STOPPING,
+    (State.READY, Event.STOP): State.STOPPING,
+    (State.STOPPING, Event.STOP): State.STOPPING,
+    (State.STOPPING, Event.STOPPED): State.STOPPED,
+    (State.STOPPED, Event.STOP): State.STOPPED,
+    (State.STOPPED, Event.STOPPED): State.STOPPED,
+    (State.STOPPED, Event.REMOVE): State.REMOVING,
+    (State.REMOVING, Event.STOP): State.REMOVING,
+    (State.REMOVING, Event.REMOVE): State.REMOVING,
+}
+
+
+def advance(sandbox_id: str, state: State, event: Event) -> State:
+    """The state after ``event``; raises FailedPreconditionError, which changes nothing, for an illegal move."""
+    try:
+        return _MOVES[state, event]
+    except KeyError:
+        message = f"sandbox {sandbox_id}: event {event} is not possible in state {state}"
+        raise FailedPreconditionError(message) from None
+
+
+class NamespacePaths(Struct, frozen=True):
+    """Where the pod's own namespaces are pinned; None: the pod uses the node's."""
+
+    net: str | None = None
+    ipc: str | None = None
+    uts: str | None = None
+
+
+class Sandbox(Struct, frozen=True, kw_only=True):
+    """All that is known of one sandbox. Times are nanoseconds since the epoch.
+
+    ``netns_inode`` tells whether the file at ``namespaces.net`` is still the namespace that was made;
+    ``boot_id`` the boot it was made in. ``ips`` holds the pod's addresses, the primary one first.
+    """
+
+    id: str
+    config: PodConfig
+    runtime_handler: str
+    created_at: int
+    boot_id: str
+    state: State = State.CREATING
+    namespaces: NamespacePaths = NamespacePaths()
+    netns_inode: int = 0
+    ips: tuple[str, ...] = ()
+    reason: str = ""

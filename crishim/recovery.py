@@ -1,0 +1,1 @@
+"""Reconciles records, namespaces and kernel state at start-up."""

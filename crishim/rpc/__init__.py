@@ -1,0 +1,1 @@
+"""The CRI over gRPC: thin handlers, one interceptor, pure conversions. The only place that knows protobuf."""

@@ -1,0 +1,1 @@
+"""Streaming: exec, attach and port-forward over SPDY and WebSocket. Not built yet."""
