@@ -75,3 +75,10 @@ class ConfigError(CrishimError):
     """The configuration is not valid; the message names file, key path, found and expected."""
 
     code = Code.INVALID_ARGUMENT
+
+
+def explain(error: BaseException) -> str:
+    """One line that says what went wrong, for a log or a record: of a group, every member."""
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(dict.fromkeys(explain(member) for member in error.exceptions))
+    return str(error) or type(error).__name__

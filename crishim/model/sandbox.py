@@ -11,6 +11,7 @@ A sandbox is ``SANDBOX_READY`` to CRI only in READY. CREATING is not listed; eve
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from msgspec import Struct
@@ -71,11 +72,21 @@ class NamespacePaths(Struct, frozen=True):
     uts: str | None = None
 
 
+class NamespaceSpec(Struct, frozen=True):
+    """The namespaces to make: one for each path. ``sysctls`` are written from inside them."""
+
+    paths: NamespacePaths
+    hostname: str = ""
+    sysctls: Mapping[str, str] = {}
+    loopback_up: bool = False
+
+
 class Sandbox(Struct, frozen=True, kw_only=True):
     """All that is known of one sandbox. Times are nanoseconds since the epoch.
 
     ``netns_inode`` tells whether the file at ``namespaces.net`` is still the namespace that was made;
     ``boot_id`` the boot it was made in. ``ips`` holds the pod's addresses, the primary one first.
+    ``failed``: its making failed, so it is kept only until everything is undone; ``reason`` says why it is not ready.
     """
 
     id: str
@@ -88,3 +99,20 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     netns_inode: int = 0
     ips: tuple[str, ...] = ()
     reason: str = ""
+    failed: bool = False
+
+
+class SandboxFilter(Struct, frozen=True):
+    """Which sandboxes a caller wants; every part given must match. ``id`` may be a prefix."""
+
+    id: str = ""
+    ready: bool | None = None
+    labels: Mapping[str, str] = {}
+
+    def matches(self, sandbox: Sandbox) -> bool:
+        """Whether ``sandbox`` is wanted."""
+        return (
+            sandbox.id.startswith(self.id)
+            and self.ready in (None, sandbox.state is State.READY)
+            and self.labels.items() <= sandbox.config.labels.items()
+        )

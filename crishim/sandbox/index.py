@@ -1,0 +1,110 @@
+"""All sandboxes and attachments in memory, written through to storage before anyone can see a change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from crishim.core.errors import InvalidArgumentError, NotFoundError
+from crishim.model.attachment import AttachmentRecord
+from crishim.model.sandbox import Event, Sandbox, SandboxFilter, State, advance
+from crishim.sandbox.ports import Records
+
+_AttachmentKey = tuple[str, str]
+
+
+class SandboxIndex:
+    """The sandboxes by id and by reserved name, and their attachments."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._names: dict[str, str] = {}
+        self._attachments: dict[str, dict[_AttachmentKey, AttachmentRecord]] = {}
+
+    def load(self, sandboxes: Iterable[Sandbox], attachments: Iterable[AttachmentRecord]) -> None:
+        """Take over what storage holds; only at start-up."""
+        for sandbox in sandboxes:
+            self._show(sandbox)
+        for record in attachments:
+            self._show(record)
+
+    def all(self) -> list[Sandbox]:
+        """Every sandbox, in no order."""
+        return list(self._sandboxes.values())
+
+    def find(self, sandbox_id: str) -> Sandbox | None:
+        """The sandbox of exactly this id, if there is one."""
+        return self._sandboxes.get(sandbox_id)
+
+    def get(self, sandbox_id: str) -> Sandbox:
+        """The sandbox of exactly this id; raises NotFoundError."""
+        try:
+            return self._sandboxes[sandbox_id]
+        except KeyError:
+            raise NotFoundError(f"pod sandbox {sandbox_id} does not exist") from None
+
+    def resolve(self, id_or_prefix: str) -> Sandbox:
+        """The sandbox whose id is, or alone begins with, ``id_or_prefix``.
+
+        Raises NotFoundError when there is none, InvalidArgumentError when there are several or nothing was given.
+        """
+        if not id_or_prefix:
+            raise InvalidArgumentError("pod_sandbox_id: expected an id, found an empty string")
+        if found := self._sandboxes.get(id_or_prefix):
+            return found
+        matches = [sandbox for sandbox_id, sandbox in self._sandboxes.items() if sandbox_id.startswith(id_or_prefix)]
+        if len(matches) > 1:
+            raise InvalidArgumentError(f"pod_sandbox_id: {id_or_prefix} begins the ids of {len(matches)} sandboxes")
+        if not matches:
+            raise NotFoundError(f"pod sandbox {id_or_prefix} does not exist")
+        return matches[0]
+
+    def by_name(self, reservation: str) -> Sandbox | None:
+        """The sandbox that holds this reserved name."""
+        sandbox_id = self._names.get(reservation)
+        return self._sandboxes[sandbox_id] if sandbox_id else None
+
+    def list(self, wanted: SandboxFilter) -> list[Sandbox]:
+        """The sandboxes that CRI may see and ``wanted`` matches, newest first."""
+        found = [s for s in self._sandboxes.values() if s.state is not State.CREATING and wanted.matches(s)]
+        return sorted(found, key=lambda sandbox: sandbox.created_at, reverse=True)
+
+    def attachments(self, sandbox_id: str) -> list[AttachmentRecord]:
+        """The attachments of one sandbox, in the order they were recorded."""
+        return list(self._attachments.get(sandbox_id, {}).values())
+
+    async def put(self, *records: Sandbox | AttachmentRecord) -> None:
+        """Write records in one transaction, then show them."""
+        await self._records.put(*records)
+        for record in records:
+            self._show(record)
+
+    async def advance(self, sandbox_id: str, event: Event, *, reason: str | None = None) -> Sandbox:
+        """Move a sandbox along its state table; ``reason`` None keeps the reason it has."""
+        sandbox = self.get(sandbox_id)
+        state = advance(sandbox_id, sandbox.state, event)
+        moved = msgspec.structs.replace(sandbox, state=state, reason=sandbox.reason if reason is None else reason)
+        if moved != sandbox:
+            await self.put(moved)
+        return moved
+
+    async def drop_attachment(self, record: AttachmentRecord) -> None:
+        """Forget an attachment whose DEL has succeeded."""
+        await self._records.delete_attachment(record.sandbox_id, record.network, record.ifname)
+        self._attachments[record.sandbox_id].pop((record.network, record.ifname), None)
+
+    async def drop(self, sandbox_id: str) -> None:
+        """Forget a sandbox of which nothing is left, and free its name."""
+        await self._records.delete_sandbox(sandbox_id)
+        sandbox = self._sandboxes.pop(sandbox_id)
+        self._names.pop(sandbox.config.metadata.reservation, None)
+        self._attachments.pop(sandbox_id, None)
+
+    def _show(self, record: Sandbox | AttachmentRecord) -> None:
+        if isinstance(record, Sandbox):
+            self._sandboxes[record.id] = record
+            self._names[record.config.metadata.reservation] = record.id
+        else:
+            self._attachments.setdefault(record.sandbox_id, {})[record.network, record.ifname] = record

@@ -1,0 +1,75 @@
+"""What ``crictl inspectp`` and ``crishim explain`` want to know of a sandbox beyond its CRI status. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from cni_runtime.result import Interface, Result, decode_result
+from crishim.model.attachment import AttachmentRecord
+from crishim.model.sandbox import Sandbox, State
+
+
+def sandbox_info(sandbox: Sandbox, attachments: Sequence[AttachmentRecord], runtime_type: str) -> dict[str, Any]:
+    """Verbose status: the keys that users of containerd read, then what only this server has."""
+    return {
+        "pid": 0,
+        "netNamespaceClosed": sandbox.namespaces.net is not None and sandbox.state is not State.READY,
+        "runtimeHandler": sandbox.runtime_handler,
+        "runtimeType": runtime_type,
+        "cniResult": cni_result(attachments),
+        "netNamespace": sandbox.namespaces.net,
+        "namespaces": msgspec.to_builtins(sandbox.namespaces),
+        "state": sandbox.state.value,
+        "reason": sandbox.reason,
+        "bootID": sandbox.boot_id,
+        "attachments": [_attachment(record) for record in attachments],
+    }
+
+
+def cni_result(attachments: Iterable[AttachmentRecord]) -> dict[str, Any] | None:
+    """The results of all networks in one object, by interface name, in the shape that containerd reports."""
+    results = [(record, decode_result(record.result)) for record in attachments if record.result is not None]
+    if not results:
+        return None
+    interfaces: dict[str, Any] = {}
+    for record, result in results:
+        interfaces |= _interfaces(record.ifname, result)
+    return {
+        "Interfaces": interfaces,
+        "DNS": [msgspec.to_builtins(result.dns) for _, result in results if result.dns],
+        "Routes": [{"dst": route.dst, "gw": route.gw or ""} for _, result in results for route in result.routes],
+    }
+
+
+def _interfaces(ifname: str, result: Result) -> dict[str, Any]:
+    listed = result.interfaces or (Interface(name=ifname),)
+    alone = len(listed) == 1
+    return {
+        interface.name: {
+            "IPConfigs": [
+                {"IP": str(ipaddress.ip_interface(ip.address).ip), "Gateway": ip.gateway or ""}
+                for ip in result.ips
+                if ip.interface == number or (ip.interface is None and alone)
+            ],
+            "Mac": interface.mac,
+            "Sandbox": interface.sandbox,
+        }
+        for number, interface in enumerate(listed)
+    }
+
+
+def _attachment(record: AttachmentRecord) -> dict[str, Any]:
+    return {
+        "network": record.network,
+        "interface": record.ifname,
+        "source": record.source,
+        "phase": record.phase.value,
+        "error": record.error,
+        "conflist": msgspec.json.decode(record.conflist),
+        "steps": [{"plugin": step.plugin, "milliseconds": round(step.seconds * 1000, 3)} for step in record.steps],
+        "result": record.result,
+    }

@@ -1,0 +1,97 @@
+"""What the sandbox domain needs of the rest of the program, as Protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from cni_runtime.conf.types import NetworkList
+from cni_runtime.runtime import Added, Attachment, Step
+from crishim.model.attachment import AttachmentRecord
+from crishim.model.sandbox import NamespacePaths, NamespaceSpec, Sandbox
+
+BeforePlugin = Callable[[int, str], Awaitable[None]]
+
+
+class Records(Protocol):
+    """Durable storage; every call is one transaction."""
+
+    async def put(self, *records: Sandbox | AttachmentRecord) -> None:
+        """Write or replace records, all or none."""
+        ...
+
+    async def delete_attachment(self, sandbox_id: str, network: str, ifname: str) -> None:
+        """Forget one attachment."""
+        ...
+
+    async def delete_sandbox(self, sandbox_id: str) -> None:
+        """Forget a sandbox, which has no attachments any more."""
+        ...
+
+
+class Namespaces(Protocol):
+    """Linux namespaces pinned to files."""
+
+    async def create(self, spec: NamespaceSpec) -> int:
+        """Make and pin the namespaces that ``spec`` has a path for; returns the inode of the network namespace."""
+        ...
+
+    async def remove(self, paths: NamespacePaths) -> None:
+        """Unpin them; what is not there is as good as removed."""
+        ...
+
+    async def inode(self, path: str) -> int | None:
+        """The inode of the namespace pinned at ``path``, None when there is none."""
+        ...
+
+
+class Mounts(Protocol):
+    """Files, directories and mounts of a sandbox."""
+
+    async def mount_shm(self, path: str) -> None:
+        """Mount a tmpfs fit to be a pod's /dev/shm."""
+        ...
+
+    async def unmount(self, path: str) -> None:
+        """Unmount whatever is mounted at ``path``, if anything is."""
+        ...
+
+    async def make_dir(self, path: str, mode: int) -> None:
+        """Make a directory and its parents."""
+        ...
+
+    async def write_file(self, path: str, data: bytes, mode: int) -> None:
+        """Write a file so that it is there whole or not at all."""
+        ...
+
+    async def remove_tree(self, path: str) -> None:
+        """Unmount all below ``path`` and remove it."""
+        ...
+
+
+class Cni(Protocol):
+    """The CNI runtime."""
+
+    async def add(
+        self, network: NetworkList, attachment: Attachment, *, before: BeforePlugin, rollback: bool
+    ) -> Added:
+        """Run ADD through the chain."""
+        ...
+
+    async def delete(
+        self, network: NetworkList, attachment: Attachment, *, before: BeforePlugin
+    ) -> Sequence[Step]:
+        """Run DEL through the chain, backwards."""
+        ...
+
+    async def status(self, network: NetworkList) -> None:
+        """Raise CniError when the network is not ready for ADD."""
+        ...
+
+
+class NetworkSource(Protocol):
+    """The network configuration in force."""
+
+    def current(self, runtime_handler: str) -> tuple[NetworkList, ...]:
+        """The networks a new pod gets, the default one first; raises UnavailableError saying why there are none."""
+        ...

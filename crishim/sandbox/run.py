@@ -1,0 +1,130 @@
+"""RunPodSandbox: from a pod configuration to a ready sandbox with an IP, or to nothing at all."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+
+import structlog
+from msgspec.structs import replace
+
+from crishim.core.clock import boot_id, now_ns
+from crishim.core.errors import AlreadyExistsError, explain
+from crishim.core.faultpoints import FaultPoint, reach
+from crishim.core.tasks import InFlight
+from crishim.model.pod import PodConfig
+from crishim.model.sandbox import Event, NamespaceSpec, Sandbox, State, advance
+from crishim.sandbox.files import SandboxFiles
+from crishim.sandbox.index import SandboxIndex
+from crishim.sandbox.layout import Layout
+from crishim.sandbox.network import PodNetwork
+from crishim.sandbox.ports import Namespaces
+from crishim.sandbox.teardown import Teardown
+from crishim.sandbox.validate import check_config
+
+_log = structlog.get_logger()
+
+# How long the undo of a failed run may take; its caller is gone or has an error already, so nobody waits for more.
+UNDO_SECONDS = 150.0
+
+
+class RunSandbox:
+    """Makes sandboxes. One attempt of one pod is made once, however many ask for it at the same time."""
+
+    def __init__(
+        self,
+        index: SandboxIndex,
+        layout: Layout,
+        files: SandboxFiles,
+        namespaces: Namespaces,
+        network: PodNetwork,
+        teardown: Teardown,
+        in_flight: InFlight,
+    ) -> None:
+        self._index, self._layout, self._files = index, layout, files
+        self._namespaces, self._network, self._teardown = namespaces, network, teardown
+        self._in_flight = in_flight
+
+    async def run(self, config: PodConfig, runtime_handler: str) -> str:
+        """The id of a ready sandbox for ``config``; ``runtime_handler`` is the name of a configured handler.
+
+        The work is owned by the server: a caller that goes away does not end it, and one that asks again joins it.
+        Raises InvalidArgumentError, AlreadyExistsError when the attempt's name is held by a stopped sandbox, and an
+        ExceptionGroup of the plugins' errors; then nothing of the sandbox is left, or it stays listed as not ready.
+        """
+        check_config(config)
+        name = config.metadata.reservation
+        return await self._in_flight.run(name, lambda: self._run_once(config, runtime_handler))
+
+    async def _run_once(self, config: PodConfig, runtime_handler: str) -> str:
+        if holder := self._index.by_name(config.metadata.reservation):
+            if holder.state is State.READY:
+                return holder.id
+            await self._clear_failed(holder)
+        sandbox = self._begin(config, runtime_handler)
+        try:
+            await self._make(sandbox)
+        except BaseException as error:
+            await self._undo(sandbox.id, error)
+            raise
+        return sandbox.id
+
+    def _begin(self, config: PodConfig, runtime_handler: str) -> Sandbox:
+        sandbox_id = secrets.token_hex(32)
+        return Sandbox(
+            id=sandbox_id,
+            config=config,
+            runtime_handler=runtime_handler,
+            created_at=now_ns(),
+            boot_id=boot_id(),
+            namespaces=self._layout.namespaces(sandbox_id, config),
+        )
+
+    async def _make(self, sandbox: Sandbox) -> None:
+        # Planned first: a pod whose networks cannot be had leaves no trace at all.
+        planned = self._network.plan(sandbox) if sandbox.namespaces.net else ()
+        await self._index.put(sandbox)
+        reach(FaultPoint.RUN_RECORDED)
+        hostname = sandbox.config.hostname or socket.gethostname()
+        await self._files.create(sandbox.id, sandbox.config, hostname)
+        reach(FaultPoint.RUN_FILES)
+        sandbox = await self._create_namespaces(sandbox, hostname)
+        reach(FaultPoint.RUN_NAMESPACES)
+        ips: tuple[str, ...] = ()
+        if planned:
+            planned = tuple(replace(record, netns_inode=sandbox.netns_inode) for record in planned)
+            await self._index.put(*planned)
+            ips = await self._network.attach(planned)
+        reach(FaultPoint.RUN_ATTACHED)
+        await self._index.put(replace(sandbox, ips=ips, state=advance(sandbox.id, sandbox.state, Event.READY)))
+        reach(FaultPoint.RUN_READY)
+
+    async def _create_namespaces(self, sandbox: Sandbox, hostname: str) -> Sandbox:
+        inode = await self._namespaces.create(
+            NamespaceSpec(
+                paths=sandbox.namespaces,
+                hostname=hostname,
+                sysctls=sandbox.config.sysctls,
+                loopback_up=self._network.internal_loopback,
+            )
+        )
+        recorded = replace(sandbox, netns_inode=inode)
+        await self._index.put(recorded)
+        return recorded
+
+    async def _undo(self, sandbox_id: str, error: BaseException) -> None:
+        """Leave nothing of a sandbox whose making failed; what can not be undone now stays listed, with the reason."""
+        try:
+            async with asyncio.timeout(UNDO_SECONDS):
+                await self._teardown.discard(sandbox_id, reason=f"RunPodSandbox failed: {explain(error)}")
+        except Exception as undo_error:
+            _log.warning("sandbox.undo_incomplete", sandbox=sandbox_id, error=explain(undo_error))
+            error.add_note(f"sandbox {sandbox_id} could not be undone yet: {explain(undo_error)}")
+
+    async def _clear_failed(self, holder: Sandbox) -> None:
+        """Free the name of this attempt if all that holds it is an earlier making that failed."""
+        if not holder.failed:
+            what = f"pod sandbox {holder.id}, which is {holder.state}"
+            raise AlreadyExistsError(f"config.metadata: this attempt's name is reserved by {what}")
+        await self._teardown.discard(holder.id)

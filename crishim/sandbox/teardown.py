@@ -1,0 +1,78 @@
+"""Undo everything a sandbox may have, whatever became of its making: the one way down for every verb.
+
+Each step is idempotent, so a teardown that failed, or was cut off, is simply run again.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from crishim.core.faultpoints import FaultPoint, reach
+from crishim.core.tasks import KeyedLock
+from crishim.model.sandbox import Event, Sandbox, State, advance
+from crishim.sandbox.files import SandboxFiles
+from crishim.sandbox.index import SandboxIndex
+from crishim.sandbox.network import PodNetwork
+from crishim.sandbox.ports import Namespaces
+
+
+class Teardown:
+    """Brings a sandbox down: first to STOPPED, then to nothing. One teardown of a sandbox at a time."""
+
+    def __init__(self, index: SandboxIndex, network: PodNetwork, namespaces: Namespaces, files: SandboxFiles) -> None:
+        self._index, self._network, self._namespaces, self._files = index, network, namespaces, files
+        self._locks = KeyedLock()
+
+    async def stop(self, sandbox_id: str, *, reason: str | None = None) -> None:
+        """Detach the network, drop the namespaces, give back the memory; the sandbox is STOPPED then.
+
+        Does nothing for a sandbox that is stopped or gone. Raises an ExceptionGroup when a DEL failed: the sandbox
+        stays STOPPING, and the namespaces stay for the next attempt. ``reason`` None keeps the reason it has.
+        """
+        async with self._locks.hold(sandbox_id):
+            await self._stop(sandbox_id, reason)
+
+    async def remove(self, sandbox_id: str) -> None:
+        """Stop the sandbox if it still is to be stopped, remove what it still has, then forget it."""
+        async with self._locks.hold(sandbox_id):
+            await self._stop(sandbox_id, None)
+            await self._remove(sandbox_id)
+
+    async def discard(self, sandbox_id: str, *, reason: str | None = None) -> None:
+        """Undo a making that failed: mark the sandbox as failed, stop it, and remove it."""
+        async with self._locks.hold(sandbox_id):
+            sandbox = self._index.find(sandbox_id)
+            if sandbox is None:
+                return
+            if sandbox.state is State.CREATING:
+                state = advance(sandbox_id, sandbox.state, Event.FAIL)
+                await self._index.put(replace(sandbox, state=state, failed=True, reason=reason or sandbox.reason))
+            await self._stop(sandbox_id, None)
+            await self._remove(sandbox_id)
+
+    async def _stop(self, sandbox_id: str, reason: str | None) -> None:
+        sandbox = self._index.find(sandbox_id)
+        if sandbox is None or sandbox.state in (State.STOPPED, State.REMOVING):
+            return
+        sandbox = await self._index.advance(sandbox_id, Event.STOP, reason=reason)
+        reach(FaultPoint.STOP_RECORDED)
+        await self._network.detach(sandbox)
+        reach(FaultPoint.STOP_DETACHED)
+        await self._release(sandbox)
+        reach(FaultPoint.STOP_NAMESPACES)
+        await self._index.advance(sandbox_id, Event.STOPPED)
+        reach(FaultPoint.STOP_STOPPED)
+
+    async def _release(self, sandbox: Sandbox) -> None:
+        await self._namespaces.remove(sandbox.namespaces)
+        await self._files.unmount(sandbox.id)
+
+    async def _remove(self, sandbox_id: str) -> None:
+        if self._index.find(sandbox_id) is None:
+            return
+        await self._index.advance(sandbox_id, Event.REMOVE)
+        reach(FaultPoint.REMOVE_RECORDED)
+        await self._files.remove(sandbox_id)
+        reach(FaultPoint.REMOVE_FILES)
+        await self._index.drop(sandbox_id)
+        reach(FaultPoint.REMOVE_DONE)

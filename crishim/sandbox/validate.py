@@ -1,0 +1,66 @@
+"""Decide whether a pod configuration can be run at all, before anything is touched. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Collection
+
+from crishim.core.errors import InvalidArgumentError, UnimplementedError
+from crishim.model.pod import NamespaceMode, NamespaceOptions, PodConfig, PortMapping
+from crishim.sandbox.sysctls import check_sysctls
+
+_HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+_HOSTNAME_LIMIT = 64  # sethostname(2): __NEW_UTS_LEN
+
+
+def check_config(config: PodConfig) -> None:
+    """Raise InvalidArgumentError naming the field that can not be honoured, what was found and expected."""
+    _check_hostname(config.hostname)
+    _check_namespaces(config.namespaces)
+    for number, mapping in enumerate(config.port_mappings):
+        _check_port_mapping(f"config.port_mappings[{number}]", mapping)
+    options = config.namespaces
+    check_sysctls(
+        config.sysctls,
+        host_network=options.network is NamespaceMode.NODE,
+        host_ipc=options.ipc is NamespaceMode.NODE,
+    )
+
+
+def choose_handler(requested: str, configured: Collection[str], default: str) -> str:
+    """The runtime handler to use; an empty request means the default one."""
+    handler = requested or default
+    if handler not in configured:
+        known = ", ".join(sorted(configured))
+        raise InvalidArgumentError(f"runtime_handler: expected one of {known}; found {handler!r}")
+    return handler
+
+
+def _check_hostname(hostname: str) -> None:
+    if hostname and (len(hostname) > _HOSTNAME_LIMIT or not _HOSTNAME.fullmatch(hostname)):
+        message = f"config.hostname: expected at most {_HOSTNAME_LIMIT} letters, digits, - and .; found {hostname!r}"
+        raise InvalidArgumentError(message)
+
+
+def _check_namespaces(options: NamespaceOptions) -> None:
+    field = "config.linux.security_context.namespace_options"
+    for name, mode in (("network", options.network), ("ipc", options.ipc)):
+        if mode not in (NamespaceMode.POD, NamespaceMode.NODE):
+            raise InvalidArgumentError(f"{field}.{name}: expected POD or NODE, found {mode.name}")
+    if options.pid is NamespaceMode.TARGET:
+        raise InvalidArgumentError(f"{field}.pid: expected POD, CONTAINER or NODE for a sandbox, found TARGET")
+    if options.userns is not None and options.userns.mode is not NamespaceMode.NODE:
+        raise UnimplementedError(f"{field}.userns_options: pods with a user namespace of their own are not built yet")
+
+
+def _check_port_mapping(field: str, mapping: PortMapping) -> None:
+    if not 0 < mapping.container_port <= 65535:
+        raise InvalidArgumentError(f"{field}.container_port: expected 1 to 65535, found {mapping.container_port}")
+    if not 0 <= mapping.host_port <= 65535:
+        raise InvalidArgumentError(f"{field}.host_port: expected 0 to 65535, found {mapping.host_port}")
+    try:
+        if mapping.host_ip:
+            ipaddress.ip_address(mapping.host_ip)
+    except ValueError:
+        raise InvalidArgumentError(f"{field}.host_ip: expected an IP address, found {mapping.host_ip!r}") from None
