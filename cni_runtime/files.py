@@ -1,0 +1,40 @@
+"""Small files that other programs write too: read with a limit, replaced as a whole."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """The content of ``path``, at most ``limit`` bytes.
+
+    Raises OSError when it cannot be read, is not a regular file (opening a pipe would block) or is larger.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(f"{path} is not a regular file")
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(f"{path} is larger than {limit} bytes")
+    return data
+
+
+def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Put ``data`` at ``path`` in one step: a reader sees the old content or all of the new. Raises OSError.
+
+    The temporary name is always the same, so what a crash leaves is overwritten by the next try. Nothing is
+    synced to disk: these files describe state of the kernel, which a power cut takes away as well.
+    """
+    partial = partial_path(path)
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+    partial.replace(path)
+
+
+def partial_path(path: Path) -> Path:
+    """Where ``replace`` writes before it renames."""
+    return path.with_name(f".{path.name}.partial")
