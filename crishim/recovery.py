@@ -1,1 +1,108 @@
-"""Reconciles records, namespaces and kernel state at start-up."""
+"""Start-up: make records, namespaces and the kernel agree again, whatever the last run left half done.
+
+    record says          and                          then
+    CREATING             -                            undo, forget
+    READY                netns is still the one made  nothing: the pod goes on unharmed
+    READY                another boot, or netns gone  stop: DEL without a netns; stays listed as not ready
+    STOPPING             failed making / other        undo, forget / stop
+    STOPPED              -                            nothing
+    REMOVING             -                            remove
+    (no record)          directory of a sandbox       drop its namespaces, mounts and files
+
+What can not be finished now (a plugin that fails its DEL) stays as it is, with its reason, and is tried again
+every ``RETRY_SECONDS``. Nothing here is fatal: a server that starts is worth more than one that explains.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from pathlib import Path
+
+import structlog
+
+from crishim.core.clock import boot_id
+from crishim.core.errors import explain
+from crishim.model.sandbox import Sandbox, State
+from crishim.sandbox.index import SandboxIndex
+from crishim.sandbox.layout import Layout
+from crishim.sandbox.ports import Mounts, Namespaces
+from crishim.sandbox.teardown import Teardown
+
+_log = structlog.get_logger()
+
+RETRY_SECONDS = 30.0
+
+
+class Recovery:
+    """Reconciles once at start-up, then keeps trying what could not be finished."""
+
+    def __init__(
+        self, index: SandboxIndex, layout: Layout, teardown: Teardown, namespaces: Namespaces, mounts: Mounts
+    ) -> None:
+        self._index, self._layout, self._teardown = index, layout, teardown
+        self._namespaces, self._mounts = namespaces, mounts
+
+    async def reconcile(self) -> None:
+        """Bring every sandbox to a state that is true; to be called before the first request is answered."""
+        for sandbox in self._index.all():
+            await _survive(f"sandbox {sandbox.id}", self._reconcile(sandbox))
+        known = {sandbox.id for sandbox in self._index.all()}
+        for sandbox_id in _directories(self._layout.volatile_sandboxes, self._layout.kept_sandboxes):
+            if sandbox_id not in known:
+                await _survive(f"sandbox {sandbox_id}, which has no record", self._drop_unknown(sandbox_id))
+
+    async def retry_forever(self) -> None:
+        """Try pending teardowns again, for ever; kubelet asks too, but not for what it does not know."""
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)
+            for sandbox in self._index.all():
+                if sandbox.state is State.STOPPING:
+                    await _survive(f"sandbox {sandbox.id}", self._finish(sandbox))
+
+    async def _reconcile(self, sandbox: Sandbox) -> None:
+        match sandbox.state:
+            case State.READY:
+                if reason := await self._lost(sandbox):
+                    await self._teardown.stop(sandbox.id, reason=reason)
+            case State.CREATING:
+                await self._teardown.discard(sandbox.id, reason="the server ended while the sandbox was being made")
+            case State.STOPPING:
+                await self._finish(sandbox)
+            case State.REMOVING:
+                await self._teardown.remove(sandbox.id)
+            case State.STOPPED:
+                pass
+
+    async def _finish(self, sandbox: Sandbox) -> None:
+        if sandbox.failed:
+            await self._teardown.discard(sandbox.id)
+        else:
+            await self._teardown.stop(sandbox.id)
+
+    async def _lost(self, sandbox: Sandbox) -> str | None:
+        """Why a sandbox that was ready is not any more, if so."""
+        if sandbox.boot_id != boot_id():
+            return "the node was rebooted"
+        path = sandbox.namespaces.net
+        if path and await self._namespaces.inode(path) != sandbox.netns_inode:
+            return f"its network namespace {path} is gone"
+        return None
+
+    async def _drop_unknown(self, sandbox_id: str) -> None:
+        await self._namespaces.remove(self._layout.all_namespaces(sandbox_id))
+        paths = self._layout.paths(sandbox_id)
+        for directory in (paths.volatile, paths.kept):
+            await self._mounts.remove_tree(str(directory))
+        _log.warning("recovery.unknown_sandbox_dropped", sandbox=sandbox_id)
+
+
+def _directories(*parents: Path) -> Iterable[str]:
+    return sorted({entry.name for parent in parents if parent.is_dir() for entry in parent.iterdir()})
+
+
+async def _survive(what: str, work: Awaitable[None]) -> None:
+    try:
+        await work
+    except Exception as error:
+        _log.warning("recovery.incomplete", object=what, error=explain(error))

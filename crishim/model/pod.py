@@ -39,7 +39,7 @@ class PodMetadata(Struct, frozen=True):
     @property
     def reservation(self) -> str:
         """The name under which this attempt is reserved: the same four values, the same sandbox."""
-        return f"{self.name}_{self.namespace}_{self.uid}_{self.attempt}"
+        return f"{self.name!r} {self.namespace!r} {self.uid!r} {self.attempt}"
 
 
 class DNSConfig(Struct, frozen=True):

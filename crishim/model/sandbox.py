@@ -1,9 +1,9 @@
 """The record of a pod sandbox, and its state table.
 
-    begin                ready              stop                stopped              remove
-   ───────▶ CREATING ───────────▶ READY ───────────▶ STOPPING ───────────▶ STOPPED ───────────▶ REMOVING ─▶ gone
-               │                                       ▲  │ ▲                  │ stop: nothing to do
-               └──────────────── fail ─────────────────┘  └─┘ stop: again      └─▶ STOPPED
+    begin                ready             stop               stopped              remove
+   ───────▶ CREATING ───────────▶ READY ──────────▶ STOPPING ───────────▶ STOPPED ───────────▶ REMOVING ─▶ gone
+               │                                      ▲  │ ▲                                     │ ▲
+               └──────────────── fail ────────────────┘  └─┘ stop, again                         └─┘ remove, again
 
 A sandbox is ``SANDBOX_READY`` to CRI only in READY. CREATING is not listed; every other state is listed as
 ``SANDBOX_NOTREADY``. A sandbox whose making failed goes to STOPPING and is removed when its undo has succeeded.
@@ -43,14 +43,10 @@ class Event(StrEnum):
 _MOVES: dict[tuple[State, Event], State] = {
     (State.CREATING, Event.READY): State.READY,
     (State.CREATING, Event.FAIL): State.STOPPING,
-    (State.CREATING, Event.STOP): State.STOPPING,
     (State.READY, Event.STOP): State.STOPPING,
     (State.STOPPING, Event.STOP): State.STOPPING,
     (State.STOPPING, Event.STOPPED): State.STOPPED,
-    (State.STOPPED, Event.STOP): State.STOPPED,
-    (State.STOPPED, Event.STOPPED): State.STOPPED,
     (State.STOPPED, Event.REMOVE): State.REMOVING,
-    (State.REMOVING, Event.STOP): State.REMOVING,
     (State.REMOVING, Event.REMOVE): State.REMOVING,
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -46,15 +46,16 @@ class SandboxIndex:
             raise NotFoundError(f"pod sandbox {sandbox_id} does not exist") from None
 
     def resolve(self, id_or_prefix: str) -> Sandbox:
-        """The sandbox whose id is, or alone begins with, ``id_or_prefix``.
+        """The sandbox whose id is, or alone begins with, ``id_or_prefix``; one still being made is not there yet.
 
         Raises NotFoundError when there is none, InvalidArgumentError when there are several or nothing was given.
         """
         if not id_or_prefix:
             raise InvalidArgumentError("pod_sandbox_id: expected an id, found an empty string")
-        if found := self._sandboxes.get(id_or_prefix):
-            return found
-        matches = [sandbox for sandbox_id, sandbox in self._sandboxes.items() if sandbox_id.startswith(id_or_prefix)]
+        exact = self._sandboxes.get(id_or_prefix)
+        if exact is not None and exact.state is not State.CREATING:
+            return exact
+        matches = [sandbox for sandbox in self._visible() if sandbox.id.startswith(id_or_prefix)]
         if len(matches) > 1:
             raise InvalidArgumentError(f"pod_sandbox_id: {id_or_prefix} begins the ids of {len(matches)} sandboxes")
         if not matches:
@@ -67,8 +68,8 @@ class SandboxIndex:
         return self._sandboxes[sandbox_id] if sandbox_id else None
 
     def list(self, wanted: SandboxFilter) -> list[Sandbox]:
-        """The sandboxes that CRI may see and ``wanted`` matches, newest first."""
-        found = [s for s in self._sandboxes.values() if s.state is not State.CREATING and wanted.matches(s)]
+        """The sandboxes that ``wanted`` matches, newest first; one that is still being made is not there yet."""
+        found = [sandbox for sandbox in self._visible() if wanted.matches(sandbox)]
         return sorted(found, key=lambda sandbox: sandbox.created_at, reverse=True)
 
     def attachments(self, sandbox_id: str) -> list[AttachmentRecord]:
@@ -101,6 +102,9 @@ class SandboxIndex:
         sandbox = self._sandboxes.pop(sandbox_id)
         self._names.pop(sandbox.config.metadata.reservation, None)
         self._attachments.pop(sandbox_id, None)
+
+    def _visible(self) -> Iterator[Sandbox]:
+        return (sandbox for sandbox in self._sandboxes.values() if sandbox.state is not State.CREATING)
 
     def _show(self, record: Sandbox | AttachmentRecord) -> None:
         if isinstance(record, Sandbox):

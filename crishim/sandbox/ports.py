@@ -72,15 +72,11 @@ class Mounts(Protocol):
 class Cni(Protocol):
     """The CNI runtime."""
 
-    async def add(
-        self, network: NetworkList, attachment: Attachment, *, before: BeforePlugin, rollback: bool
-    ) -> Added:
+    async def add(self, network: NetworkList, attachment: Attachment, *, before: BeforePlugin, rollback: bool) -> Added:
         """Run ADD through the chain."""
         ...
 
-    async def delete(
-        self, network: NetworkList, attachment: Attachment, *, before: BeforePlugin
-    ) -> Sequence[Step]:
+    async def delete(self, network: NetworkList, attachment: Attachment, *, before: BeforePlugin) -> Sequence[Step]:
         """Run DEL through the chain, backwards."""
         ...
 
