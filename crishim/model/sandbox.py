@@ -12,7 +12,6 @@ A sandbox is ``SANDBOX_READY`` to CRI only in READY. CREATING is not listed; eve
 from __future__ import annotations
 
 from collections.abc import Mapping
-from collections.abc import Mapping
 from enum import StrEnum
 
 from msgspec import Struct
@@ -113,19 +112,3 @@ class SandboxFilter(Struct, frozen=True):
             and self.ready in (None, sandbox.state is State.READY)
             and self.labels.items() <= sandbox.config.labels.items()
         )
-
-
-class SandboxFilter(Struct, frozen=True, kw_only=True):
-    """Which sandboxes to list; all conditions must hold. ``id`` may be a prefix; empty or None: any."""
-
-    id: str = ""
-    ready: bool | None = None
-    labels: Mapping[str, str] = {}
-
-    def admits(self, sandbox: Sandbox) -> bool:
-        """Whether ``sandbox`` passes."""
-        if not sandbox.id.startswith(self.id):
-            return False
-        if self.ready is not None and self.ready != (sandbox.state is State.READY):
-            return False
-        return self.labels.items() <= sandbox.config.labels.items()
