@@ -1,0 +1,35 @@
+"""What can go wrong with images, beyond the errors everyone shares."""
+
+from __future__ import annotations
+
+from crishim.core.errors import Code, CrishimError, InvalidArgumentError, UnavailableError
+
+
+class RegistryError(UnavailableError):
+    """A registry could not be reached or did not answer as the distribution specification says."""
+
+
+class UnauthenticatedError(CrishimError):
+    """The registry refuses the credentials, or wants some and was given none."""
+
+    code = Code.UNAUTHENTICATED
+
+
+class ContentError(CrishimError):
+    """Bytes are not what their digest, size or media type says."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class LimitError(CrishimError):
+    """An image is larger, in one of its measures, than the configuration allows."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+
+class LayerError(InvalidArgumentError):
+    """A layer archive cannot be unpacked; the message names the entry."""
+
+
+class ArchiveError(InvalidArgumentError):
+    """A file that should be an image archive is not one."""

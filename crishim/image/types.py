@@ -1,0 +1,234 @@
+"""Descriptors, manifests, indexes and image configurations, typed.
+
+Source: OCI image specification 1.1 and Docker's image manifest version 2, schema 2, which differ in names only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct, field
+
+from crishim.image.digest import Digest, parse_digest
+from crishim.image.errors import ContentError, LimitError
+from crishim.image.platform import Platform
+from crishim.image.settings import Limits
+
+_T = TypeVar("_T")
+
+
+class MediaType:
+    """Names of what a registry serves."""
+
+    OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+    OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+    OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+    OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+    DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+    DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+    DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+    DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
+    DOCKER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar"
+    OCI_FOREIGN = "application/vnd.oci.image.layer.nondistributable.v1.tar"
+
+
+INDEX_TYPES = frozenset({MediaType.OCI_INDEX, MediaType.DOCKER_LIST})
+MANIFEST_TYPES = frozenset({MediaType.OCI_MANIFEST, MediaType.DOCKER_MANIFEST})
+CONFIG_TYPES = frozenset({MediaType.OCI_CONFIG, MediaType.DOCKER_CONFIG})
+ACCEPT = ", ".join(
+    (MediaType.OCI_INDEX, MediaType.OCI_MANIFEST, MediaType.DOCKER_LIST, MediaType.DOCKER_MANIFEST, "*/*;q=0.1")
+)
+
+
+class Compression(StrEnum):
+    """How a layer's tar stream is packed."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+
+_LAYER_SUFFIXES = {
+    "": Compression.NONE,
+    "+gzip": Compression.GZIP,
+    ".gzip": Compression.GZIP,
+    "+zstd": Compression.ZSTD,
+    ".zstd": Compression.ZSTD,
+}
+
+
+class Descriptor(Struct, frozen=True, rename="camel"):
+    """A pointer to content: what it is, its digest and its size in bytes."""
+
+    media_type: str
+    digest: str
+    size: int
+    platform: Platform | None = None
+    urls: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def checked_digest(self) -> Digest:
+        """The digest, once it is known to be one."""
+        return Digest(self.digest)
+
+
+class Manifest(Struct, frozen=True, rename="camel"):
+    """One image for one platform."""
+
+    schema_version: int
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    media_type: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+class Index(Struct, frozen=True, rename="camel"):
+    """Several manifests, mostly one per platform."""
+
+    schema_version: int
+    manifests: tuple[Descriptor, ...]
+    media_type: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+class RootFS(Struct, frozen=True):
+    """The digests of the uncompressed layers, lowest first."""
+
+    type: str
+    diff_ids: tuple[str, ...]
+
+
+class ExecutionConfig(Struct, frozen=True, rename="pascal"):
+    """What a container made from the image runs, and how."""
+
+    user: str = ""
+    env: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    working_dir: str = ""
+    volumes: Mapping[str, Any] | None = None
+    exposed_ports: Mapping[str, Any] | None = None
+    labels: Mapping[str, str] | None = None
+    stop_signal: str = ""
+
+
+class ImageConfig(Struct, frozen=True):
+    """The configuration blob of an image; its digest is the image id."""
+
+    rootfs: RootFS
+    architecture: str = ""
+    os: str = ""
+    variant: str = ""
+    created: str | None = None
+    config: ExecutionConfig | None = None
+
+    @property
+    def execution(self) -> ExecutionConfig:
+        """The execution part, empty when the image has none."""
+        return self.config or ExecutionConfig()
+
+    @property
+    def platform(self) -> Platform:
+        """What the image was built for."""
+        return Platform(self.architecture, self.os, self.variant)
+
+
+class _Probe(Struct, rename="camel"):
+    """Just enough of a document to know what it is."""
+
+    schema_version: int = 0
+    media_type: str = ""
+    manifests: msgspec.Raw | None = None
+    layers: msgspec.Raw | None = None
+    fs_layers: msgspec.Raw | None = None
+
+
+def decode_document(body: bytes, what: str, content_type: str = "") -> Manifest | Index:
+    """A manifest or an index out of ``body``.
+
+    ``what`` names it in errors; ``content_type`` is what the registry called it. Raises ContentError when it is
+    neither, is both (a known trick), has a schema this program does not read, or says two things about its type.
+    """
+    probe = _decode(body, _Probe, what)
+    if probe.fs_layers is not None or probe.schema_version == 1:
+        raise ContentError(f"{what}: image manifest schema 1 is not supported; it was deprecated in 2019")
+    if probe.manifests is not None and probe.layers is not None:
+        raise ContentError(f"{what}: has both 'manifests' and 'layers', so it is neither a manifest nor an index")
+    said = probe.media_type or content_type.partition(";")[0].strip()
+    is_index = probe.manifests is not None
+    if (is_index and said in MANIFEST_TYPES) or (not is_index and said in INDEX_TYPES):
+        raise ContentError(f"{what}: is called {said}, but its content is the other kind")
+    return _checked_index(body, what) if is_index else _checked_manifest(body, what)
+
+
+def _checked_index(body: bytes, what: str) -> Index:
+    index = _decode(body, Index, what)
+    for descriptor in index.manifests:
+        _check_descriptor(descriptor, what)
+    return index
+
+
+def _checked_manifest(body: bytes, what: str) -> Manifest:
+    manifest = _decode(body, Manifest, what)
+    for descriptor in (manifest.config, *manifest.layers):
+        _check_descriptor(descriptor, what)
+    if manifest.config.media_type not in CONFIG_TYPES:
+        kind = manifest.config.media_type
+        raise ContentError(f"{what}: holds an artifact of type {kind!r}, not a container image")
+    for layer in manifest.layers:
+        layer_compression(layer)
+    return manifest
+
+
+def _check_descriptor(descriptor: Descriptor, what: str) -> None:
+    parse_digest(descriptor.digest)
+    if descriptor.size < 0:
+        raise ContentError(f"{what}: {descriptor.digest} has a negative size")
+
+
+def decode_config(body: bytes, digest: str) -> ImageConfig:
+    """An image configuration; raises ContentError when it is not one."""
+    config = _decode(body, ImageConfig, f"image configuration {digest}")
+    for diff_id in config.rootfs.diff_ids:
+        parse_digest(diff_id)
+    return config
+
+
+def layer_compression(layer: Descriptor) -> Compression:
+    """How ``layer`` is packed; raises ContentError for a foreign layer and for what is no layer at all."""
+    base = layer.media_type
+    if base.startswith((MediaType.DOCKER_FOREIGN, MediaType.OCI_FOREIGN)):
+        raise ContentError(f"layer {layer.digest}: foreign layers ({base}) are not pulled")
+    for prefix in (MediaType.OCI_LAYER, MediaType.DOCKER_LAYER):
+        if base.startswith(prefix) and base[len(prefix) :] in _LAYER_SUFFIXES:
+            return _LAYER_SUFFIXES[base[len(prefix) :]]
+    raise ContentError(f"layer {layer.digest}: media type {base!r} is not a tar layer")
+
+
+def check_limits(manifest: Manifest, limits: Limits, what: str) -> None:
+    """Raise LimitError before anything is downloaded when ``manifest`` promises too much."""
+    if len(manifest.layers) > limits.max_layers:
+        raise LimitError(f"{what}: {len(manifest.layers)} layers, at most {limits.max_layers} are allowed")
+    if manifest.config.size > limits.max_document_bytes:
+        raise LimitError(f"{what}: the configuration has {manifest.config.size} bytes, more than allowed")
+    total = sum(layer.size for layer in manifest.layers)
+    if total > limits.max_image_bytes:
+        raise LimitError(f"{what}: {total} bytes to download, at most {limits.max_image_bytes} are allowed")
+
+
+def check_layers(manifest: Manifest, config: ImageConfig, what: str) -> None:
+    """Raise ContentError unless every layer has exactly one uncompressed digest."""
+    diff_ids, layers = len(config.rootfs.diff_ids), len(manifest.layers)
+    if diff_ids != layers:
+        raise ContentError(f"{what}: {layers} layers but {diff_ids} diff ids in the configuration")
+
+
+def _decode(body: bytes, kind: type[_T], what: str) -> _T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise ContentError(f"{what}: not valid: {exc}") from exc
