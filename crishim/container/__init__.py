@@ -1,1 +1,5 @@
-"""Containers on a real OCI runtime: one file per verb. Not built yet."""
+"""Containers: one file per CRI verb, the pure making of their OCI configuration (``spec``), and the ports these need.
+
+Decides what a container is to have and in which order it is made and undone. Mounts, cgroups, processes and the OCI
+runtime are reached through ``ports``.
+"""

@@ -1,0 +1,145 @@
+"""What the container domain needs of the rest of the program, as Protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from crishim.model.container import Container
+from crishim.model.pod import Resources
+from crishim.model.sandbox import Sandbox
+
+
+class Exit(Struct, frozen=True):
+    """How a container ended. ``exit_code`` is 128 + signal for a signal; times are nanoseconds since the epoch."""
+
+    exit_code: int
+    finished_at: int
+    oom_killed: bool = False
+
+
+class Started(Struct, frozen=True):
+    """A container's init process, made but waiting for start: its pid and start time in clock ticks."""
+
+    pid: int
+    pid_start: int
+
+
+class ImageRoot(Struct, frozen=True):
+    """An image as a container needs it: layers for overlayfs, topmost first, and the OCI image ``config`` object.
+
+    ``image_id`` is the digest of the config, ``reference`` a name with digest by which the image was pulled.
+    """
+
+    image_id: str
+    reference: str
+    layers: tuple[str, ...]
+    config: Mapping[str, Any]
+
+
+class ExecResult(Struct, frozen=True):
+    """Outcome of a command run in a container."""
+
+    stdout: bytes
+    stderr: bytes
+    exit_code: int
+
+
+class Records(Protocol):
+    """Durable storage of containers; every call is one transaction."""
+
+    async def put_container(self, container: Container) -> None:
+        """Write or replace one record."""
+        ...
+
+    async def delete_container(self, container_id: str) -> None:
+        """Forget a container."""
+        ...
+
+
+class Images(Protocol):
+    """The images of the node."""
+
+    async def root(self, reference: str) -> ImageRoot:
+        """Layers and configuration of an image by any of its names or its id; raises NotFoundError.
+
+        The image can not be removed from disk while a container that was made of it is recorded: see ``hold``.
+        """
+        ...
+
+    async def hold(self, image_id: str, container_id: str) -> None:
+        """Keep the layers of an image until ``release``; idempotent."""
+        ...
+
+    async def release(self, container_id: str) -> None:
+        """Give back what ``hold`` kept; idempotent."""
+        ...
+
+
+class Rootfs(Protocol):
+    """Root file systems of containers."""
+
+    async def mount(self, container_id: str, layers: Sequence[str]) -> str:
+        """Mount an overlay of a new writable layer over ``layers``; returns the path of the root."""
+        ...
+
+    async def remove(self, container_id: str) -> None:
+        """Unmount and remove the writable layer; idempotent."""
+        ...
+
+
+class OciRuntime(Protocol):
+    """Containers under an OCI runtime, each watched by a monitor that outlives this server."""
+
+    async def create(self, container: Container, handler: str, bundle: Path, spec: Mapping[str, Any]) -> Started:
+        """Write ``spec`` into ``bundle`` and make the container, stopped before its first instruction."""
+        ...
+
+    async def start(self, container: Container, handler: str) -> None:
+        """Let the container run."""
+        ...
+
+    async def signal(self, container: Container, signal: int) -> None:
+        """Send a signal to the init process, through a pidfd that was checked against ``pid_start``."""
+        ...
+
+    async def kill_all(self, container: Container, handler: str) -> None:
+        """Send SIGKILL to every process of the container."""
+        ...
+
+    async def wait(self, container: Container) -> Exit:
+        """Wait for the end, also of one that ended while this server was down. Never polls."""
+        ...
+
+    async def delete(self, container_id: str, handler: str) -> None:
+        """Remove all that the runtime and the monitor keep of a container that has ended; idempotent."""
+        ...
+
+    async def update(self, container: Container, handler: str, resources: Resources) -> None:
+        """Change the resources of a container that is made or runs."""
+        ...
+
+    async def exec_sync(
+        self, container: Container, handler: str, process: Mapping[str, Any], seconds: float | None
+    ) -> ExecResult:
+        """Run an OCI ``process`` in the container. Raises DeadlineError when ``seconds`` pass; nothing of it
+        is left then."""
+        ...
+
+    async def reopen_log(self, container: Container) -> None:
+        """Make the monitor open its log file anew."""
+        ...
+
+
+class Pods(Protocol):
+    """The sandboxes containers live in."""
+
+    def get(self, sandbox_id: str) -> Sandbox:
+        """The sandbox with this id or unique beginning of one; raises NotFoundError."""
+        ...
+
+
+OnExit = Callable[[Container], Awaitable[None]]
