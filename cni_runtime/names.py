@@ -44,10 +44,10 @@ def interface_name(name: str) -> str:
     """A network interface's name; raises CniError."""
     if not name or name in (".", ".."):
         raise _environment(f"invalid interface name {name!r}")
-    if len(name.encode()) > _MAX_INTERFACE:
+    if len(name.encode(errors="surrogatepass")) > _MAX_INTERFACE:
         raise _environment(f"interface name {name[:80]!r} is longer than {_MAX_INTERFACE} bytes")
-    if any(char in "/:\0" or char.isspace() for char in name):
-        raise _environment(f"interface name {name!r} holds '/', ':' or white space")
+    if any(char in "/:\0" or char.isspace() or "\ud800" <= char <= "\udfff" for char in name):
+        raise _environment(f"interface name {name!r} holds '/', ':', white space or bytes that are not UTF-8")
     return name
 
 

@@ -1,1 +1,1 @@
-"""Fakes for users of this library: they keep the contract of the ports and touch nothing."""
+"""What tests need and users of this library may use in theirs: fakes of its ports, and hosts to throw away."""
