@@ -74,7 +74,7 @@ class Host:
         return Leavings(frozenset(self.links()), frozenset(files), frozenset(self.rules()), frozenset(self.processes()))
 
     def rules(self) -> set[str]:
-        """Tables, chains and rules of nftables (iptables-nft keeps its rules there too), without counters and handles."""
+        """Tables, chains and rules of nftables (iptables-nft keeps its rules there too), less counters and handles."""
         listed = json.loads(self.run("nft", "--json", "--stateless", "--terse", "list", "ruleset") or "{}")
         objects = [entry for entry in listed.get("nftables", []) if "metainfo" not in entry]
         return {json.dumps(_without_handle(entry), sort_keys=True) for entry in objects}

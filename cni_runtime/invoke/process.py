@@ -1,0 +1,210 @@
+"""Run one program to its end, with limits on time and output, and leave no process behind.
+
+Starting takes about 0.1 ms (posix_spawn does not copy this process's memory), so it is done on the event loop; the
+loop then learns of output and of the program's end from file descriptors. Per run this costs half a millisecond
+less than asyncio's own subprocess, which needs a thread for each child, and as little as a worker thread that waits.
+
+The program leads a session, hence a process group, of its own. Its input is a file in memory: it may read it or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from enum import StrEnum
+from pathlib import Path
+
+import anyio
+from msgspec import Struct
+
+_CHUNK = 1 << 16
+_REAP = 5.0  # seconds to wait for a killed program; one stuck in the kernel is reaped whenever it ends
+_RESET_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, and exec would hand that on
+
+
+class Killed(StrEnum):
+    """Why a program did not end by itself."""
+
+    TIMEOUT = "timeout"
+    OUTPUT = "output"
+
+
+class Limits(Struct, frozen=True):
+    """``timeout`` in seconds, the rest in bytes. Of a long standard error the end is kept; long output is an error."""
+
+    timeout: float = 90.0
+    stdout: int = 1 << 20
+    stderr: int = 1 << 16
+
+
+class Ended(Struct, frozen=True):
+    """How a program ended: ``status`` is its exit code, or the negative number of the signal it died of.
+
+    ``elapsed`` in seconds. When ``killed`` is set, the whole process group was killed for that reason.
+    """
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+    elapsed: float
+    killed: Killed | None = None
+
+
+async def run(program: Path, *, stdin: bytes, env: Mapping[str, str], limits: Limits) -> Ended:
+    """Run ``program`` and return how it ended; raises OSError when it cannot be started.
+
+    When the time is over or the caller is cancelled, the process group is killed and the program reaped before this
+    returns. What a failed program left of its group is killed too; a program that succeeds may leave a daemon.
+    """
+    process = _Process(program, stdin, env, limits)
+    try:
+        with anyio.move_on_after(limits.timeout):
+            await process.gone.wait()
+    finally:
+        if not process.gone.is_set():
+            process.kill(Killed.TIMEOUT)
+            with anyio.move_on_after(_REAP, shield=True):
+                await process.gone.wait()
+    return process.ended()
+
+
+class _Process:
+    """A started program. Whoever waits may give up: its end is handled by the event loop in any case."""
+
+    def __init__(self, program: Path, stdin: bytes, env: Mapping[str, str], limits: Limits) -> None:
+        self.gone = anyio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._limits = limits
+        self._stdout, self._stderr = bytearray(), bytearray()
+        self._status = -int(signal.SIGKILL)
+        self._killed: Killed | None = None
+        self._elapsed = 0.0
+        self._started = time.perf_counter()
+        with ExitStack() as undo:
+            self._out, child_out = _pipe(undo)
+            self._err, child_err = _pipe(undo)
+            with ExitStack() as child_side:
+                child_in = _memory_file(stdin)
+                for fd in (child_in, child_out, child_err):
+                    child_side.callback(os.close, fd)
+                self._pid = _spawn(program, env, (child_in, child_out, child_err))
+            self._pidfd = _pidfd(self._pid)
+            undo.callback(os.close, self._pidfd)
+            self._fds = undo.pop_all()
+        self._loop.add_reader(self._out, self._read_stdout)
+        self._loop.add_reader(self._err, self._read_stderr)
+        self._loop.add_reader(self._pidfd, self._reap)
+
+    def ended(self) -> Ended:
+        elapsed = self._elapsed or time.perf_counter() - self._started
+        return Ended(self._status, bytes(self._stdout), bytes(self._stderr), elapsed, self._killed)
+
+    def kill(self, reason: Killed | None = None) -> None:
+        """Kill the process group. Only before the program is reaped: until then its pid is nobody else's."""
+        self._killed = self._killed or reason
+        with suppress(ProcessLookupError):
+            os.killpg(_checked(self._pid), signal.SIGKILL)
+
+    def _read_stdout(self) -> bool:
+        chunk = self._read(self._out)
+        self._stdout += chunk
+        if len(self._stdout) > self._limits.stdout:
+            del self._stdout[self._limits.stdout :]
+            self.kill(Killed.OUTPUT)
+        return bool(chunk)
+
+    def _read_stderr(self) -> bool:
+        chunk = self._read(self._err)
+        self._stderr += chunk
+        del self._stderr[: -self._limits.stderr]
+        return bool(chunk)
+
+    def _read(self, fd: int) -> bytes:
+        """What is there now; nothing more is heard of ``fd`` after its end."""
+        try:
+            chunk = os.read(fd, _CHUNK)
+        except BlockingIOError:
+            return b""
+        if not chunk:
+            self._loop.remove_reader(fd)
+        return chunk
+
+    def _reap(self) -> None:
+        self._elapsed = time.perf_counter() - self._started
+        # A child of the program may hold the pipes open, and write: no waiting for their end, no reading for ever.
+        for read in (self._read_stdout, self._read_stderr):
+            for _ in range(self._limits.stdout // _CHUNK + 1):
+                if not read():
+                    break
+        info = os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)
+        if info is None or info.si_code != os.CLD_EXITED or info.si_status != 0:
+            self.kill()
+        self._status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        for fd in (self._out, self._err, self._pidfd):
+            self._loop.remove_reader(fd)
+        self._fds.close()
+        self.gone.set()
+
+
+def _pipe(undo: ExitStack) -> tuple[int, int]:
+    """Both ends of a pipe; ``undo`` closes the reading one."""
+    reading, writing = os.pipe()
+    undo.callback(os.close, reading)
+    os.set_blocking(reading, False)
+    return reading, writing
+
+
+def _memory_file(content: bytes) -> int:
+    fd = os.memfd_create("cni-config")
+    try:
+        with os.fdopen(fd, "wb", closefd=False) as file:
+            file.write(content)
+        os.lseek(fd, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _spawn(program: Path, env: Mapping[str, str], stdio: tuple[int, int, int]) -> int:
+    actions: list[tuple[int, ...]] = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(stdio)]
+    actions += [(os.POSIX_SPAWN_CLOSE, fd) for fd in _handed_down()]
+    argv = [str(program)]
+    return _checked(
+        os.posix_spawn(program, argv, env, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_RESET_SIGNALS)
+    )
+
+
+@functools.cache
+def _handed_down() -> tuple[int, ...]:
+    """Descriptors that this process was started with and would pass on; those that Python opens are not."""
+    listed = [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
+    return tuple(fd for fd in listed if fd > 2 and _is_inheritable(fd))
+
+
+def _is_inheritable(fd: int) -> bool:
+    try:
+        return os.get_inheritable(fd)
+    except OSError:  # the one that the listing itself used
+        return False
+
+
+def _pidfd(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid)
+    except BaseException:
+        os.killpg(_checked(pid), signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+
+
+def _checked(pid: int) -> int:
+    """``pid``, which is about to be signalled: 1 and below would hit far more than one program."""
+    if pid <= 1:
+        raise ProcessLookupError(f"refused to use process id {pid}")
+    return pid
