@@ -8,6 +8,7 @@ Source: rtnetlink(7), netlink(7), include/uapi/linux/netlink.h. Integers are in 
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -124,7 +125,4 @@ def get_text(found: Mapping[int, bytes], kind: int) -> str:
 def get_u32(found: Mapping[int, bytes], kind: int) -> int | None:
     """An unsigned 32-bit attribute, or None."""
     value = found.get(kind)
-    return int.from_bytes(value[:4], "little" if _LITTLE else "big") if value else None
-
-
-_LITTLE = struct.pack("=H", 1) == b"\1\0"
+    return int.from_bytes(value[:4], sys.byteorder) if value else None

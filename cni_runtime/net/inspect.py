@@ -6,6 +6,7 @@ import errno
 import ipaddress
 import socket
 import struct
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from msgspec import Struct
 
 from cni_runtime.net import codec
 from cni_runtime.net.codec import Reply, Request, attributes, get_text, get_u32
-from cni_runtime.net.rtnl import Ifa, Ifla, IflaInfo, NetnsAttribute, Rta, Rtax, Rtm
+from cni_runtime.net.rtnl import BridgeInfo, Ifa, Ifla, IflaInfo, NetnsAttribute, Rta, Rtax, Rtm
 from cni_runtime.net.sockets import NetlinkSocket, in_namespace, opened
 
 _LINK = struct.Struct("=BxHiII")
@@ -29,6 +30,7 @@ class Link(Struct, frozen=True):
 
     ``peer_index`` is the index of a veth's other end (or a vlan's parent), in the namespace that has the id
     ``peer_nsid`` here; None there means in this same namespace. ``master`` is the index of its bridge.
+    ``vlan_filtering`` and ``default_vlan`` (of new ports, 0: none) are a bridge's.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Link(Struct, frozen=True):
     peer_nsid: int | None = None
     master: int | None = None
     alias: str = ""
+    vlan_filtering: bool = False
+    default_vlan: int = 0
 
 
 class Address(Struct, frozen=True):
@@ -192,13 +196,16 @@ def link_of(reply: Reply) -> Link:
     """The link that a NEWLINK message tells of."""
     _, _, index, flags, _ = _LINK.unpack_from(reply.body)
     found = attributes(reply.body, _LINK.size)
+    info = attributes(found.get(Ifla.LINKINFO, b""))
+    kind = get_text(info, IflaInfo.KIND)
+    bridge = attributes(info.get(IflaInfo.DATA, b"")) if kind == "bridge" else {}
     state = found.get(Ifla.OPERSTATE, b"\0")[0]
     return Link(
         name=get_text(found, Ifla.IFNAME),
         index=index,
         mac=found.get(Ifla.ADDRESS, b"").hex(":"),
         mtu=get_u32(found, Ifla.MTU) or 0,
-        kind=get_text(attributes(found.get(Ifla.LINKINFO, b"")), IflaInfo.KIND),
+        kind=kind,
         state=_STATES[state] if state < len(_STATES) else "unknown",
         admin_up=bool(flags & _IFF_UP),
         promiscuous=bool(get_u32(found, Ifla.PROMISCUITY)),
@@ -206,6 +213,8 @@ def link_of(reply: Reply) -> Link:
         peer_nsid=get_u32(found, Ifla.LINK_NETNSID),
         master=get_u32(found, Ifla.MASTER),
         alias=get_text(found, Ifla.IFALIAS),
+        vlan_filtering=bridge.get(BridgeInfo.VLAN_FILTERING, b"\0") != b"\0",
+        default_vlan=int.from_bytes(bridge.get(BridgeInfo.DEFAULT_PVID, b""), sys.byteorder),
     )
 
 

@@ -65,6 +65,27 @@ class IflaInfo(IntEnum):
     DATA = 2
 
 
+class BridgeInfo(IntEnum):
+    """Attributes nested in IflaInfo.DATA of a bridge."""
+
+    VLAN_FILTERING = 7
+    DEFAULT_PVID = 39
+
+
+class BridgePort(IntEnum):
+    """Attributes nested in Ifla.PROTINFO of a bridge port."""
+
+    HAIRPIN = 4
+    ISOLATED = 33
+
+
+class BridgeAfSpec(IntEnum):
+    """Attributes nested in Ifla.AF_SPEC of a bridge port."""
+
+    FLAGS = 0
+    VLAN_INFO = 2
+
+
 class Ifa(IntEnum):
     """Attributes of an address."""
 

@@ -1,0 +1,116 @@
+"""Cutting a pod's veth off at once, and deleting it later.
+
+Deleting a veth waits 20 ms for an RCU grace period, with the kernel's link lock held. Setting the host's end down
+takes 0.2 ms and is enough: from then on no frame passes the pair in either direction, and nothing inside the pod can
+bring the host's end up again, so the pod's addresses can be given to another. The pair itself goes when the pod's
+namespace does, which the kernel does off everybody's path and for many at once. For a namespace that is kept, the
+``Reaper`` deletes what is still there after a while, all in one request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+import anyio.to_thread
+from msgspec import Struct
+
+from cni_runtime.net import links
+from cni_runtime.net.inspect import Link, find_link, get_link, list_addresses, nsid_of
+from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, in_namespace
+
+_GROUP = 0x636E6901
+_log = logging.getLogger(__name__)
+
+
+class CutOff(Struct, frozen=True):
+    """A veth that was cut off: its host end, and what addresses the pod's end had."""
+
+    veth: Link | None
+    addresses: tuple[str, ...] = ()
+
+
+def cut_off(netns_fd: int, ifname: str) -> CutOff | None:
+    """Set the host end of the veth ``ifname`` in the namespace down. None: no such link there. Blocks; OSError.
+
+    For a link that is not one end of a veth to the host the link itself is set down, and ``veth`` is None.
+    """
+    found = in_namespace(netns_fd, lambda: _inside(ifname))
+    if found is None:
+        return None
+    inside, addresses = found
+    with NetlinkSocket() as host:
+        veth = get_link(host, inside.peer_index) if inside.kind == "veth" and inside.peer_index else None
+        if veth is not None and (veth.peer_index, veth.peer_nsid) == (inside.index, nsid_of(host, netns_fd)):
+            host.ask(links.set_up(veth.index, up=False))
+            return CutOff(veth, addresses)
+    in_namespace(netns_fd, lambda: _set_down(inside.index))
+    return CutOff(None, addresses)
+
+
+def _inside(ifname: str) -> tuple[Link, tuple[str, ...]] | None:
+    with NetlinkSocket() as pod:
+        link = find_link(pod, ifname)
+        if link is None:
+            return None
+        return link, tuple(address.address for address in list_addresses(pod, link.index))
+
+
+def _set_down(index: int) -> None:
+    with NetlinkSocket() as pod:
+        pod.ask(links.set_up(index, up=False))
+
+
+def delete_cut_off(veths: Iterable[Link]) -> int:
+    """Delete those of ``veths`` (host ends) that are still there and down, at once; how many they were. Blocks."""
+    with NetlinkSocket() as host:
+        there = [link for link in veths if _same(link, get_link(host, link.index))]
+        if there:
+            try:
+                host.run([links.set_group(link.index, _GROUP) for link in there])
+            except NetlinkError as exc:
+                _log.debug("a link went by itself: %s", exc)
+            host.ask(links.delete_group(_GROUP))
+        return len(there)
+
+
+def _same(before: Link, now: Link | None) -> bool:
+    return now is not None and not now.admin_up and (now.name, now.mac, now.kind) == (before.name, before.mac, "veth")
+
+
+class Reaper:
+    """Deletes veths some time after they were cut off, if their namespace still keeps them. For one event loop."""
+
+    def __init__(self, delay: float = 2.0) -> None:
+        """``delay`` is in seconds: the time in which the owner of a namespace is expected to remove it."""
+        self._delay = delay
+        self._waiting: dict[int, Link] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def expect(self, veth: Link) -> None:
+        """``veth`` is cut off and should go."""
+        self._waiting[veth.index] = veth
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._later(), name="veth-reaper")
+
+    async def flush(self) -> None:
+        """Delete at once all that waits; raises OSError."""
+        waiting, self._waiting = self._waiting, {}
+        if waiting:
+            await anyio.to_thread.run_sync(delete_cut_off, waiting.values())
+
+    async def aclose(self) -> None:
+        """Delete all that waits, and end the task."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self.flush()
+
+    async def _later(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(self._delay)
+            try:
+                await self.flush()
+            except OSError:
+                _log.exception("could not delete veths of pods that are gone")
