@@ -1,0 +1,112 @@
+"""Turns checked tables into the configuration in force, and checks what one value alone cannot tell. Pure."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from crishim.core.config.check import wrong
+from crishim.core.config.read import Document
+from crishim.core.config.tables import DEFAULT_BIN_DIRS, HandlerTable, ServerTable, Tables
+from crishim.core.config.types import CniConfig, Config, ImageConfig, IPPreference, RuntimeHandler, StreamServer
+
+_CONTAINERD_BIN_DIRS = ("/opt/cni/bin",)
+_DURATION_PART = re.compile(r"([0-9.]+)(h|ms|m|s|us|µs|ns)")
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+
+
+def seconds(duration: str) -> float:
+    """The seconds of a duration in Go's notation, such as "1h30m" or "500ms"; none for "" and "0"."""
+    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(duration))
+
+
+def resolve(tables: Tables, main: Document) -> Config:
+    """The configuration in force; ``main`` is the file that errors name."""
+    own, runtime = tables.crishim, tables.runtime
+    runtimes = {"runc": HandlerTable(), **runtime.containerd.runtimes}
+    default = runtime.containerd.default_runtime_name
+    if default not in runtimes:
+        place = main.place("runtime").at("containerd", "default_runtime_name")
+        raise wrong(place, default, "a key of containerd.runtimes: " + ", ".join(sorted(runtimes)))
+    return Config(
+        root=Path(own.root),
+        state=Path(own.state),
+        address=Path(own.address),
+        log_level=own.log_level,
+        log_format=own.log_format,
+        cni=_cni(tables, main),
+        runtimes={name: _handler(name, table, main) for name, table in runtimes.items()},
+        default_runtime_name=default,
+        images=ImageConfig(
+            config_path=tuple(Path(part) for part in tables.images.registry.config_path.split(":") if part),
+            max_concurrent_downloads=tables.images.max_concurrent_downloads,
+        ),
+        stream_server=_stream_server(tables.server, main),
+        max_container_log_line_size=runtime.max_container_log_line_size,
+        drain_exec_sync_io_timeout=seconds(runtime.drain_exec_sync_io_timeout),
+        restrict_oom_score_adj=runtime.restrict_oom_score_adj,
+        enable_unprivileged_ports=runtime.enable_unprivileged_ports,
+        enable_unprivileged_icmp=runtime.enable_unprivileged_icmp,
+        device_ownership_from_security_context=runtime.device_ownership_from_security_context,
+        netns_mounts_under_state_dir=runtime.netns_mounts_under_state_dir,
+    )
+
+
+def _cni(tables: Tables, main: Document) -> CniConfig:
+    table, own = tables.runtime.cni, tables.crishim.cni
+    bin_dirs = table.bin_dirs
+    if table.bin_dir:
+        if bin_dirs not in ((), _CONTAINERD_BIN_DIRS, DEFAULT_BIN_DIRS):
+            raise wrong(main.place("runtime").at("cni", "bin_dir"), table.bin_dir, "only one of bin_dir and bin_dirs")
+        bin_dirs = (table.bin_dir,)
+    return CniConfig(
+        bin_dirs=tuple(Path(part) for part in bin_dirs),
+        conf_dir=Path(table.conf_dir),
+        max_conf_num=table.max_conf_num,
+        conf_template=_optional(table.conf_template),
+        ip_pref=IPPreference(table.ip_pref or IPPreference.IPV4),
+        setup_serially=table.setup_serially,
+        use_internal_loopback=table.use_internal_loopback,
+        plugins=own.plugins,
+        exceptions=own.exceptions,
+        plugin_timeout=seconds(own.plugin_timeout),
+    )
+
+
+def _handler(name: str, table: HandlerTable, main: Document) -> RuntimeHandler:
+    if table.privileged_without_host_devices_all_devices_allowed and not table.privileged_without_host_devices:
+        key = "privileged_without_host_devices_all_devices_allowed"
+        place = main.place("runtime").at("containerd", "runtimes", name, key)
+        raise wrong(place, value=True, expected="privileged_without_host_devices = true beside it")
+    return RuntimeHandler(
+        runtime_type=table.runtime_type,
+        binary_name=table.options.binary_name,
+        systemd_cgroup=table.options.systemd_cgroup,
+        privileged_without_host_devices=table.privileged_without_host_devices,
+        privileged_without_host_devices_all_devices_allowed=table.privileged_without_host_devices_all_devices_allowed,
+        pod_annotations=table.pod_annotations,
+        container_annotations=table.container_annotations,
+        cni_conf_dir=_optional(table.cni_conf_dir),
+        cni_max_conf_num=table.cni_max_conf_num,
+    )
+
+
+def _stream_server(table: ServerTable, main: Document) -> StreamServer:
+    pair, place = table.x509_key_pair_streaming, main.place("server")
+    if (pair.tls_cert_file or pair.tls_key_file) and not table.enable_tls_streaming:
+        raise wrong(place.at("enable_tls_streaming"), value=False, expected="true beside x509_key_pair_streaming")
+    if bool(pair.tls_cert_file) != bool(pair.tls_key_file):
+        missing = "tls_key_file" if pair.tls_cert_file else "tls_cert_file"
+        raise wrong(place.at("x509_key_pair_streaming", missing), "", "both tls_cert_file and tls_key_file, or neither")
+    return StreamServer(
+        address=table.stream_server_address,
+        port=int(table.stream_server_port or "0"),
+        idle_timeout=seconds(table.stream_idle_timeout),
+        tls=table.enable_tls_streaming,
+        tls_cert_file=_optional(pair.tls_cert_file),
+        tls_key_file=_optional(pair.tls_key_file),
+    )
+
+
+def _optional(path: str) -> Path | None:
+    return Path(path) if path else None
