@@ -1,0 +1,56 @@
+"""From the model of the node to the messages that show it, and from the pod CIDR message to text."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from crishim.model.node import Condition, NodeStatus, RuntimeHandler
+from crishim.rpc.convert.fields import invalid
+from crishim.rpc.pb import api_pb2 as pb
+
+
+def status_response(status: NodeStatus) -> pb.StatusResponse:
+    """The answer to Status, without the verbose part."""
+    features = status.features
+    return pb.StatusResponse(
+        status=pb.RuntimeStatus(
+            conditions=[_condition("RuntimeReady", status.runtime), _condition("NetworkReady", status.network)]
+        ),
+        runtime_handlers=[_runtime_handler(handler) for handler in status.handlers],
+        features=pb.RuntimeFeatures(
+            supplemental_groups_policy=features.supplemental_groups_policy,
+            user_namespaces_host_network=features.user_namespaces_host_network,
+            mount_options=features.mount_options,
+        ),
+    )
+
+
+def pod_cidr(message: pb.UpdateRuntimeConfigRequest) -> str:
+    """The comma-separated ranges for this node's pods, checked; empty when the request has none."""
+    text = message.runtime_config.network_config.pod_cidr
+    for part in text.split(",") if text else []:
+        if not _is_cidr(part.strip()):
+            raise invalid("runtime_config.network_config.pod_cidr", "address ranges separated by commas", text)
+    return text
+
+
+def _is_cidr(text: str) -> bool:
+    try:
+        ipaddress.ip_interface(text)
+    except ValueError:
+        return False
+    return "/" in text
+
+
+def _condition(kind: str, condition: Condition) -> pb.RuntimeCondition:
+    return pb.RuntimeCondition(type=kind, status=condition.ready, reason=condition.reason, message=condition.message)
+
+
+def _runtime_handler(handler: RuntimeHandler) -> pb.RuntimeHandler:
+    return pb.RuntimeHandler(
+        name=handler.name,
+        features=pb.RuntimeHandlerFeatures(
+            recursive_read_only_mounts=handler.recursive_read_only_mounts,
+            user_namespaces=handler.user_namespaces,
+        ),
+    )

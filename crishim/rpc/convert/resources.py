@@ -1,0 +1,22 @@
+"""Limits of a pod or container."""
+
+from __future__ import annotations
+
+from crishim.model.pod import Resources
+from crishim.rpc.pb import api_pb2 as pb
+
+
+def resources(message: pb.LinuxContainerResources) -> Resources:
+    """The limits as they stand; whether the machine can honour them is found out where they are applied."""
+    return Resources(
+        cpu_period=message.cpu_period,
+        cpu_quota=message.cpu_quota,
+        cpu_shares=message.cpu_shares,
+        memory_limit_in_bytes=message.memory_limit_in_bytes,
+        oom_score_adj=message.oom_score_adj,
+        cpuset_cpus=message.cpuset_cpus,
+        cpuset_mems=message.cpuset_mems,
+        hugepage_limits={limit.page_size: limit.limit for limit in message.hugepage_limits},
+        unified=dict(message.unified),
+        memory_swap_limit_in_bytes=message.memory_swap_limit_in_bytes,
+    )

@@ -1,0 +1,64 @@
+"""From the model of a sandbox to the messages that show it, and from a filter message to the model."""
+
+from __future__ import annotations
+
+from crishim.model.pod import PodMetadata
+from crishim.model.sandbox import Sandbox, SandboxFilter, State
+from crishim.rpc.convert.fields import number_of
+from crishim.rpc.convert.security import namespace_message
+from crishim.rpc.pb import api_pb2 as pb
+
+
+def sandbox_status(sandbox: Sandbox) -> pb.PodSandboxStatus:
+    """All that a status shows."""
+    config = sandbox.config
+    return pb.PodSandboxStatus(
+        id=sandbox.id,
+        metadata=_metadata(config.metadata),
+        state=_state(sandbox.state),
+        created_at=sandbox.created_at,
+        network=network_status(sandbox.ips),
+        linux=pb.LinuxPodSandboxStatus(namespaces=pb.Namespace(options=namespace_message(config.namespaces))),
+        labels=config.labels,
+        annotations=config.annotations,
+        runtime_handler=sandbox.runtime_handler,
+    )
+
+
+def sandbox_item(sandbox: Sandbox) -> pb.PodSandbox:
+    """The part of a sandbox that a list shows."""
+    config = sandbox.config
+    return pb.PodSandbox(
+        id=sandbox.id,
+        metadata=_metadata(config.metadata),
+        state=_state(sandbox.state),
+        created_at=sandbox.created_at,
+        labels=config.labels,
+        annotations=config.annotations,
+        runtime_handler=sandbox.runtime_handler,
+    )
+
+
+def network_status(ips: tuple[str, ...]) -> pb.PodSandboxNetworkStatus:
+    """The addresses, the primary one first; none when the pod uses the node's network."""
+    if not ips:
+        return pb.PodSandboxNetworkStatus()
+    return pb.PodSandboxNetworkStatus(ip=ips[0], additional_ips=[pb.PodIP(ip=ip) for ip in ips[1:]])
+
+
+def sandbox_filter(message: pb.PodSandboxFilter) -> SandboxFilter:
+    """Which sandboxes to list; an empty message admits all."""
+    ready = None
+    if message.HasField("state"):
+        ready = number_of("filter.state.state", pb.PodSandboxState, message.state.state) == pb.SANDBOX_READY
+    return SandboxFilter(id=message.id, ready=ready, labels=dict(message.label_selector))
+
+
+def _metadata(metadata: PodMetadata) -> pb.PodSandboxMetadata:
+    return pb.PodSandboxMetadata(
+        name=metadata.name, uid=metadata.uid, namespace=metadata.namespace, attempt=metadata.attempt
+    )
+
+
+def _state(state: State) -> pb.PodSandboxState:
+    return pb.SANDBOX_READY if state is State.READY else pb.SANDBOX_NOTREADY

@@ -1,0 +1,121 @@
+"""Namespaces and security settings: from messages, and the namespaces back to a message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from crishim.core.errors import InvalidArgumentError
+from crishim.model.pod import (
+    IDMapping,
+    NamespaceMode,
+    NamespaceOptions,
+    SandboxSecurity,
+    SecurityProfile,
+    SELinuxOptions,
+    UserNamespace,
+)
+from crishim.rpc.convert.fields import invalid, member, number_of, required
+from crishim.rpc.pb import api_pb2 as pb
+
+_LOCALHOST = "localhost/"
+_SECCOMP_WORDS = {
+    "runtime/default": pb.SecurityProfile.RuntimeDefault,
+    "docker/default": pb.SecurityProfile.RuntimeDefault,
+    "unconfined": pb.SecurityProfile.Unconfined,
+}
+
+
+def sandbox_security(path: str, message: pb.LinuxSandboxSecurityContext) -> SandboxSecurity:
+    """Security settings of a pod; ``path`` names ``message``."""
+    if message.HasField("run_as_group") and not message.HasField("run_as_user"):
+        raise InvalidArgumentError(f"{path}.run_as_group: is only possible together with run_as_user")
+    policy = f"{path}.supplemental_groups_policy"
+    return SandboxSecurity(
+        namespaces=namespace_options(f"{path}.namespace_options", message.namespace_options),
+        selinux=selinux_options(message.selinux_options) if message.HasField("selinux_options") else None,
+        run_as_user=message.run_as_user.value if message.HasField("run_as_user") else None,
+        run_as_group=message.run_as_group.value if message.HasField("run_as_group") else None,
+        readonly_rootfs=message.readonly_rootfs,
+        supplemental_groups=tuple(message.supplemental_groups),
+        supplemental_groups_policy=number_of(policy, pb.SupplementalGroupsPolicy, message.supplemental_groups_policy),
+        privileged=message.privileged,
+        seccomp=_seccomp(path, message),
+        apparmor=security_profile(f"{path}.apparmor", message.apparmor) if message.HasField("apparmor") else None,
+    )
+
+
+def namespace_options(path: str, message: pb.NamespaceOption) -> NamespaceOptions:
+    """Which namespaces are shared; ``path`` names ``message``."""
+    userns = message.userns_options if message.HasField("userns_options") else None
+    return NamespaceOptions(
+        network=member(f"{path}.network", NamespaceMode, message.network),
+        pid=member(f"{path}.pid", NamespaceMode, message.pid),
+        ipc=member(f"{path}.ipc", NamespaceMode, message.ipc),
+        target_id=message.target_id,
+        userns=None if userns is None else _user_namespace(f"{path}.userns_options", userns),
+    )
+
+
+def security_profile(path: str, message: pb.SecurityProfile) -> SecurityProfile:
+    """A seccomp or AppArmor profile; ``path`` names ``message``."""
+    kind = number_of(f"{path}.profile_type", pb.SecurityProfile.ProfileType, message.profile_type)
+    if kind == pb.SecurityProfile.Localhost:
+        required(f"{path}.localhost_ref", message.localhost_ref)
+    return SecurityProfile(profile_type=kind, localhost_ref=message.localhost_ref)
+
+
+def selinux_options(message: pb.SELinuxOption) -> SELinuxOptions:
+    """An SELinux label."""
+    return SELinuxOptions(user=message.user, role=message.role, type=message.type, level=message.level)
+
+
+def namespace_message(options: NamespaceOptions) -> pb.NamespaceOption:
+    """The message a status shows."""
+    userns = options.userns
+    return pb.NamespaceOption(
+        network=options.network.name,
+        pid=options.pid.name,
+        ipc=options.ipc.name,
+        target_id=options.target_id,
+        userns_options=None if userns is None else _user_namespace_message(userns),
+    )
+
+
+def _seccomp(path: str, message: pb.LinuxSandboxSecurityContext) -> SecurityProfile | None:
+    if message.HasField("seccomp"):
+        return security_profile(f"{path}.seccomp", message.seccomp)
+    return _legacy_seccomp(f"{path}.seccomp_profile_path", message.seccomp_profile_path)
+
+
+def _legacy_seccomp(path: str, text: str) -> SecurityProfile | None:
+    """What the deprecated field says, for callers that still use it."""
+    if not text:
+        return None
+    if text in _SECCOMP_WORDS:
+        return SecurityProfile(profile_type=_SECCOMP_WORDS[text])
+    if text.startswith(_LOCALHOST) and text != _LOCALHOST:
+        return SecurityProfile(pb.SecurityProfile.Localhost, text.removeprefix(_LOCALHOST))
+    raise invalid(path, " or ".join([*_SECCOMP_WORDS, f"{_LOCALHOST}PATH"]), text)
+
+
+def _user_namespace(path: str, message: pb.UserNamespace) -> UserNamespace:
+    mode = member(f"{path}.mode", NamespaceMode, message.mode)
+    if mode not in (NamespaceMode.POD, NamespaceMode.NODE):
+        raise invalid(f"{path}.mode", "POD or NODE", mode.name)
+    return UserNamespace(mode, _mappings(message.uids), _mappings(message.gids))
+
+
+def _mappings(extents: Iterable[pb.IDMapping]) -> tuple[IDMapping, ...]:
+    return tuple(IDMapping(extent.host_id, extent.container_id, extent.length) for extent in extents)
+
+
+def _mapping_message(extent: IDMapping) -> pb.IDMapping:
+    return pb.IDMapping(host_id=extent.host_id, container_id=extent.container_id, length=extent.length)
+
+
+def _user_namespace_message(userns: UserNamespace) -> pb.UserNamespace:
+    return pb.UserNamespace(
+        mode=userns.mode.name,
+        uids=[_mapping_message(extent) for extent in userns.uids],
+        gids=[_mapping_message(extent) for extent in userns.gids],
+    )

@@ -1,0 +1,59 @@
+"""What the RPC layer needs of the rest of the program, as Protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+from crishim.model.node import NodeStatus
+from crishim.model.pod import PodConfig
+from crishim.model.sandbox import Sandbox, SandboxFilter
+
+
+class SandboxService(Protocol):
+    """Pod sandboxes. Where an id is taken, so is a prefix of exactly one id."""
+
+    async def run(self, config: PodConfig, runtime_handler: str) -> str:
+        """Make a sandbox and return its id; a sandbox of the same attempt is joined or returned."""
+        ...
+
+    async def stop(self, sandbox_id: str) -> None:
+        """End what runs in it and give back its addresses; one that is stopped or not there is no error."""
+        ...
+
+    async def remove(self, sandbox_id: str) -> None:
+        """Forget it, stopping it first if need be; one that is not there is no error."""
+        ...
+
+    def get(self, sandbox_id: str) -> Sandbox:
+        """One sandbox; raises NotFoundError."""
+        ...
+
+    def list(self, wanted: SandboxFilter) -> Sequence[Sandbox]:
+        """The sandboxes that ``wanted`` matches."""
+        ...
+
+    def info(self, sandbox: Sandbox) -> Mapping[str, object]:
+        """What a verbose status shows beyond the configuration; values that JSON knows."""
+        ...
+
+
+class NodeService(Protocol):
+    """The runtime as a whole."""
+
+    @property
+    def cgroup_driver(self) -> Literal["systemd", "cgroupfs"]:
+        """Who makes cgroups; the kubelet has to use the same driver."""
+        ...
+
+    async def status(self) -> NodeStatus:
+        """Whether runtime and network are ready, and what they can do."""
+        ...
+
+    async def info(self) -> Mapping[str, object]:
+        """What a verbose status shows; values that JSON knows."""
+        ...
+
+    async def update_pod_cidr(self, pod_cidr: str) -> None:
+        """Take over the node's pod address ranges, separated by commas; never empty."""
+        ...
