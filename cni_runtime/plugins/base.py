@@ -1,0 +1,159 @@
+"""What a built-in plugin is, and what it is given."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from cni_runtime.call import Invoker, PluginCall
+from cni_runtime.errors import CniError, ConfigError, ErrorCode
+from cni_runtime.net.libnftables import Nft
+from cni_runtime.net.nft import STATE, Owner
+from cni_runtime.net.quiesce import Reaper
+from cni_runtime.result import DNS, Result, decode_result
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# Keys that the runtime adds or that belong to every plugin.
+_COMMON = frozenset(
+    {"cniVersion", "cniVersions", "name", "type", "args", "capabilities", "runtimeConfig", "prevResult", "dns", "ipam"}
+    | {"cni.dev/valid-attachments", "cni.dev/attachments"}
+)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What plugins share: who runs a delegated plugin, nftables, the reaper of veths, and where state is kept."""
+
+    delegates: Invoker
+    nft: Nft
+    reaper: Reaper
+    state: Path = STATE
+    data: Path = Path("/var/lib/cni")
+    _warned: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def unknown_option(self, call: PluginCall, key: str) -> None:
+        """Warn of an option that the plugin does not know, once for each network."""
+        entry = (call.type, network_of(call), key)
+        if entry not in self._warned:
+            self._warned.add(entry)
+            log.warning("network %s: plugin %s does not know the option %r and ignores it", entry[1], call.type, key)
+
+
+class Plugin(ABC):
+    """A plugin type. Verbs raise CniError, or OSError when the kernel refused something.
+
+    ADD undoes what it did when it fails. DEL succeeds for what is not there, and does as much as it can.
+    """
+
+    type: ClassVar[str]
+
+    @abstractmethod
+    async def add(self, call: PluginCall, context: Context) -> Result:
+        """Attach the container; the result of the chain so far."""
+
+    @abstractmethod
+    async def delete(self, call: PluginCall, context: Context) -> None:
+        """Detach the container."""
+
+    async def check(self, call: PluginCall, context: Context) -> None:  # noqa: B027  # an optional verb
+        """Raise unless the container is as ADD left it. Nothing to check by default."""
+
+    async def gc(self, call: PluginCall, context: Context) -> None:  # noqa: B027  # an optional verb
+        """Take away what belongs to none of the valid attachments. Nothing to take by default."""
+
+    async def status(self, call: PluginCall, context: Context) -> None:  # noqa: B027  # an optional verb
+        """Raise when an ADD could not succeed. Ready by default."""
+
+
+def decode(call: PluginCall, kind: type[T], context: Context) -> T:
+    """The plugin's options as a ``kind``. Raises ConfigError with the path of what is wrong.
+
+    A key is also known in another case (``ipmasq``), and null is "not said", since the reference plugins take both so.
+    """
+    known = {field.encode_name for field in msgspec.structs.fields(kind)}  # type: ignore[arg-type]
+    folded = {name.casefold(): name for name in known | _COMMON}
+    options: dict[str, Any] = {}
+    for key, value in call.config.items():
+        name = key if key in known else folded.get(key.casefold(), "")
+        if not name:
+            context.unknown_option(call, key)
+        elif value is not None:
+            options[name] = value
+    return convert(options, kind, f"network {network_of(call)}, plugin {call.type}")
+
+
+def convert(options: Mapping[str, Any], kind: type[T], where: str) -> T:
+    """``options`` as a ``kind``; raises ConfigError that names ``where`` and the path inside."""
+    try:
+        return msgspec.convert(dict(options), kind)
+    except (msgspec.ValidationError, RecursionError) as exc:
+        raise ConfigError(f"{where}: {exc}") from exc
+
+
+def network_of(call: PluginCall) -> str:
+    """The network's name."""
+    return str(call.config.get("name", ""))
+
+
+def owner_of(call: PluginCall) -> Owner:
+    """Whose packet filter elements those of this call are."""
+    return Owner(network_of(call), call.container_id, call.ifname)
+
+
+def argument(call: PluginCall, name: str) -> str:
+    """A value out of ``CNI_ARGS``, or empty. Names differ from each other in more than case."""
+    return next((value for key, value in call.args if key.casefold() == name.casefold()), "")
+
+
+def netns_of(call: PluginCall) -> str:
+    """The path of the container's namespace; raises CniError when the call has none."""
+    if not call.netns:
+        raise CniError("this needs the container's network namespace", code=ErrorCode.INVALID_ENVIRONMENT)
+    return call.netns
+
+
+def previous_of(call: PluginCall) -> Result | None:
+    """The result of the chain so far, or None. Raises DecodeError."""
+    previous = call.config.get("prevResult")
+    return decode_result(previous, assume=str(call.config.get("cniVersion", ""))) if previous else None
+
+
+def require_previous(call: PluginCall) -> Result:
+    """The result of the chain so far; raises ConfigError when there is none."""
+    previous = previous_of(call)
+    if previous is None:
+        raise ConfigError(f"plugin {call.type} needs a prevResult")
+    return previous
+
+
+class _ValidAttachment(Struct, rename={"container_id": "containerID"}):
+    container_id: str
+    ifname: str
+
+
+def valid_attachments(call: PluginCall) -> frozenset[tuple[str, str]]:
+    """The (container id, interface) pairs that GC must keep. Raises ConfigError: GC without a list must do nothing."""
+    for key in ("cni.dev/valid-attachments", "cni.dev/attachments"):
+        if key in call.config:
+            listed = convert({"at": call.config[key] or []}, _Attachments, f"GC of network {network_of(call)}")
+            return frozenset((item.container_id, item.ifname) for item in listed.at)
+    raise ConfigError(f"GC of network {network_of(call)} without cni.dev/valid-attachments")
+
+
+class _Attachments(Struct):
+    at: list[_ValidAttachment]
+
+
+def dns_of(dns: DNS, otherwise: DNS) -> DNS:
+    """The plugin's own DNS settings if any are given, else those of IPAM."""
+    return otherwise if dns == DNS() else dns

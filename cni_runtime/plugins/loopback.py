@@ -1,0 +1,85 @@
+"""loopback: brings ``lo`` up. It has no options; the interface name it is called with does not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
+
+import anyio.to_thread
+from msgspec import Struct
+
+from cni_runtime.call import PluginCall
+from cni_runtime.errors import CniError
+from cni_runtime.net import links
+from cni_runtime.net.inspect import Link, find_link, list_addresses
+from cni_runtime.net.sockets import NetlinkSocket, in_namespace, opened
+from cni_runtime.plugins.base import Context, Plugin, decode, netns_of, previous_of
+from cni_runtime.result import Interface, IPConfig, Result
+
+_NO_MAC = "00:00:00:00:00:00"
+
+_LoopbackFunction = Callable[[NetlinkSocket, Link], tuple[str, ...]]
+
+
+class LoopbackConfig(Struct, frozen=True):
+    """No options."""
+
+
+class Loopback(Plugin):
+    """See the module."""
+
+    type: ClassVar[str] = "loopback"
+
+    async def add(self, call: PluginCall, context: Context) -> Result:
+        decode(call, LoopbackConfig, context)
+        previous = previous_of(call)
+        addresses = await anyio.to_thread.run_sync(partial(_in_pod, netns_of(call), _bring_up))
+        return previous or loopback_result(netns_of(call), addresses)
+
+    async def delete(self, call: PluginCall, context: Context) -> None:
+        if not call.netns:
+            return
+        try:
+            await anyio.to_thread.run_sync(partial(_in_pod, call.netns, _bring_down))
+        except FileNotFoundError:
+            return
+
+    async def check(self, call: PluginCall, context: Context) -> None:
+        await anyio.to_thread.run_sync(partial(_in_pod, netns_of(call), _require_up))
+
+
+def loopback_result(netns: str, addresses: tuple[str, ...]) -> Result:
+    """The result of an ADD: ``lo`` with the first address of each family."""
+    ips = [IPConfig(address=address, interface=0) for address in addresses]
+    first = {ip.family: ip for ip in reversed(ips)}
+    interface = Interface(name="lo", mac=_NO_MAC, sandbox=netns)
+    return Result(interfaces=(interface,), ips=tuple(first[family] for family in sorted(first)))
+
+
+def _in_pod(netns: str, function: _LoopbackFunction) -> tuple[str, ...]:
+    def act() -> tuple[str, ...]:
+        with NetlinkSocket() as netlink:
+            link = find_link(netlink, "lo")
+            if link is None:
+                raise CniError(f"network namespace {netns} has no lo")
+            return function(netlink, link)
+
+    with opened(netns) as fd:
+        return in_namespace(fd, act)
+
+
+def _bring_up(netlink: NetlinkSocket, link: Link) -> tuple[str, ...]:
+    netlink.ask(links.set_up(link.index))
+    return tuple(address.address for address in list_addresses(netlink, link.index))
+
+
+def _bring_down(netlink: NetlinkSocket, link: Link) -> tuple[str, ...]:
+    netlink.ask(links.set_up(link.index, up=False))
+    return ()
+
+
+def _require_up(_netlink: NetlinkSocket, link: Link) -> tuple[str, ...]:
+    if not link.admin_up:
+        raise CniError("loopback interface lo is down")
+    return ()
