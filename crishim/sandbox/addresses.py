@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
-from enum import StrEnum
-
 from cni_runtime.result import IPConfig, Result
-
-
-class IPPreference(StrEnum):
-    """The order of a pod's addresses: as the CNI result has them, or one family first (``ip_pref``)."""
-
-    CNI = "cni"
-    IPV4 = "ipv4"
-    IPV6 = "ipv6"
+from crishim.core.config.types import IPPreference
 
 
 def pod_ips(result: Result, preference: IPPreference) -> tuple[str, ...]:
     """The addresses of the pod's own interfaces, without prefix length, the primary one first."""
-    ips = [ipaddress.ip_interface(ip.address).ip for ip in result.ips if _inside(result, ip)]
+    ips = [ip for ip in result.ips if _inside(result, ip)]
     if preference is not IPPreference.CNI:
         wanted = 4 if preference is IPPreference.IPV4 else 6
-        ips.sort(key=lambda ip: ip.version != wanted)
-    return tuple(map(str, ips))
+        ips.sort(key=lambda ip: ip.family != wanted)
+    return tuple(ip.ip for ip in ips)
 
 
 def _inside(result: Result, ip: IPConfig) -> bool:

@@ -67,7 +67,7 @@ class SandboxIndex:
         sandbox_id = self._names.get(reservation)
         return self._sandboxes[sandbox_id] if sandbox_id else None
 
-    def list(self, wanted: SandboxFilter) -> list[Sandbox]:
+    def matching(self, wanted: SandboxFilter) -> list[Sandbox]:
         """The sandboxes that ``wanted`` matches, newest first; one that is still being made is not there yet."""
         found = [sandbox for sandbox in self._visible() if wanted.matches(sandbox)]
         return sorted(found, key=lambda sandbox: sandbox.created_at, reverse=True)

@@ -7,21 +7,24 @@ between, every ADD gets its DEL, with the very configuration that ADD used.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
-import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cni_runtime.conf.parse import parse_network_list
 from cni_runtime.conf.types import NetworkList
 from cni_runtime.errors import CniError
-from cni_runtime.result import Result, decode_result
+from cni_runtime.result import Result
 from cni_runtime.runtime import Attachment
-from crishim.core.errors import UnavailableError
+from crishim.core.config.types import IPPreference
+from crishim.core.errors import CrishimError, DeadlineError, UnavailableError
 from crishim.core.faultpoints import FaultPoint, reach, reach_plugin
 from crishim.model.attachment import AttachmentRecord, Phase, PluginStep
 from crishim.model.sandbox import Sandbox
-from crishim.sandbox.addresses import IPPreference, pod_ips
+from crishim.sandbox.addresses import pod_ips
 from crishim.sandbox.capabilities import capability_args, cni_args
 from crishim.sandbox.index import SandboxIndex
 from crishim.sandbox.ports import Cni, Namespaces, NetworkSource
@@ -33,7 +36,7 @@ LOOPBACK = parse_network_list(
 )
 
 
-class NetworkPolicy(msgspec.Struct, frozen=True):
+class NetworkPolicy(Struct, frozen=True):
     """The parts of the configuration that shape a pod's network. ``timeout`` bounds one chain, in seconds."""
 
     ip_preference: IPPreference = IPPreference.CNI
@@ -102,16 +105,15 @@ class PodNetwork:
     async def _add(self, record: AttachmentRecord) -> Result:
         async def before(index: int, plugin: str) -> None:
             reach_plugin("attach", index)
-            await self._index.put(msgspec.structs.replace(record, progress=index + 1))
+            await self._index.put(replace(record, progress=index + 1))
 
         network, attachment = _rebuild(record, record.netns)
-        async with asyncio.timeout(self._policy.timeout):
-            added = await self._cni.add(network, attachment, before=before, rollback=False)
+        with self._translated(record):
+            async with asyncio.timeout(self._policy.timeout):
+                added = await self._cni.add(network, attachment, before=before, rollback=False)
         reach(FaultPoint.ATTACH_ADDED)
         steps = tuple(PluginStep(step.plugin, step.seconds) for step in added.steps)
-        attached = msgspec.structs.replace(
-            record, phase=Phase.ATTACHED, progress=len(steps), steps=steps, result=added.raw
-        )
+        attached = replace(record, phase=Phase.ATTACHED, progress=len(steps), steps=steps, result=added.raw)
         await self._index.put(attached)
         return added.result
 
@@ -119,26 +121,30 @@ class PodNetwork:
         async def before(index: int, plugin: str) -> None:
             reach_plugin("detach", index)
 
-        deleting = msgspec.structs.replace(record, phase=Phase.DELETING)
+        deleting = replace(record, phase=Phase.DELETING)
         await self._index.put(deleting)
         reach(FaultPoint.DETACH_RECORDED)
         network, attachment = _rebuild(record, record.netns if alive else None)
         try:
-            async with asyncio.timeout(self._policy.timeout):
-                await self._cni.delete(network, attachment, before=before)
-        except (CniError, TimeoutError) as error:
-            reason = str(error) or f"no answer within {self._policy.timeout:g} s"
-            await self._index.put(msgspec.structs.replace(deleting, error=reason))
-            message = f"network {record.network}, interface {record.ifname}: {reason}"
-            raise UnavailableError(message) from error
+            with self._translated(record):
+                async with asyncio.timeout(self._policy.timeout):
+                    await self._cni.delete(network, attachment, before=before)
+        except CrishimError as error:
+            await self._index.put(replace(deleting, error=str(error)))
+            raise
         reach(FaultPoint.DETACH_DELETED)
         await self._index.drop_attachment(record)
 
-
-def default_result(records: Iterable[AttachmentRecord]) -> Result | None:
-    """The CNI result of the default network (eth0), when ADD has ended."""
-    found = next((record for record in records if record.ifname == "eth0"), None)
-    return decode_result(found.result) if found and found.result is not None else None
+    @contextmanager
+    def _translated(self, record: AttachmentRecord) -> Iterator[None]:
+        """Turn the CNI runtime's errors into the domain's, naming the network and the interface."""
+        what = f"network {record.network}, interface {record.ifname}"
+        try:
+            yield
+        except CniError as error:
+            raise UnavailableError(f"{what}: {error}") from error
+        except TimeoutError as error:
+            raise DeadlineError(f"{what}: no answer within {self._policy.timeout:g} s") from error
 
 
 def _intent(sandbox: Sandbox, network: NetworkList, ifname: str) -> AttachmentRecord:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from cni_runtime.conf.types import NetworkList
@@ -34,6 +34,10 @@ class Namespaces(Protocol):
 
     async def create(self, spec: NamespaceSpec) -> int:
         """Make and pin the namespaces that ``spec`` has a path for; returns the inode of the network namespace."""
+        ...
+
+    async def write_sysctls(self, paths: NamespacePaths, sysctls: Mapping[str, str]) -> None:
+        """Write kernel parameters inside namespaces made before."""
         ...
 
     async def remove(self, paths: NamespacePaths) -> None:
@@ -78,10 +82,6 @@ class Cni(Protocol):
 
     async def delete(self, network: NetworkList, attachment: Attachment, *, before: BeforePlugin) -> Sequence[Step]:
         """Run DEL through the chain, backwards."""
-        ...
-
-    async def status(self, network: NetworkList) -> None:
-        """Raise CniError when the network is not ready for ADD."""
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
+from collections.abc import Mapping
 
 import structlog
 from msgspec.structs import replace
@@ -20,6 +21,7 @@ from crishim.sandbox.index import SandboxIndex
 from crishim.sandbox.layout import Layout
 from crishim.sandbox.network import PodNetwork
 from crishim.sandbox.ports import Namespaces
+from crishim.sandbox.sysctls import split_by_interface
 from crishim.sandbox.teardown import Teardown
 from crishim.sandbox.validate import check_config
 
@@ -55,7 +57,7 @@ class RunSandbox:
         """
         check_config(config)
         name = config.metadata.reservation
-        return await self._in_flight.run(name, lambda: self._run_once(config, runtime_handler))
+        return await self._in_flight.run(f"run {name}", lambda: self._run_once(config, runtime_handler))
 
     async def _run_once(self, config: PodConfig, runtime_handler: str) -> str:
         if holder := self._index.by_name(config.metadata.reservation):
@@ -89,23 +91,25 @@ class RunSandbox:
         hostname = sandbox.config.hostname or socket.gethostname()
         await self._files.create(sandbox.id, sandbox.config, hostname)
         reach(FaultPoint.RUN_FILES)
-        sandbox = await self._create_namespaces(sandbox, hostname)
+        early, late = split_by_interface(sandbox.config.sysctls)
+        sandbox = await self._create_namespaces(sandbox, hostname, early)
         reach(FaultPoint.RUN_NAMESPACES)
         ips: tuple[str, ...] = ()
         if planned:
             planned = tuple(replace(record, netns_inode=sandbox.netns_inode) for record in planned)
             await self._index.put(*planned)
             ips = await self._network.attach(planned)
+            await self._namespaces.write_sysctls(sandbox.namespaces, late)
         reach(FaultPoint.RUN_ATTACHED)
         await self._index.put(replace(sandbox, ips=ips, state=advance(sandbox.id, sandbox.state, Event.READY)))
         reach(FaultPoint.RUN_READY)
 
-    async def _create_namespaces(self, sandbox: Sandbox, hostname: str) -> Sandbox:
+    async def _create_namespaces(self, sandbox: Sandbox, hostname: str, sysctls: Mapping[str, str]) -> Sandbox:
         inode = await self._namespaces.create(
             NamespaceSpec(
                 paths=sandbox.namespaces,
                 hostname=hostname,
-                sysctls=sandbox.config.sysctls,
+                sysctls=sysctls,
                 loopback_up=self._network.internal_loopback,
             )
         )

@@ -50,7 +50,7 @@ class Sandboxes:
 
     def list(self, wanted: SandboxFilter) -> list[Sandbox]:
         """The sandboxes that match, newest first."""
-        return self._index.list(wanted)
+        return self._index.matching(wanted)
 
     def info(self, sandbox: Sandbox) -> dict[str, Any]:
         """The verbose status as plain values."""

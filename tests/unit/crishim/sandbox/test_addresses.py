@@ -3,7 +3,8 @@
 import pytest
 
 from cni_runtime.result import Interface, IPConfig, Result
-from crishim.sandbox.addresses import IPPreference, pod_ips
+from crishim.core.config.types import IPPreference
+from crishim.sandbox.addresses import pod_ips
 
 V6_FIRST = Result(ips=(IPConfig(address="fd00::2/64"), IPConfig(address="10.1.0.2/24"), IPConfig(address="fd00::3/64")))
 

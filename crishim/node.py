@@ -1,0 +1,134 @@
+"""What the node says of itself to kubelet: conditions, handlers, cgroup driver, and its pod CIDR put to use."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import structlog
+
+from cni_runtime.conf.types import ConfDir, NetworkList
+from cni_runtime.errors import CniError
+from crishim.core.config import Config, effective
+from crishim.core.errors import InvalidArgumentError
+from crishim.core.gotemplate import render
+from crishim.model.node import Condition, NodeFeatures, NodeStatus, RuntimeHandler
+
+_log = structlog.get_logger()
+
+NETWORK_NOT_READY = "NetworkPluginNotReady"
+# The name under which runtimes have always rendered conf_template: a node that changes runtime keeps one file.
+RENDERED_CONF = "10-containerd-net.conflist"
+
+
+class NetworkProbe(Protocol):
+    """Asks the plugins of a network whether they are ready."""
+
+    async def status(self, network: NetworkList) -> object:
+        """Raise CniError when the network is not ready for ADD."""
+        ...
+
+
+class WatchedDirectory(Protocol):
+    """The configuration directory in force."""
+
+    @property
+    def snapshot(self) -> ConfDir:
+        """What it holds now."""
+        ...
+
+
+class Node:
+    """Answers Status, RuntimeConfig and UpdateRuntimeConfig."""
+
+    def __init__(
+        self,
+        config: Config,
+        watched: WatchedDirectory,
+        probe: NetworkProbe,
+        preflight: Callable[[], Awaitable[list[dict[str, object]]]],
+        cgroup_driver: Literal["systemd", "cgroupfs"],
+    ) -> None:
+        self._config, self._watched, self._probe = config, watched, probe
+        self._preflight = preflight
+        self.cgroup_driver = cgroup_driver
+
+    async def status(self) -> NodeStatus:
+        """The conditions as they are now; the network is asked, not remembered."""
+        handlers = tuple(RuntimeHandler(name=name) for name in ("", *sorted(self._config.runtimes)))
+        return NodeStatus(
+            runtime=Condition(), network=await self._network(), handlers=handlers, features=NodeFeatures()
+        )
+
+    async def info(self) -> dict[str, Any]:
+        """Verbose status: CNI configuration in force, what start-up found on this machine, effective configuration."""
+        snapshot = self._watched.snapshot
+        return {
+            "cni": {
+                "directory": str(snapshot.directory),
+                "networks": [_network_info(network) for network in snapshot.networks],
+                "skipped": {str(skipped.path): str(skipped.error) for skipped in snapshot.skipped},
+            },
+            "preflight": await self._preflight(),
+            "config": effective(self._config),
+        }
+
+    async def update_pod_cidr(self, pod_cidr: str) -> None:
+        """Render ``conf_template`` for a pod CIDR (or two, with a comma) into the configuration directory.
+
+        Does nothing without a template, and leaves a network that someone else has configured alone.
+        Raises InvalidArgumentError for what is no CIDR, ConfigError for a bad template.
+        """
+        template = self._config.cni.conf_template
+        if not pod_cidr or template is None:
+            return
+        values = template_values(pod_cidr)
+        target = self._config.cni.conf_dir / RENDERED_CONF
+        if others := [network.source for network in self._watched.snapshot.networks if network.source != str(target)]:
+            _log.info("node.pod_cidr_not_rendered", reason="the network is configured already", by=others)
+            return
+        _replace(target, render(template.read_text(), values, str(template)))
+        _log.info("node.pod_cidr_rendered", pod_cidr=pod_cidr, file=str(target))
+
+    async def _network(self) -> Condition:
+        snapshot = self._watched.snapshot
+        if problem := snapshot.problem():
+            return Condition(ready=False, reason=NETWORK_NOT_READY, message=f"cni plugin not initialized: {problem}")
+        try:
+            for network in snapshot.networks:
+                await self._probe.status(network)
+        except CniError as error:
+            return Condition(ready=False, reason=NETWORK_NOT_READY, message=str(error))
+        return Condition()
+
+
+def template_values(pod_cidr: str) -> dict[str, object]:
+    """What a ``conf_template`` may use: PodCIDR, PodCIDRRanges and the default Routes of each family in them."""
+    ranges = []
+    for text in pod_cidr.split(","):
+        try:
+            ranges.append(ipaddress.ip_network(text.strip()))
+        except ValueError as error:
+            message = f"runtime_config.network_config.pod_cidr: expected CIDRs, found {text!r} ({error})"
+            raise InvalidArgumentError(message) from None
+    families = dict.fromkeys(network.version for network in ranges)
+    return {
+        "PodCIDR": str(ranges[0]),
+        "PodCIDRRanges": [str(network) for network in ranges],
+        "Routes": ["0.0.0.0/0" if family == 4 else "::/0" for family in families],
+    }
+
+
+def _network_info(network: NetworkList) -> dict[str, Any]:
+    plugins = [plugin.type for plugin in network.plugins]
+    return {"name": network.name, "cniVersion": network.cni_version, "source": network.source, "plugins": plugins}
+
+
+def _replace(target: Path, text: str) -> None:
+    """Write a file so that a reader sees the old content or the new one; the name it is written under is no config."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.tmp")
+    aside.write_text(text)
+    aside.replace(target)

@@ -1,0 +1,89 @@
+"""A CNI runtime that hands out addresses and remembers who has them, with the rules of ``cni_runtime.runtime``."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+
+from cni_runtime.conf.types import ConfDir, NetworkList
+from cni_runtime.result import Interface, IPConfig, Result, encode_result
+from cni_runtime.runtime import Added, Attachment, Step
+from crishim.testing.failures import Failures
+
+_Before = Callable[[int, str], Awaitable[None]]
+
+
+class Gate:
+    """Holds back whoever comes until it is opened."""
+
+    def __init__(self) -> None:
+        self._arrivals = asyncio.Semaphore(0)
+        self._opened = asyncio.Event()
+
+    async def passage(self) -> None:
+        """Announce oneself and wait."""
+        self._arrivals.release()
+        await self._opened.wait()
+
+    async def arrivals(self, number: int) -> None:
+        """Wait until ``number`` more have come."""
+        for _ in range(number):
+            await self._arrivals.acquire()
+
+    def open(self) -> None:
+        """Let everybody through."""
+        self._opened.set()
+
+
+class FakeCni:
+    """``attached`` holds the address of each interface that was added and not deleted; ``deleted`` every DEL.
+
+    ``gate``, when set, holds back every ADD.
+    """
+
+    def __init__(self) -> None:
+        self.failures = Failures()
+        self.attached: dict[tuple[str, str, str], str] = {}
+        self.deleted: list[tuple[NetworkList, Attachment]] = []
+        self.adds = 0
+        self.gate: Gate | None = None
+        self._hosts = itertools.count(2)
+
+    async def add(self, network: NetworkList, attachment: Attachment, *, before: _Before, rollback: bool) -> Added:
+        """Give the interface an address."""
+        self.adds += 1
+        for index, plugin in enumerate(network.plugins):
+            await before(index, plugin.type)
+        # As with real plugins, an ADD that fails may leave something behind.
+        address = f"10.88.0.{next(self._hosts)}"
+        self.attached[network.name, attachment.container_id, attachment.ifname] = address
+        if self.gate:
+            await self.gate.passage()
+        self.failures.strike("add")
+        result = Result(
+            interfaces=(Interface(name=attachment.ifname, sandbox=attachment.netns or ""),),
+            ips=(IPConfig(address=f"{address}/16", interface=0),),
+        )
+        steps = tuple(Step(plugin.type, "ADD", 0.001) for plugin in network.plugins)
+        return Added(result, encode_result(result, network.cni_version), steps)
+
+    async def delete(self, network: NetworkList, attachment: Attachment, *, before: _Before) -> tuple[Step, ...]:
+        """Take the address back; one that is not there is fine."""
+        for index, plugin in reversed(list(enumerate(network.plugins))):
+            await before(index, plugin.type)
+        self.failures.strike("delete")
+        self.attached.pop((network.name, attachment.container_id, attachment.ifname), None)
+        self.deleted.append((network, attachment))
+        return ()
+
+    async def status(self, network: NetworkList) -> None:
+        """Ready unless told otherwise."""
+        self.failures.strike("status")
+
+
+class FixedDirectory:
+    """A configuration directory whose content a test sets."""
+
+    def __init__(self, snapshot: ConfDir) -> None:
+        self.snapshot = snapshot

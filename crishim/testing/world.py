@@ -1,0 +1,68 @@
+"""A whole sandbox domain on fakes, composed as the server composes it on drivers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cni_runtime.conf.parse import parse_network_list
+from cni_runtime.conf.types import ConfDir
+from crishim.core.config.types import RuntimeHandler
+from crishim.core.tasks import InFlight, TaskOwner
+from crishim.model.pod import PodConfig, PodMetadata
+from crishim.recovery import Recovery
+from crishim.sandbox.files import SandboxFiles
+from crishim.sandbox.index import SandboxIndex
+from crishim.sandbox.layout import Layout
+from crishim.sandbox.network import NetworkPolicy, PodNetwork
+from crishim.sandbox.networks import ConfiguredNetworks
+from crishim.sandbox.run import RunSandbox
+from crishim.sandbox.service import Sandboxes
+from crishim.sandbox.teardown import Teardown
+from crishim.testing.cni import FakeCni, FixedDirectory
+from crishim.testing.mounts import FakeMounts
+from crishim.testing.namespaces import FakeNamespaces
+from crishim.testing.store import MemoryStore
+
+NETWORK = parse_network_list(
+    b'{"cniVersion":"1.0.0","name":"pods","plugins":[{"type":"bridge"},{"type":"portmap"}]}', "10-pods.conflist"
+)
+
+
+def example_pod(name: str = "web", **more: object) -> PodConfig:
+    """A pod configuration that says only what a test is about."""
+    return PodConfig(PodMetadata(name, "u1", "shop"), **more)  # type: ignore[arg-type]
+
+
+class World:
+    """The machine as the fakes have it, and the sandbox domain on top; ``restart`` plays a new server on it."""
+
+    def __init__(self, owner: TaskOwner) -> None:
+        self.store, self.cni = MemoryStore(), FakeCni()
+        self.namespaces, self.mounts = FakeNamespaces(), FakeMounts()
+        self.directory = FixedDirectory(ConfDir(Path("/etc/cni/net.d"), (NETWORK,)))
+        self._owner = owner
+        self._compose()
+
+    def _compose(self) -> None:
+        layout = Layout(Path("/var/lib/crishim"), Path("/run/crishim"))
+        self.index = SandboxIndex(self.store)
+        source = ConfiguredNetworks(self.directory, {})
+        network = PodNetwork(self.index, self.cni, source, self.namespaces, NetworkPolicy(timeout=5))
+        files = SandboxFiles(layout, self.mounts)
+        teardown = Teardown(self.index, network, self.namespaces, files)
+        in_flight = InFlight(self._owner)
+        run = RunSandbox(self.index, layout, files, self.namespaces, network, teardown, in_flight)
+        handlers = {"crun": RuntimeHandler()}
+        self.sandboxes = Sandboxes(self.index, run, teardown, in_flight, handlers, "crun")
+        self.recovery = Recovery(self.index, layout, teardown, self.namespaces, self.mounts)
+
+    async def restart(self) -> None:
+        """A new server on what the old one left."""
+        self._compose()
+        self.index.load(await self.store.load_sandboxes(), await self.store.load_attachments())
+        await self.recovery.reconcile()
+
+    async def leavings(self) -> list[object]:
+        """Everything of any sandbox that is still there."""
+        rows = [*await self.store.load_sandboxes(), *await self.store.load_attachments()]
+        return [*rows, *self.cni.attached, *self.namespaces.pins, *self.mounts.mounts, *self.mounts.files]

@@ -1,0 +1,70 @@
+"""Start-up: whatever the last server left half done is finished, and what was well goes on unharmed."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from cni_runtime.errors import CniError
+from crishim.model.sandbox import State
+from crishim.testing.world import World
+from crishim.testing.world import example_pod as pod
+
+
+async def test_a_ready_sandbox_goes_on_unharmed(world: World) -> None:
+    sandbox_id = await world.sandboxes.run(pod(), "")
+    before = world.sandboxes.get(sandbox_id)
+    await world.restart()
+    assert world.sandboxes.get(sandbox_id) == before
+    assert world.cni.deleted == []
+
+
+async def test_a_half_made_sandbox_is_undone(world: World) -> None:
+    sandbox_id = await world.sandboxes.run(pod(), "")
+    await world.store.put(replace(world.sandboxes.get(sandbox_id), state=State.CREATING))
+    await world.restart()
+    assert await world.leavings() == []
+
+
+async def test_a_sandbox_of_an_earlier_boot_is_released_and_listed(world: World) -> None:
+    sandbox_id = await world.sandboxes.run(pod(), "")
+    await world.store.put(replace(world.sandboxes.get(sandbox_id), boot_id="earlier"))
+    world.namespaces.pins.clear()
+    await world.restart()
+    sandbox = world.sandboxes.get(sandbox_id)
+    assert (sandbox.state, sandbox.reason, world.cni.attached) == (State.STOPPED, "the node was rebooted", {})
+
+
+@pytest.mark.parametrize("inode", [None, 1])
+async def test_a_sandbox_whose_netns_is_lost_is_not_ready(world: World, inode: int | None) -> None:
+    sandbox = world.sandboxes.get(await world.sandboxes.run(pod(), ""))
+    netns = sandbox.namespaces.net or ""
+    world.namespaces.pins = {netns: inode} if inode else {}
+    await world.restart()
+    assert world.sandboxes.get(sandbox.id).state is State.STOPPED
+    assert f"{netns} is gone" in world.sandboxes.get(sandbox.id).reason
+
+
+@pytest.mark.parametrize(("state", "after"), [(State.STOPPING, State.STOPPED), (State.STOPPED, State.STOPPED)])
+async def test_a_stop_is_finished(world: World, state: State, after: State) -> None:
+    sandbox_id = await world.sandboxes.run(pod(), "")
+    await world.store.put(replace(world.sandboxes.get(sandbox_id), state=state))
+    await world.restart()
+    assert world.sandboxes.get(sandbox_id).state is after
+
+
+async def test_a_removal_is_finished(world: World) -> None:
+    sandbox_id = await world.sandboxes.run(pod(), "")
+    await world.sandboxes.stop(sandbox_id)
+    await world.store.put(replace(world.sandboxes.get(sandbox_id), state=State.REMOVING))
+    await world.restart()
+    assert await world.leavings() == []
+
+
+async def test_what_can_not_be_undone_yet_does_not_stop_the_start(world: World) -> None:
+    first, second = [await world.sandboxes.run(pod(name), "") for name in ("a", "b")]
+    for sandbox_id in (first, second):
+        await world.store.put(replace(world.sandboxes.get(sandbox_id), state=State.STOPPING))
+    world.cni.failures["delete"] = CniError("still broken")
+    await world.restart()
+    assert {world.sandboxes.get(sandbox_id).state for sandbox_id in (first, second)} == {State.STOPPING}
