@@ -53,7 +53,8 @@ class Host:
     def addresses(self, ifname: str, *, netns: Path | None = None) -> set[str]:
         """Global addresses of a device, as address/length."""
         entries = self.ip("addr", "show", "dev", ifname, "scope", "global", netns=netns)
-        return {f"{info['local']}/{info['prefixlen']}" for entry in entries for info in entry["addr_info"]}
+        found = [info for entry in entries for info in entry["addr_info"]]
+        return {f"{info['local']}/{info['prefixlen']}" for info in found if info}  # other scopes' are empty
 
     def can_reach(self, address: str, *, netns: Path | None = None) -> bool:
         """Whether ``address`` answers a ping within two seconds."""
