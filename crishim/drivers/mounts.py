@@ -1,0 +1,166 @@
+"""Mounts, and the files and directories of a sandbox."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from crishim.core.errors import InvalidArgumentError, SystemCallError
+from crishim.drivers import syscalls, threads
+from crishim.drivers.syscalls import system_call
+
+SHM_SIZE = 64 * 1024 * 1024  # bytes; what pods get everywhere
+
+_MOUNTINFO = Path("/proc/self/mountinfo")
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+
+class Mount(NamedTuple):
+    """One mount: where, and the type of its file system."""
+
+    point: str
+    filesystem: str
+
+
+class MountDriver:
+    """Mounts, and files made whole. A call is finished before its cancellation is raised.
+
+    Every call raises SystemCallError when the kernel refuses.
+    """
+
+    async def mount_shm(self, path: str, size_bytes: int = SHM_SIZE) -> None:
+        """Mount a tmpfs of at most ``size_bytes`` at the directory ``path``, fit to be a pod's /dev/shm."""
+        await threads.run(_mount_shm, path, size_bytes)
+
+    async def unmount(self, path: str) -> None:
+        """Unmount all that is mounted at ``path``; nothing there is fine."""
+        await threads.run(unmount_all, path)
+
+    async def mounted_under(self, directory: str) -> list[str]:
+        """The mount points at and below ``directory``, in the order they were mounted."""
+        return await threads.run(_mounted_under, directory)
+
+    async def remove_tree(self, path: str) -> None:
+        """Unmount all at and below ``path``, then remove it. It never reaches into a mount; nothing there is fine."""
+        await threads.run(_remove_tree, path)
+
+    async def write_file(self, path: str, data: bytes, mode: int) -> None:
+        """Write a file with exactly ``mode``; a reader sees the old content or the new one, never a part."""
+        await threads.run(_write_file, path, data, mode)
+
+    async def make_dir(self, path: str, mode: int) -> None:
+        """Make a directory, and the parents it lacks, with exactly ``mode``; one that exists gets the mode."""
+        await threads.run(_make_dir, path, mode)
+
+
+def make_shared(directory: str) -> None:
+    """Make ``directory`` a mount point whose mounts and unmounts reach the mount namespaces copied from this one.
+
+    The lock is the one ``ip netns`` takes: without it two of us could each put a mount there.
+    """
+    with system_call("make shared mount", directory):
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                syscalls.mount("", directory, "", syscalls.MS_SHARED)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # EINVAL: not a mount point yet
+                    raise
+                syscalls.mount(directory, directory, "", syscalls.MS_BIND | syscalls.MS_REC)
+                syscalls.mount("", directory, "", syscalls.MS_SHARED)
+        finally:
+            os.close(handle)
+
+
+def unmount_all(path: str) -> None:
+    """Unmount until nothing is mounted at ``path``; files still open there keep working."""
+    with system_call("umount", path):
+        try:
+            while True:
+                syscalls.umount2(path, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOENT, errno.ENOTDIR):  # EINVAL: not mounted
+                raise
+
+
+def parse_mountinfo(text: str) -> list[Mount]:
+    """The mounts in the text of ``/proc/PID/mountinfo``, in the order they were made. See proc(5)."""
+    return [_parse_mount(line) for line in text.split("\n") if line]
+
+
+def read_mounts() -> list[Mount]:
+    """The mounts this process sees, in the order they were made."""
+    with system_call("read", str(_MOUNTINFO)):
+        return parse_mountinfo(os.fsdecode(_MOUNTINFO.read_bytes()))
+
+
+def _parse_mount(line: str) -> Mount:
+    fixed, _, after = line.partition(" - ")  # optional fields are before the dash, so their number does not matter
+    return Mount(point=_unescape(fixed.split(" ")[4]), filesystem=after.split(" ")[0])
+
+
+def _unescape(field: str) -> str:
+    # Space, tab, newline and backslash are written as three octal digits.
+    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), field)
+
+
+def _mounted_under(directory: str) -> list[str]:
+    real = os.path.realpath(directory)
+    below = real.rstrip("/") + "/"
+    return [mount.point for mount in read_mounts() if mount.point == real or mount.point.startswith(below)]
+
+
+def _mount_shm(path: str, size_bytes: int) -> None:
+    flags = syscalls.MS_NOEXEC | syscalls.MS_NOSUID | syscalls.MS_NODEV
+    with system_call("mount tmpfs", path):
+        syscalls.mount("shm", path, "tmpfs", flags, f"mode=1777,size={size_bytes}")
+
+
+def _remove_tree(path: str) -> None:
+    if os.path.normpath(path) != path or not path.startswith("/") or path == "/":
+        raise InvalidArgumentError(f"remove {path!r}: expected an absolute path without . or ..")
+    if not os.path.lexists(path):
+        return
+    if Path(path).is_symlink():
+        raise SystemCallError(f"remove {path}: ELOOP (a symbolic link where a directory should be)")
+    if points := _mounted_under(path):
+        for point in reversed(points):
+            unmount_all(point)
+        if left := _mounted_under(path):
+            raise SystemCallError(f"remove {path}: EBUSY (still mounted: {', '.join(left)})")
+    with system_call("remove", path):
+        shutil.rmtree(path, onerror=_ignore_missing)
+
+
+def _ignore_missing(_call: Callable[..., Any], _path: str, failure: Any) -> None:
+    if not isinstance(failure[1], FileNotFoundError):
+        raise failure[1]
+
+
+def _write_file(path: str, data: bytes, mode: int) -> None:
+    target = Path(path)
+    with system_call("write", path):
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                os.fchmod(handle, mode)
+            Path(temporary).replace(target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def _make_dir(path: str, mode: int) -> None:
+    with system_call("mkdir", path):
+        directory = Path(path)
+        directory.mkdir(mode, parents=True, exist_ok=True)
+        directory.chmod(mode)

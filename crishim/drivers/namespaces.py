@@ -1,0 +1,215 @@
+"""Network, IPC and UTS namespaces that live without a process, pinned by bind mounts the way ``ip netns`` does it.
+
+A namespace is made by a thread that leaves the process's own ones, prepares the new ones from within, pins
+them to files and ends. Nothing else of the process ever sees them.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from crishim.core.errors import CrishimError, InvalidArgumentError
+from crishim.core.sysctls import NamespaceKind, sysctl_namespace, sysctl_path
+from crishim.drivers import syscalls, threads
+from crishim.drivers.mounts import make_shared, unmount_all
+from crishim.drivers.syscalls import system_call
+from crishim.model.sandbox import NamespacePaths, NamespaceSpec
+
+_CLONE = {
+    NamespaceKind.NET: syscalls.CLONE_NEWNET,
+    NamespaceKind.IPC: syscalls.CLONE_NEWIPC,
+    NamespaceKind.UTS: syscalls.CLONE_NEWUTS,
+}
+
+_NS_GET_NSTYPE = 0xB703  # ioctl_ns(2)
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1  # netdevice(7)
+
+
+class PlannedSysctl(NamedTuple):
+    """A kernel parameter as it was named, its value, the kind of namespace it is of, and its file."""
+
+    name: str
+    value: str
+    kind: NamespaceKind
+    file: str
+
+
+class NamespaceDriver:
+    """Makes, finds and removes pinned namespaces. Every call is finished before a cancellation of it is raised."""
+
+    async def create(self, spec: NamespaceSpec) -> int:
+        """Make and pin a namespace for each path of ``spec``; returns the inode of the network namespace, or 0.
+
+        Raises InvalidArgumentError for a sysctl that would change the node, and SystemCallError that names the
+        step which failed; then nothing is pinned. A path must not exist before; its directory is made if needed.
+        """
+        return await threads.run_alone(_create, spec)
+
+    async def write_sysctls(self, paths: NamespacePaths, sysctls: Mapping[str, str]) -> None:
+        """Write kernel parameters inside namespaces pinned before; raises as ``create`` does."""
+        if sysctls:
+            await threads.run_alone(_write_inside, paths, sysctls)
+
+    async def remove(self, paths: NamespacePaths) -> None:
+        """Unpin namespaces; what is not there is as good as removed.
+
+        Tries every path and raises an ExceptionGroup of SystemCallError for those that would not go.
+        """
+        await threads.run(_remove, paths)
+
+    async def inode(self, path: str) -> int | None:
+        """The inode of the namespace pinned at ``path``; None when there is nothing, or something else."""
+        return await threads.run(_inode, path)
+
+    async def pinned(self, directory: str, prefix: str) -> list[str]:
+        """The files in ``directory`` whose names begin with ``prefix``, sorted, pinned or left by a half-made pin.
+
+        Other runtimes use the same directory: whose a file is, only the records can tell.
+        """
+        return await threads.run(_pinned, directory, prefix)
+
+
+def pins(paths: NamespacePaths) -> dict[NamespaceKind, str]:
+    """The paths that are there, by kind of namespace."""
+    named = {NamespaceKind.NET: paths.net, NamespaceKind.IPC: paths.ipc, NamespaceKind.UTS: paths.uts}
+    return {kind: path for kind, path in named.items() if path is not None}
+
+
+def plan_sysctls(paths: NamespacePaths, sysctls: Mapping[str, str]) -> list[PlannedSysctl]:
+    """What is to be written where; raises InvalidArgumentError for a parameter that is not of one of ``paths``."""
+    own, plan = pins(paths), []
+    for name, value in sysctls.items():
+        path = sysctl_path(name)
+        kind = sysctl_namespace(path)
+        if kind is None or kind not in own:
+            raise InvalidArgumentError(f"sysctl {name!r}: belongs to no namespace of the pod's own")
+        plan.append(PlannedSysctl(name, value, kind, f"/proc/sys/{'/'.join(path)}"))
+    return plan
+
+
+def _create(spec: NamespaceSpec) -> int:
+    pinned = pins(spec.paths)
+    sysctls = plan_sysctls(spec.paths, spec.sysctls)
+    if not pinned:
+        return 0
+    with ExitStack() as undo:
+        _make_directories(spec.paths)
+        with system_call("unshare", " ".join(pinned)):
+            syscalls.unshare(sum(_CLONE[kind] for kind in pinned))
+        _prepare(spec, sysctls)
+        for kind, path in pinned.items():
+            _pin(kind, path, undo)
+        inode = Path(spec.paths.net).stat().st_ino if spec.paths.net else 0
+        undo.pop_all()
+    return inode
+
+
+def _make_directories(paths: NamespacePaths) -> None:
+    for path in pins(paths).values():
+        directory = Path(path).parent
+        with system_call("mkdir", str(directory)):
+            directory.mkdir(0o755, parents=True, exist_ok=True)
+    if paths.net:
+        # So that a plugin's daemon, which has a mount namespace of its own, sees the pod's network namespace.
+        make_shared(str(Path(paths.net).parent))
+
+
+def _prepare(spec: NamespaceSpec, sysctls: list[PlannedSysctl]) -> None:
+    if spec.hostname and spec.paths.uts:
+        with system_call("sethostname", repr(spec.hostname)):
+            syscalls.sethostname(spec.hostname)
+    if spec.loopback_up and spec.paths.net:
+        with system_call("set interface up", "lo"):
+            _set_loopback_up()
+    for sysctl in sysctls:
+        _write_sysctl(sysctl)
+
+
+def _set_loopback_up() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
+        request = struct.pack("16sH14x", b"lo", 0)
+        (flags,) = struct.unpack_from("H", fcntl.ioctl(control, _SIOCGIFFLAGS, request), 16)
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))
+
+
+def _write_sysctl(sysctl: PlannedSysctl) -> None:
+    with system_call("write sysctl", f"{sysctl.name}={sysctl.value!r}"):
+        file = os.open(sysctl.file, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            os.write(file, os.fsencode(sysctl.value))
+        finally:
+            os.close(file)
+
+
+def _write_inside(paths: NamespacePaths, sysctls: Mapping[str, str]) -> None:
+    plan = plan_sysctls(paths, sysctls)
+    own = pins(paths)
+    for kind in {sysctl.kind for sysctl in plan}:
+        with system_call("enter namespace", own[kind]), _opened(own[kind]) as file:
+            syscalls.setns(file, _CLONE[kind])
+    for sysctl in plan:
+        _write_sysctl(sysctl)
+
+
+def _pin(kind: NamespaceKind, path: str, undo: ExitStack) -> None:
+    with system_call(f"create {kind} namespace file", path):
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
+    undo.callback(_unpin, path)  # only now: a file that was there before is not ours to remove
+    with system_call(f"pin {kind} namespace", path):
+        syscalls.mount(f"/proc/thread-self/ns/{kind}", path, "", syscalls.MS_BIND)
+
+
+def _unpin(path: str) -> None:
+    unmount_all(path)
+    with system_call("unlink", path):
+        Path(path).unlink(missing_ok=True)
+
+
+def _remove(paths: NamespacePaths) -> None:
+    errors: list[CrishimError] = []
+    for path in pins(paths).values():
+        try:
+            _unpin(path)
+        except CrishimError as error:
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("namespaces not removed", errors)
+
+
+def _inode(path: str) -> int | None:
+    try:
+        if not Path(path).is_file():  # opening a device could have an effect
+            return None
+        with _opened(path) as file:
+            fcntl.ioctl(file, _NS_GET_NSTYPE)
+            return os.fstat(file).st_ino
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENOTTY):
+            return None
+        with system_call("inspect namespace", path):
+            raise
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[int]:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+def _pinned(directory: str, prefix: str) -> list[str]:
+    with system_call("list", directory):
+        try:
+            return sorted(entry.path for entry in os.scandir(directory) if entry.name.startswith(prefix))
+        except (FileNotFoundError, NotADirectoryError):
+            return []

@@ -1,0 +1,114 @@
+"""Is this node fit to run pods? Facts for people who read Status: nothing here stops the server.
+
+Only files are looked at; no process is started and nothing is changed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from crishim.drivers import threads
+from crishim.drivers.cgroups import CgroupMode, cgroup_mode
+from crishim.drivers.mounts import read_mounts
+
+_CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}  # <linux/capability.h>
+_MORE_PATH = "/usr/local/sbin:/usr/sbin:/sbin"  # often not in the PATH of a service
+
+
+class Check(Struct, frozen=True):
+    """One fact: whether it is as it should be, and what was found."""
+
+    name: str
+    ok: bool
+    message: str
+
+
+class Requirements(Struct, frozen=True):
+    """What the configuration points to; ``runtimes`` maps a runtime handler to the name or path of its binary."""
+
+    netns_dir: Path
+    conf_dirs: tuple[Path, ...] = ()
+    bin_dirs: tuple[Path, ...] = ()
+    runtimes: Mapping[str, str] = {}
+
+
+async def check_node(requirements: Requirements, proc: Path = Path("/proc")) -> list[Check]:
+    """Run every check; ``proc`` is where procfs is mounted."""
+    return await threads.run(_check_node, requirements, proc)
+
+
+def _check_node(requirements: Requirements, proc: Path) -> list[Check]:
+    return [
+        *_check_privileges(_read(proc / "self/status")),
+        _check_switch("ip_forward", proc / "sys/net/ipv4/ip_forward", "pods reach nothing outside the node"),
+        _check_switch(
+            "bridge netfilter",
+            proc / "sys/net/bridge/bridge-nf-call-iptables",
+            "pods on one bridge do not reach each other through a service address",
+        ),
+        _check_netns_dir(requirements.netns_dir),
+        _check_cgroups(),
+        *(_check_program(f"runtime {handler}", binary) for handler, binary in requirements.runtimes.items()),
+        _check_program("nft", "nft"),
+        *(_check_directory("CNI conf dir", directory) for directory in requirements.conf_dirs),
+        *(_check_directory("CNI bin dir", directory) for directory in requirements.bin_dirs),
+    ]
+
+
+def _check_privileges(status: str) -> list[Check]:
+    """Read the text of ``/proc/PID/status``; see proc(5)."""
+    fields = {name: value.split() for name, _, value in (line.partition(":") for line in status.split("\n"))}
+    uid = (fields.get("Uid") or ["unknown"])[-1]  # the last one is the file system uid
+    held = int((fields.get("CapEff") or ["0"])[0], 16)
+    checks = [Check("root", uid == "0", f"runs as user {uid}")]
+    for name, bit in _CAPABILITIES.items():
+        ok = bool(held >> bit & 1)
+        checks.append(Check(name, ok, "held" if ok else "missing"))
+    return checks
+
+
+def _check_switch(name: str, path: Path, consequence: str) -> Check:
+    match _read(path).strip():
+        case "1":
+            return Check(name, True, "on")
+        case "":
+            return Check(name, False, f"{path} is not there: {consequence}")
+        case value:
+            return Check(name, False, f"{path} is {value}: {consequence}")
+
+
+def _check_netns_dir(directory: Path) -> Check:
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    if not existing.is_dir():
+        return Check("netns dir", False, f"{existing} is not a directory")
+    if not os.access(existing, os.W_OK):
+        return Check("netns dir", False, f"{existing} is not writable")
+    return Check("netns dir", True, f"{directory} is there" if existing == directory else f"{directory} can be made")
+
+
+def _check_cgroups() -> Check:
+    mode = cgroup_mode(read_mounts())
+    return Check("cgroups", mode is not CgroupMode.ABSENT, str(mode))
+
+
+def _check_program(name: str, program: str) -> Check:
+    search = f"{os.environ.get('PATH', os.defpath)}:{_MORE_PATH}"
+    found = shutil.which(program, path=search)
+    return Check(name, found is not None, found or f"{program} was not found in {search}")
+
+
+def _check_directory(name: str, directory: Path) -> Check:
+    ok = directory.is_dir()
+    return Check(name, ok, f"{directory} is there" if ok else f"{directory} is not a directory")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,183 @@
+"""The records of sandboxes and attachments, in SQLite, written and read by a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from crishim.core.errors import InvalidArgumentError, UnavailableError
+from crishim.drivers.database import Database, Statement
+from crishim.drivers.threads import to_the_end
+from crishim.model.attachment import AttachmentRecord
+from crishim.model.sandbox import Sandbox
+
+T = TypeVar("T")
+Record = TypeVar("Record", Sandbox, AttachmentRecord)
+
+SCHEMA_VERSION = 1
+
+# Raised only when a record of the version before cannot be decoded any more; a new field with a default is no reason.
+RECORD_VERSION = 1
+
+_SCHEMA = (
+    "CREATE TABLE sandboxes (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+    " version INTEGER NOT NULL, record BLOB NOT NULL) STRICT",
+    "CREATE TABLE attachments (sandbox_id TEXT NOT NULL REFERENCES sandboxes (id) DEFERRABLE INITIALLY DEFERRED,"
+    " network TEXT NOT NULL, ifname TEXT NOT NULL, version INTEGER NOT NULL, record BLOB NOT NULL,"
+    " PRIMARY KEY (sandbox_id, network, ifname)) STRICT",
+    "CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+    "CREATE TABLE quarantine (number INTEGER PRIMARY KEY, source TEXT NOT NULL, key TEXT NOT NULL,"
+    " version INTEGER NOT NULL, record BLOB NOT NULL, reason TEXT NOT NULL) STRICT",
+)
+
+_PUT_SANDBOX = (
+    "INSERT INTO sandboxes (id, name, version, record) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (id) DO UPDATE SET name = excluded.name, version = excluded.version, record = excluded.record"
+)
+_PUT_ATTACHMENT = (
+    "INSERT INTO attachments (sandbox_id, network, ifname, version, record) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (sandbox_id, network, ifname) DO UPDATE SET version = excluded.version, record = excluded.record"
+)
+_DELETE_ATTACHMENT = "DELETE FROM attachments WHERE sandbox_id = ? AND network = ? AND ifname = ?"
+_PUT_VALUE = "INSERT INTO settings VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+
+
+class Store:
+    """Durable records. Each call is one transaction, and calls take effect in the order they are made.
+
+    Every call is finished before a cancellation of it is raised. Raises UnavailableError when the disk fails.
+    """
+
+    def __init__(self, database: Database, thread: ThreadPoolExecutor) -> None:
+        self._database, self._thread = database, thread
+        self._closed = False
+
+    @classmethod
+    async def open(cls, path: Path) -> Store:
+        """Open the database file at ``path``; a corrupt one is set aside and a fresh one begun (see ``problems``)."""
+        thread = ThreadPoolExecutor(1, "store")
+        try:
+            return cls(await _in(thread, lambda: Database(path, _SCHEMA, SCHEMA_VERSION)), thread)
+        except BaseException:
+            thread.shutdown(wait=False)
+            raise
+
+    async def close(self) -> None:
+        """Close the file, once; further calls raise UnavailableError."""
+        if not self._closed:
+            self._closed = True
+            await _in(self._thread, self._database.close)
+            self._thread.shutdown(wait=False)
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be read since the store was opened, in words."""
+        return list(self._database.problems)
+
+    async def put(self, *records: Sandbox | AttachmentRecord) -> None:
+        """Write or replace records, all or none.
+
+        Raises AlreadyExistsError when another sandbox has the reservation, FailedPreconditionError when an
+        attachment's sandbox is not there, InvalidArgumentError when a record cannot be written as JSON.
+        """
+        statements = [_statement(record) for record in records]
+        action = f"put {', '.join(_name(record) for record in records)}"
+        await self._do(lambda: self._database.write(action, statements))
+
+    async def put_sandbox(self, sandbox: Sandbox) -> None:
+        """As ``put``, for one."""
+        await self.put(sandbox)
+
+    async def put_attachment(self, attachment: AttachmentRecord) -> None:
+        """As ``put``, for one."""
+        await self.put(attachment)
+
+    async def delete_sandbox(self, sandbox_id: str) -> None:
+        """Forget a sandbox, if it is known. Raises FailedPreconditionError while it has attachments."""
+        statement = ("DELETE FROM sandboxes WHERE id = ?", (sandbox_id,))
+        await self._do(lambda: self._database.write(f"delete sandbox {sandbox_id}", [statement]))
+
+    async def delete_attachment(self, sandbox_id: str, network: str, ifname: str) -> None:
+        """Forget one attachment, if it is known."""
+        action = f"delete attachment {ifname} of sandbox {sandbox_id} on {network}"
+        statement = (_DELETE_ATTACHMENT, (sandbox_id, network, ifname))
+        await self._do(lambda: self._database.write(action, [statement]))
+
+    async def load_sandboxes(self) -> list[Sandbox]:
+        """All sandboxes. One that cannot be decoded goes to the quarantine table and is told in ``problems``."""
+        return await self._do(lambda: self._load("sandboxes", ("id",), Sandbox))
+
+    async def load_attachments(self) -> list[AttachmentRecord]:
+        """All attachments, also those whose sandbox could not be decoded; their own corruption as for sandboxes."""
+        return await self._do(lambda: self._load("attachments", ("sandbox_id", "network", "ifname"), AttachmentRecord))
+
+    async def put_value(self, key: str, value: str) -> None:
+        """Keep a text under ``key``."""
+        await self._do(lambda: self._database.write(f"put value {key}", [(_PUT_VALUE, (key, value))]))
+
+    async def get_value(self, key: str) -> str | None:
+        """The text kept under ``key``, None when there is none."""
+        query = "SELECT value FROM settings WHERE key = ?"
+        rows = await self._do(lambda: self._database.read(f"get value {key}", query, (key,)))
+        return str(rows[0][0]) if rows else None
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        if self._closed:
+            raise UnavailableError("the store is closed")
+        return await _in(self._thread, work)
+
+    def _load(self, table: str, keys: tuple[str, ...], kind: type[Record]) -> list[Record]:
+        columns = ", ".join(keys)
+        rows = self._database.read(f"load {table}", f"SELECT rowid, {columns}, version, record FROM {table}")
+        records: list[Record] = []
+        for rowid, *key, version, data in rows:
+            try:
+                records.append(_decode(data, version, kind))
+            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+                self._quarantine(table, rowid, "/".join(key), (version, data, str(error)))
+        return records
+
+    def _quarantine(self, table: str, rowid: int, key: str, rest: tuple[int, bytes, str]) -> None:
+        insert = "INSERT INTO quarantine (source, key, version, record, reason) VALUES (?, ?, ?, ?, ?)"
+        statements: list[Statement] = [
+            (insert, (table, key, *rest)),
+            (f"DELETE FROM {table} WHERE rowid = ?", (rowid,)),
+        ]
+        # The attachments of a sandbox stay: they say what has to be deleted.
+        self._database.write_unreferenced(f"quarantine {table} {key}", statements)
+        self._database.problems.append(f"{table} {key}: the record cannot be read and was put aside: {rest[-1]}")
+
+
+async def _in(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    return await to_the_end(asyncio.get_running_loop().run_in_executor(thread, work))
+
+
+def _statement(record: Sandbox | AttachmentRecord) -> Statement:
+    data = _encode(record)
+    if isinstance(record, Sandbox):
+        return _PUT_SANDBOX, (record.id, record.config.metadata.reservation, RECORD_VERSION, data)
+    return _PUT_ATTACHMENT, (record.sandbox_id, record.network, record.ifname, RECORD_VERSION, data)
+
+
+def _name(record: Sandbox | AttachmentRecord) -> str:
+    if isinstance(record, Sandbox):
+        return f"sandbox {record.id}"
+    return f"attachment {record.ifname} of sandbox {record.sandbox_id} on {record.network}"
+
+
+def _encode(record: Sandbox | AttachmentRecord) -> bytes:
+    try:
+        return msgspec.json.encode(record)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidArgumentError(f"{_name(record)} cannot be written as JSON: {error}") from error
+
+
+def _decode(data: Any, version: int, kind: type[Record]) -> Record:
+    if version > RECORD_VERSION:
+        raise ValueError(f"its version is {version}, this program knows {RECORD_VERSION} and older")
+    return msgspec.json.decode(data, type=kind)

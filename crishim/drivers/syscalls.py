@@ -1,0 +1,119 @@
+"""The system calls that Python 3.11 lacks: the one module of crishim that uses ctypes.
+
+A function here raises OSError with the errno and the object of the call. The drivers turn it into a
+SystemCallError at their edge with ``system_call``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from crishim.core.errors import SystemCallError
+
+# <linux/sched.h>
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWNET = 0x40000000
+
+# <linux/mount.h>
+MS_NOSUID = 1 << 1
+MS_NODEV = 1 << 2
+MS_NOEXEC = 1 << 3
+MS_BIND = 1 << 12
+MS_REC = 1 << 14
+MS_SHARED = 1 << 20
+
+# umount2(2)
+MNT_DETACH = 2
+UMOUNT_NOFOLLOW = 8
+
+_PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
+
+# The functions of a CDLL (not a PyDLL) run without the GIL, so a slow call stops no other thread.
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _bind(name: str, *argtypes: Any) -> Callable[..., int]:
+    function = getattr(_libc, name)
+    function.argtypes, function.restype = argtypes, ctypes.c_int
+    return function  # type: ignore[no-any-return]
+
+
+_unshare = _bind("unshare", ctypes.c_int)
+_setns = _bind("setns", ctypes.c_int, ctypes.c_int)
+_mount = _bind("mount", ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
+_umount2 = _bind("umount2", ctypes.c_char_p, ctypes.c_int)
+_sethostname = _bind("sethostname", ctypes.c_char_p, ctypes.c_size_t)
+_prctl = _bind("prctl", ctypes.c_int, *(4 * (ctypes.c_ulong,)))
+
+
+@contextmanager
+def system_call(call: str, subject: str) -> Iterator[None]:
+    """Turn an OSError from inside into a SystemCallError that names ``call``, its object and the errno."""
+    try:
+        yield
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, str(error.errno))
+        raise SystemCallError(f"{call} {subject}: {name} ({error.strerror})") from error
+
+
+def unshare(flags: int) -> None:
+    """Give the calling thread new namespaces; ``flags`` are ``CLONE_NEW*``. See unshare(2)."""
+    _check(_unshare(flags))
+
+
+def setns(fd: int, kind: int) -> None:
+    """Move the calling thread into the namespace ``fd`` refers to; ``kind`` is a ``CLONE_NEW*``. See setns(2)."""
+    _check(_setns(fd, kind))
+
+
+def mount(source: str, target: str, filesystem: str, flags: int, data: str = "") -> None:
+    """Mount, bind, or change the propagation of ``target``. See mount(2)."""
+    _check(_mount(_text(source), _text(target), _text(filesystem), flags, _text(data)), target)
+
+
+def umount2(target: str, flags: int) -> None:
+    """Unmount the topmost mount at ``target``. See umount2(2)."""
+    _check(_umount2(_text(target), flags), target)
+
+
+def sethostname(name: str) -> None:
+    """Set the host name of the calling thread's UTS namespace. See sethostname(2)."""
+    encoded = _text(name)
+    _check(_sethostname(encoded, len(encoded)), name)
+
+
+def become_subreaper() -> None:
+    """Make orphaned descendants of this process its children. See PR_SET_CHILD_SUBREAPER in prctl(2)."""
+    _check(_prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+
+
+def open_process(pid: int) -> int:
+    """A pidfd for ``pid``, to be closed by the caller; refuses what would mean init or a whole group of processes."""
+    if pid <= 1:
+        raise OSError(errno.EINVAL, "not the id of a process that may be signalled", str(pid))
+    return os.pidfd_open(pid)
+
+
+def signal_process(pidfd: int, number: signal.Signals) -> None:
+    """Send a signal to exactly the process that ``pidfd`` was opened for."""
+    signal.pidfd_send_signal(pidfd, number)
+
+
+def _text(value: str) -> bytes:
+    encoded = os.fsencode(value)
+    if b"\0" in encoded:  # C would silently use only what is before it
+        raise OSError(errno.EINVAL, "a NUL character is not allowed", value)
+    return encoded
+
+
+def _check(result: int, subject: str | None = None) -> None:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), subject)

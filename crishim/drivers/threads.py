@@ -1,0 +1,52 @@
+"""Running what blocks in a thread, to its end: a cancelled caller never leaves work going on behind it.
+
+When a cancelled call returns to its caller, with the cancellation, the work has ended: an undo that the caller
+starts then does not race with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import ParamSpec, TypeVar
+
+import anyio
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call ``function`` in a thread of the event loop's pool."""
+    return await to_the_end(asyncio.get_running_loop().run_in_executor(None, lambda: function(*args, **kwargs)))
+
+
+async def run_alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call ``function`` in a thread that ends afterwards, so it may change what belongs to a thread: namespaces."""
+    outcome: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(function(*args, **kwargs))
+        except BaseException as error:  # handed to the caller, whatever it is
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, name=f"alone-{getattr(function, '__name__', 'call')}").start()
+    return await to_the_end(asyncio.wrap_future(outcome))
+
+
+async def to_the_end(future: asyncio.Future[T]) -> T:
+    """The result of ``future``; a cancellation that arrives meanwhile is raised when the future is done."""
+    cancelled: asyncio.CancelledError | None = None
+    # The scope holds off anyio's cancellation, the loop that of asyncio, such as gRPC's when a client goes away.
+    with anyio.CancelScope(shield=True):
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is not None:
+        raise cancelled from future.exception()
+    return future.result()

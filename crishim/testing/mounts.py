@@ -1,0 +1,56 @@
+"""A file tree in dictionaries, with the rules of ``MountDriver``."""
+
+from __future__ import annotations
+
+from crishim.core.errors import SystemCallError
+from crishim.testing.failures import Failures
+
+
+class FakeMounts:
+    """``files`` holds content by path, ``directories`` modes by path, ``mounts`` the mount points in order."""
+
+    def __init__(self) -> None:
+        self.failures = Failures()
+        self.files: dict[str, bytes] = {}
+        self.directories: dict[str, int] = {}
+        self.mounts: list[str] = []
+
+    async def mount_shm(self, path: str, size_bytes: int = 64 * 1024 * 1024) -> None:
+        """Mount at a directory made before."""
+        self.failures.strike("mount_shm")
+        if path not in self.directories:
+            raise SystemCallError(f"mount tmpfs {path}: ENOENT")
+        self.mounts.append(path)
+
+    async def unmount(self, path: str) -> None:
+        """Unmount all that is at ``path``."""
+        self.failures.strike("unmount")
+        self.mounts = [point for point in self.mounts if point != path]
+
+    async def mounted_under(self, directory: str) -> list[str]:
+        """The mount points at and below ``directory``."""
+        self.failures.strike("mounted_under")
+        return [point for point in self.mounts if _below(point, directory)]
+
+    async def remove_tree(self, path: str) -> None:
+        """Remove ``path`` and all below it."""
+        self.failures.strike("remove_tree")
+        self.mounts = [point for point in self.mounts if not _below(point, path)]
+        self.files = {file: data for file, data in self.files.items() if not _below(file, path)}
+        self.directories = {name: mode for name, mode in self.directories.items() if not _below(name, path)}
+
+    async def write_file(self, path: str, data: bytes, mode: int) -> None:
+        """Write a file into a directory made before."""
+        self.failures.strike("write_file")
+        if path.rpartition("/")[0] not in self.directories:
+            raise SystemCallError(f"write {path}: ENOENT")
+        self.files[path] = data
+
+    async def make_dir(self, path: str, mode: int) -> None:
+        """Make a directory."""
+        self.failures.strike("make_dir")
+        self.directories[path] = mode
+
+
+def _below(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(f"{directory.rstrip('/')}/")

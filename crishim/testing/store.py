@@ -1,0 +1,84 @@
+"""Records in memory, with the rules of ``crishim.drivers.store.Store``."""
+
+from __future__ import annotations
+
+from crishim.core.errors import AlreadyExistsError, FailedPreconditionError
+from crishim.model.attachment import AttachmentRecord
+from crishim.model.sandbox import Sandbox
+from crishim.testing.failures import Failures
+
+_AttachmentKey = tuple[str, str, str]
+
+
+class MemoryStore:
+    """Forgets everything with the object; hand the same one to a second server to play a restart."""
+
+    def __init__(self) -> None:
+        self.failures = Failures()
+        self.problems: list[str] = []
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._attachments: dict[_AttachmentKey, AttachmentRecord] = {}
+        self._values: dict[str, str] = {}
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def put(self, *records: Sandbox | AttachmentRecord) -> None:
+        """Write or replace records, all or none."""
+        self.failures.strike("put")
+        sandboxes, attachments = dict(self._sandboxes), dict(self._attachments)
+        for record in records:
+            if isinstance(record, Sandbox):
+                sandboxes[record.id] = record
+            else:
+                attachments[record.sandbox_id, record.network, record.ifname] = record
+        _check(sandboxes, attachments)
+        self._sandboxes, self._attachments = sandboxes, attachments
+
+    async def put_sandbox(self, sandbox: Sandbox) -> None:
+        """As ``put``, for one."""
+        await self.put(sandbox)
+
+    async def put_attachment(self, attachment: AttachmentRecord) -> None:
+        """As ``put``, for one."""
+        await self.put(attachment)
+
+    async def delete_sandbox(self, sandbox_id: str) -> None:
+        """Forget a sandbox that has no attachments."""
+        self.failures.strike("delete_sandbox")
+        left = {key: sandbox for key, sandbox in self._sandboxes.items() if key != sandbox_id}
+        _check(left, self._attachments)
+        self._sandboxes = left
+
+    async def delete_attachment(self, sandbox_id: str, network: str, ifname: str) -> None:
+        """Forget one attachment."""
+        self.failures.strike("delete_attachment")
+        self._attachments.pop((sandbox_id, network, ifname), None)
+
+    async def load_sandboxes(self) -> list[Sandbox]:
+        """All sandboxes."""
+        self.failures.strike("load_sandboxes")
+        return list(self._sandboxes.values())
+
+    async def load_attachments(self) -> list[AttachmentRecord]:
+        """All attachments."""
+        self.failures.strike("load_attachments")
+        return list(self._attachments.values())
+
+    async def put_value(self, key: str, value: str) -> None:
+        """Keep a text."""
+        self.failures.strike("put_value")
+        self._values[key] = value
+
+    async def get_value(self, key: str) -> str | None:
+        """The text kept, if any."""
+        self.failures.strike("get_value")
+        return self._values.get(key)
+
+
+def _check(sandboxes: dict[str, Sandbox], attachments: dict[_AttachmentKey, AttachmentRecord]) -> None:
+    names = [sandbox.config.metadata.reservation for sandbox in sandboxes.values()]
+    if len(set(names)) < len(names):
+        raise AlreadyExistsError("the name is taken")
+    if any(sandbox_id not in sandboxes for sandbox_id, _, _ in attachments):
+        raise FailedPreconditionError("a sandbox is there before its attachments and goes after them")

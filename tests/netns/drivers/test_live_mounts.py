@@ -1,0 +1,116 @@
+"""Mounts made and removed by the driver on a real kernel."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from crishim.core.errors import SystemCallError
+from crishim.drivers.mounts import MountDriver, make_shared, read_mounts
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path("/run/crishim/a")
+SHM = ROOT / "shm dir\t\\"
+DRIVER = MountDriver()
+
+
+@pytest.fixture(autouse=True)
+def directories() -> None:
+    SHM.mkdir(parents=True)
+
+
+def options(path: Path) -> set[str]:
+    return set(run("findmnt", "--noheadings", "--output", "OPTIONS", "--mountpoint", str(path)).split(","))
+
+
+def run(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def make(*paths: Path) -> None:
+    for path in paths:
+        path.mkdir(parents=True)
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_shm_is_as_pods_expect_it() -> None:
+    await DRIVER.mount_shm(str(SHM), 8 * 1024 * 1024)
+    assert {"nosuid", "nodev", "noexec", "size=8192k"} <= options(SHM)
+    assert SHM.stat().st_mode & 0o7777 == 0o1777
+
+
+async def test_a_mount_needs_its_directory() -> None:
+    with pytest.raises(SystemCallError, match=r"mount tmpfs /run/nowhere: ENOENT"):
+        await DRIVER.mount_shm("/run/nowhere")
+
+
+async def test_all_layers_are_unmounted_also_when_in_use() -> None:
+    for _ in range(3):
+        await DRIVER.mount_shm(str(SHM))
+    with (SHM / "busy").open("w"):
+        await DRIVER.unmount(str(SHM))
+    assert await DRIVER.mounted_under(str(SHM)) == []
+    await DRIVER.unmount(str(SHM))
+
+
+async def test_mounts_are_found_at_and_below_in_their_order() -> None:
+    beside = ROOT.with_name("ab")
+    make(beside)
+    for path in (ROOT, beside):
+        run("mount", "--bind", str(path), str(path))
+    await DRIVER.mount_shm(str(SHM))
+    assert await DRIVER.mounted_under(str(ROOT)) == [str(ROOT), str(SHM)]
+
+
+async def test_a_directory_reached_through_a_link_shows_its_mounts() -> None:
+    await DRIVER.mount_shm(str(SHM))
+    run("ln", "-s", str(ROOT), "/run/link")
+    assert await DRIVER.mounted_under("/run/link") == [str(SHM)]
+
+
+async def test_a_tree_is_removed_without_reaching_into_its_mounts() -> None:
+    precious = Path("/run/precious")
+    make(precious / "below", ROOT / "bound")
+    (precious / "file").write_text("kept")
+    run("mount", "--rbind", str(precious), str(ROOT / "bound"))
+    await DRIVER.mount_shm(str(SHM))
+    await DRIVER.mount_shm(str(ROOT / "bound/below"))
+    await DRIVER.remove_tree(str(ROOT))
+    assert run("ls", "/run/crishim", str(precious)).split() == ["/run/crishim:", "/run/precious:", "below", "file"]
+    assert await DRIVER.mounted_under("/run/crishim") == []
+
+
+async def test_two_hundred_leave_nothing() -> None:
+    await DRIVER.mounted_under("/run")
+    before = (open_files(), await DRIVER.mounted_under("/"))
+    for number in range(200):
+        path = f"/run/crishim/{number}"
+        await DRIVER.make_dir(path, 0o711)
+        await DRIVER.mount_shm(path)
+        await DRIVER.remove_tree(path)
+    assert (open_files(), await DRIVER.mounted_under("/")) == before
+    assert run("ls", "/run/crishim") == "a"
+
+
+def test_a_directory_is_mounted_on_itself_only_once() -> None:
+    places = [ROOT / str(number) for number in range(50)]
+    make(*places)
+    start = threading.Barrier(4)
+
+    def share(place: Path) -> None:
+        start.wait()
+        make_shared(str(place))
+
+    with ThreadPoolExecutor(4) as pool:
+        for place in places:
+            list(pool.map(share, 4 * [place]))
+    points = [mount.point for mount in read_mounts()]
+    assert [points.count(str(place)) for place in places] == 50 * [1]
