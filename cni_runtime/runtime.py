@@ -82,15 +82,17 @@ class CniRuntime:
                 raise
 
     async def delete(
-        self, network: NetworkList, attachment: Attachment, *, before: Before | None = None
+        self, network: NetworkList, attachment: Attachment, *, before: Before | None = None, begun: int | None = None
     ) -> tuple[Step, ...]:
         """DEL of every plugin, last one first, with the cached result from 0.4.0 on; then the cache forgets it.
 
-        Stops at the first plugin that fails and raises its PluginError; it can be called again at any time.
+        ``begun`` limits it to so many plugins of the chain: those that an unfinished ADD has come to.
+        Stops at the first plugin that fails and raises its PluginError: an address must not be given to another
+        while a rule of a later plugin still points to it. It can be called again at any time.
         """
         self._validate(network, attachment)
         async with self._gate.shared():
-            return await self._delete(network, attachment, before)
+            return await self._delete(network, attachment, before, begun)
 
     async def check(
         self, network: NetworkList, attachment: Attachment, *, before: Before | None = None
@@ -128,7 +130,7 @@ class CniRuntime:
             kept = sorted(set(valid))
             for stale in await self._stale(network, kept):
                 try:
-                    steps += await self._delete(network, stale, None)
+                    steps += await self._delete(network, stale)
                 except CniError as exc:
                     errors.append(exc)
             steps += await self._gc_plugins(network, kept, errors)
@@ -189,10 +191,12 @@ class CniRuntime:
             log.error("network %s, container %s: %s", chain.network.name, attachment.container_id, error)
         return errors
 
-    async def _delete(self, network: NetworkList, attachment: Attachment, before: Before | None) -> tuple[Step, ...]:
+    async def _delete(
+        self, network: NetworkList, attachment: Attachment, before: Before | None = None, begun: int | None = None
+    ) -> tuple[Step, ...]:
         chain = self._chain(network, attachment, before)
         previous = self._cached_result(network, attachment)
-        for index in reversed(range(len(network.plugins))):
+        for index in reversed(range(len(network.plugins[:begun]))):
             await chain.call(Verb.DEL, index, chain.request(index, previous))
         self._forget(network, attachment)
         return tuple(chain.steps)

@@ -21,7 +21,7 @@ def parse(version: str) -> Parts:
     """Major, minor and patch number of ``version``; raises VersionError when it is not three plain numbers."""
     fields = version.split(".")
     if len(fields) != 3 or not all(field.isascii() and field.isdigit() and len(field) < 10 for field in fields):
-        raise VersionError(f"{version!r} is not a CNI version, expected MAJOR.MINOR.PATCH")
+        raise VersionError(f"{version[:80]!r} is not a CNI version, expected MAJOR.MINOR.PATCH")
     major, minor, patch = map(int, fields)
     return major, minor, patch
 
@@ -34,7 +34,7 @@ def at_least(version: str, minimum: str) -> bool:
 def require(version: str) -> str:
     """``version`` itself when this library speaks it; raises VersionError otherwise."""
     if version not in SUPPORTED:
-        raise VersionError(f"unknown CNI version {version!r}, expected one of {', '.join(SUPPORTED)}")
+        raise VersionError(f"unknown CNI version {version[:80]!r}, expected one of {', '.join(SUPPORTED)}")
     return version
 
 
@@ -49,6 +49,6 @@ def negotiate(config_version: str, config_versions: Iterable[str] = ()) -> str:
     if known:
         return max(known, key=parse)
     if offered:
-        found = ", ".join(repr(version) for version in offered)
+        found = ", ".join(repr(version[:80]) for version in offered[:10])
         raise VersionError(f"no known CNI version in {found}, expected one of {', '.join(SUPPORTED)}")
     return IMPLIED

@@ -115,7 +115,7 @@ def _list_text(obj: Mapping[str, Any], source: str) -> str:
 
 def _limit_size(data: bytes | str, source: str) -> None:
     if len(data) > MAX_BYTES:
-        raise ConfigError(f"{source}: the configuration is larger than {MAX_BYTES} bytes")
+        raise ConfigError(f"{source}: larger than {MAX_BYTES} bytes")
 
 
 def _limit_depth(obj: object, source: str) -> None:
