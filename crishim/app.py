@@ -11,7 +11,8 @@ import msgspec
 import structlog
 
 from cni_runtime.conf.watch import ConfDirWatcher
-from cni_runtime.invoke.choose import ChoosingInvoker
+from cni_runtime.invoke.choose import ChoosingInvoker, Mode
+from cni_runtime.invoke.executable import ExecutableInvoker
 from cni_runtime.runtime import CniRuntime
 from crishim.core.config import Config
 from crishim.core.errors import UnavailableError
@@ -62,9 +63,9 @@ async def running(config: Config) -> AsyncIterator[TaskOwner]:
         store = await _open_store(config)
         undo.push_async_callback(store.close)
         undo.push_async_callback(owner.aclose)
-        watchers = _watch(config, owner)
+        watchers = await _watch(config, owner)
         index = SandboxIndex(store)
-        cni = _cni(config)
+        cni = _cni(config, undo)
         sandboxes, recovery = _sandboxes(config, owner, index, cni, watchers)
         index.load(await store.load_sandboxes(), await store.load_attachments())
         for problem in store.problems:
@@ -86,7 +87,7 @@ async def _open_store(config: Config) -> Store:
     return await Store.open(config.root / "state.db")
 
 
-def _watch(config: Config, owner: TaskOwner) -> dict[str, ConfDirWatcher]:
+async def _watch(config: Config, owner: TaskOwner) -> dict[str, ConfDirWatcher]:
     """A watcher for the default configuration directory, under "", and one for each handler that has its own."""
     watchers = {"": ConfDirWatcher(config.cni.conf_dir, config.cni.max_conf_num)}
     for name, handler in config.runtimes.items():
@@ -94,15 +95,17 @@ def _watch(config: Config, owner: TaskOwner) -> dict[str, ConfDirWatcher]:
             number = handler.cni_max_conf_num or config.cni.max_conf_num
             watchers[name] = ConfDirWatcher(handler.cni_conf_dir, number)
     for name, watcher in watchers.items():
-        watcher.reload()
+        await watcher.reload()
         owner.spawn(f"cni.watch {name or 'default'}", watcher.run(), critical=True)
     return watchers
 
 
-def _cni(config: Config) -> CniRuntime:
+def _cni(config: Config, undo: AsyncExitStack) -> CniRuntime:
     cni = config.cni
-    exceptions = {kind: source.value for kind, source in cni.exceptions.items()}
-    invoker = ChoosingInvoker(cni.plugins.value, exceptions, timeout=cni.plugin_timeout)
+    exceptions = {kind: Mode(source) for kind, source in cni.exceptions.items()}
+    executable = ExecutableInvoker(timeout=cni.plugin_timeout)
+    invoker = ChoosingInvoker(executable, mode=Mode(cni.plugins), types=exceptions)
+    undo.push_async_callback(invoker.aclose)
     return CniRuntime(invoker, path=cni.bin_dirs)
 
 

@@ -32,7 +32,7 @@ from crishim.sandbox.ports import Cni, Namespaces, NetworkSource
 _T = TypeVar("_T")
 
 LOOPBACK = parse_network_list(
-    b'{"cniVersion": "1.1.0", "name": "cni-loopback", "plugins": [{"type": "loopback"}]}', "built-in loopback network"
+    b'{"cniVersion": "0.4.0", "name": "cni-loopback", "plugins": [{"type": "loopback"}]}', "built-in loopback network"
 )
 
 
@@ -128,7 +128,7 @@ class PodNetwork:
         try:
             with self._translated(record):
                 async with asyncio.timeout(self._policy.timeout):
-                    await self._cni.delete(network, attachment, before=before)
+                    await self._cni.delete(network, attachment, before=before, begun=record.progress)
         except CrishimError as error:
             await self._index.put(replace(deleting, error=str(error)))
             raise

@@ -80,8 +80,10 @@ class Cni(Protocol):
         """Run ADD through the chain."""
         ...
 
-    async def delete(self, network: NetworkList, attachment: Attachment, *, before: BeforePlugin) -> Sequence[Step]:
-        """Run DEL through the chain, backwards."""
+    async def delete(
+        self, network: NetworkList, attachment: Attachment, *, before: BeforePlugin, begun: int
+    ) -> Sequence[Step]:
+        """Run DEL through the first ``begun`` plugins of the chain, backwards."""
         ...
 
 

@@ -68,9 +68,11 @@ class FakeCni:
         steps = tuple(Step(plugin.type, "ADD", 0.001) for plugin in network.plugins)
         return Added(result, encode_result(result, network.cni_version), steps)
 
-    async def delete(self, network: NetworkList, attachment: Attachment, *, before: _Before) -> tuple[Step, ...]:
+    async def delete(
+        self, network: NetworkList, attachment: Attachment, *, before: _Before, begun: int
+    ) -> tuple[Step, ...]:
         """Take the address back; one that is not there is fine."""
-        for index, plugin in reversed(list(enumerate(network.plugins))):
+        for index, plugin in reversed(list(enumerate(network.plugins[:begun]))):
             await before(index, plugin.type)
         self.failures.strike("delete")
         self.attached.pop((network.name, attachment.container_id, attachment.ifname), None)
