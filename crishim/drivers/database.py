@@ -176,7 +176,7 @@ def _explained(error: sqlite3.Error, action: str) -> CrishimError:
         case "SQLITE_CONSTRAINT_UNIQUE":
             return AlreadyExistsError(f"{action}: the name is taken")
         case "SQLITE_CONSTRAINT_FOREIGNKEY":
-            return FailedPreconditionError(f"{action}: a sandbox is there before its attachments and goes after them")
+            return FailedPreconditionError(f"{action}: a record would refer to one that is not there")
         case _:
             return UnavailableError(f"{action}: {error}")
 

@@ -56,7 +56,7 @@ class MountDriver:
         await threads.run(_write_file, path, data, mode)
 
     async def make_dir(self, path: str, mode: int) -> None:
-        """Make a directory, and the parents it lacks, with exactly ``mode``; one that exists gets the mode."""
+        """Make a directory with exactly ``mode``, or give it the mode; the parents it lacks get the usual one."""
         await threads.run(_make_dir, path, mode)
 
 

@@ -81,4 +81,4 @@ def _check(sandboxes: dict[str, Sandbox], attachments: dict[_AttachmentKey, Atta
     if len(set(names)) < len(names):
         raise AlreadyExistsError("the name is taken")
     if any(sandbox_id not in sandboxes for sandbox_id, _, _ in attachments):
-        raise FailedPreconditionError("a sandbox is there before its attachments and goes after them")
+        raise FailedPreconditionError("a record would refer to one that is not there")
