@@ -10,7 +10,7 @@ from grpc import StatusCode
 
 from crishim.core.errors import CrishimError
 
-_MESSAGE_LIMIT = 4000
+_DETAILS_LIMIT = 4000
 """Characters. A status travels in HTTP/2 headers, which clients limit, often to 8 KiB; the log has all of it."""
 
 
@@ -20,6 +20,11 @@ class Failure(NamedTuple):
     code: StatusCode
     message: str
     bug: bool = False
+
+    @property
+    def details(self) -> str:
+        """The message as far as it fits into a status."""
+        return self.message if len(self.message) <= _DETAILS_LIMIT else self.message[: _DETAILS_LIMIT - 1] + "…"
 
 
 def failure_of(error: BaseException, rpc: str) -> Failure:
@@ -32,7 +37,7 @@ def failure_of(error: BaseException, rpc: str) -> Failure:
         return Failure(StatusCode.INTERNAL, f"{rpc} failed for a reason that only the server's log tells", bug=True)
     codes = {leaf.code for leaf in known}
     code = StatusCode[codes.pop().name] if len(codes) == 1 else StatusCode.INTERNAL
-    return Failure(code, _shorten("; ".join(dict.fromkeys(map(str, known)))))
+    return Failure(code, "; ".join(dict.fromkeys(map(str, known))))
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
@@ -41,7 +46,3 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield from _leaves(part)
     else:
         yield error
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= _MESSAGE_LIMIT else text[: _MESSAGE_LIMIT - 1] + "…"

@@ -97,7 +97,7 @@ class Boundary:
         _log_failure(failure, error, _ms_since(began))
         if isinstance(error, asyncio.CancelledError) and _task_is_cancelled():
             raise error
-        await context.abort(failure.code, failure.message)
+        await context.abort(failure.code, failure.details)
 
 
 def _ids_in(fields: Container[str]) -> tuple[tuple[str, str], ...]:
@@ -118,7 +118,7 @@ def _log_failure(failure: Failure, error: BaseException, ms: float) -> None:
         _log.error("rpc failed", code=failure.code.name, ms=ms, exc_info=error)
     else:
         log = _log.info if failure.code in _EXPECTED else _log.warning
-        log("rpc failed", code=failure.code.name, ms=ms, error=str(error))
+        log("rpc failed", code=failure.code.name, ms=ms, error=failure.message)
 
 
 def _task_is_cancelled() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
@@ -22,10 +23,11 @@ Handlers = Mapping[str, Handler]
 
 def combine(*groups: Handlers) -> Handlers:
     """All handlers of ``groups``; raises ValueError when two handle the same rpc."""
-    combined = {name: handler for group in groups for name, handler in group.items()}
-    if len(combined) < sum(map(len, groups)):
-        raise ValueError("an rpc has two handlers")
-    return combined
+    count = Counter(name for group in groups for name in group)
+    twice = [name for name, handlers in count.items() if handlers > 1]
+    if twice:
+        raise ValueError(f"more than one handler for {', '.join(twice)}")
+    return {name: handler for group in groups for name, handler in group.items()}
 
 
 def complete_service(service: ServiceDescriptor, handlers: Handlers) -> grpc.GenericRpcHandler[Any, Any]:

@@ -78,10 +78,10 @@ def _require_free(path: Path) -> None:
 
 
 def _is_live(path: Path) -> bool:
-    """Whether somebody listens; only a refused connection says that nobody does."""
+    """Whether somebody listens; nobody does when the connection is refused or the file has just gone."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
-        return probe.connect_ex(os.fspath(path)) != errno.ECONNREFUSED
+        return probe.connect_ex(os.fspath(path)) not in (errno.ECONNREFUSED, errno.ENOENT)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
