@@ -17,10 +17,10 @@ from crishim.core.errors import ConfigError
 
 _MAX_DEPTH = 50
 _SPACE = " \t\r\n"
-_OPEN = re.compile(r"\{\{(-(?=[ \t\r\n]))?[ \t\r\n]*")
+_OPEN = re.compile(r"\{\{(-[ \t\r\n])?")
 _COMMENT = re.compile(r"/\*.*?\*/([ \t\r\n]-)?\}\}", re.DOTALL)
 _CLOSE = re.compile(r"([ \t\r\n]-)?\}\}")
-_WORD = re.compile(r"[ \t\r\n]*(\$?\w*(?:\.\w+)+|\$\w*|\.|\w+|:=|,)")
+_WORD = re.compile(r"(\$?\w*(?:\.\w+)+|\$\w*|\.|\w+|:=|,)[ \t\r\n]*")
 _PATH = re.compile(r"(\$\w*)?(\.\w+)*|\.")
 _VARIABLE = re.compile(r"\$\w+")
 
@@ -112,10 +112,11 @@ class _Template:
         yield self._text[at:].lstrip(_SPACE) if trim else self._text[at:]
 
     def _words(self, start: int, end: int) -> Iterator[str]:
-        while self._text[start:end].strip(_SPACE):
+        start = end - len(self._text[start:end].lstrip(_SPACE))
+        while start < end:
             word = _WORD.match(self._text, start, end)
             if word is None:
-                raise self._error(start, f"{self._text[start:end].strip(_SPACE)[:40]!r} is not supported here")
+                raise self._error(start, f"{self._text[start:end].rstrip(_SPACE)[:40]!r} is not supported here")
             yield word[1]
             start = word.end()
 

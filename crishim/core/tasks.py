@@ -38,7 +38,8 @@ class TaskOwner:
     ) -> asyncio.Task[T]:
         """Start a task; when it ends with an exception, ``report`` is told.
 
-        ``critical``: the server cannot go on without it; ``first_failure_or`` then raises. Raises UnavailableError after ``aclose``; the coroutine is then never started.
+        ``critical``: the server cannot go on without it; see ``first_failure_or``. Raises UnavailableError after
+        ``aclose``; the coroutine is then never started.
         """
         if self._closed:
             coroutine.close()
@@ -59,16 +60,18 @@ class TaskOwner:
             self._failed.set()
 
     async def first_failure_or(self, end: Coroutine[Any, Any, object]) -> None:
-        """Wait for ``end``; raises UnavailableError when a critical task fails first."""
-        waits = [asyncio.ensure_future(end), asyncio.ensure_future(self._failed.wait())]
+        """Wait for ``end``; raises UnavailableError when a critical task fails before that."""
+        ended = asyncio.create_task(end, name="end")
+        failed = asyncio.create_task(self._failed.wait(), name="first failure")
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((ended, failed), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for wait in waits:
-                wait.cancel()
+            failed.cancel()
+            ended.cancel()
         if self._failure is not None:
             name, error = self._failure
             raise UnavailableError(f"task {name} failed: {error}") from error
+        await ended
 
     async def aclose(self, seconds: float = 10.0) -> None:
         """Cancel every task and wait up to ``seconds`` for them; those that go on are logged."""

@@ -132,7 +132,8 @@ def _check_value(key: Key, value: object, place: Place, warnings: list[str]) -> 
 
 
 def _unknown(place: Place, name: str, known: Mapping[str, Key]) -> str:
-    near = difflib.get_close_matches(name[:_SHOWN], known, n=1)
+    honoured = [other for other, key in known.items() if key.unused is None]
+    near = difflib.get_close_matches(name[:_SHOWN], honoured, n=1, cutoff=0.75)
     return f"{place}: unknown key, ignored" + (f"; did you mean {near[0]}?" if near else "")
 
 

@@ -107,9 +107,8 @@ def _document(path: Path, inherited: int) -> Document:
     found = next((name for name in _CRI_TABLES if name in plugins), None)
     if version == 1 and found is not None:
         said = shown(version) if "version" in tree else "no version, which means 1,"
-        raise ConfigError(
-            f"{place.at('version')}: found {said} in a file with {place.at('plugins', found)}, expected 2, 3 or 4"
-        )
+        table = place.at("plugins", found).dotted
+        raise ConfigError(f"{place.at('version')}: found {said} in a file with {table}, expected 2, 3 or 4")
     return Document(path, tree, version)
 
 
