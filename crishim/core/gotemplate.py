@@ -77,6 +77,8 @@ def render(template: str, data: Mapping[str, object], source: str) -> str:
 
 
 class _Template:
+    """One template on its way from text to tokens, from tokens to nodes, and from nodes to text again."""
+
     def __init__(self, text: str, source: str) -> None:
         self._text, self._source = text, source
 
@@ -154,13 +156,12 @@ class _Template:
         keyword, variables, path = self._header(action, words)
         self._check_path(action, path, names)
         body, stop = self._body(tokens, names | set(variables), depth)
-        orelse: tuple[_Node, ...] = ()
         if stop is not None and stop.words[:2] == ("else", "if") and keyword == "if":
-            orelse, stop = (
-                (self._block(stop, stop.words[1:], tokens, names, depth + 1),),
-                _Action(("end",), stop.offset),
-            )
-        elif stop is not None and stop.words == ("else",):
+            # One {{end}} ends the whole chain: the block of the else takes it.
+            chained = self._block(stop, stop.words[1:], tokens, names, depth + 1)
+            return _Block(action, keyword, variables, path, body, (chained,))
+        orelse: tuple[_Node, ...] = ()
+        if stop is not None and stop.words == ("else",):
             orelse, stop = self._body(tokens, names, depth)
         if stop is None:
             raise self._error(action.offset, f"the {keyword} that begins here has no {{{{end}}}}")

@@ -1,14 +1,13 @@
 """Structured logs: one renderer for crishim's records and those of every library that uses ``logging``.
 
-What is bound with ``bound`` (the rpc, the sandbox id) stands in every record that is logged inside it, in this
-task and in the tasks it starts.
+What is bound with ``structlog.contextvars`` (the rpc, the sandbox id) stands in every record of that task and of
+the tasks it starts.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from contextlib import AbstractContextManager
 from typing import TextIO
 
 import structlog
@@ -67,14 +66,3 @@ def _renderer(fmt: LogFormat, stream: TextIO) -> tuple[Processor, ...]:
             colors=stream.isatty(), timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
         ),
     )
-
-
-def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """The logger of a module; may be made before ``configure`` is called."""
-    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
-    return logger
-
-
-def bound(**values: str) -> AbstractContextManager[None]:
-    """Let every record inside the ``with`` carry ``values``, such as ``rpc`` and ``sandbox``."""
-    return structlog.contextvars.bound_contextvars(**values)

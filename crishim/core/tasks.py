@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import structlog
+
 from crishim.core.errors import UnavailableError
-from crishim.core.logs import get_logger
 
 T = TypeVar("T")
 
-_log = get_logger(__name__)
+_log = structlog.get_logger(__name__)
 
 Report = Callable[[str, BaseException], None]
 """Told the name of a task and the exception that ended it."""

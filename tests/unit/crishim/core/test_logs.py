@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import structlog
 
-from crishim.core.logs import bound, configure, get_logger
+from crishim.core.logs import configure
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def records(stream: io.StringIO) -> list[dict[str, Any]]:
 
 def test_json_records_have_time_level_logger_message_and_values(stream: io.StringIO) -> None:
     configure("info", "json", stream)
-    get_logger("crishim.x").info("made", netns="/run/netns/a")
+    structlog.get_logger("crishim.x").info("made", netns="/run/netns/a")
     (record,) = records(stream)
     assert record.pop("time").endswith("Z")
     assert record == {"level": "info", "logger": "crishim.x", "msg": "made", "netns": "/run/netns/a"}
@@ -41,7 +41,7 @@ def test_json_records_have_time_level_logger_message_and_values(stream: io.Strin
 
 def test_library_records_go_the_same_way(stream: io.StringIO) -> None:
     configure("info", "json", stream)
-    with bound(rpc="RunPodSandbox", sandbox="abc"):
+    with structlog.contextvars.bound_contextvars(rpc="RunPodSandbox", sandbox="abc"):
         logging.getLogger("cni_runtime.x").warning("plugin %s", "bridge", extra={"verb": "ADD"})
     (record,) = records(stream)
     assert (record["msg"], record["level"], record["logger"]) == ("plugin bridge", "warning", "cni_runtime.x")
@@ -50,13 +50,13 @@ def test_library_records_go_the_same_way(stream: io.StringIO) -> None:
 
 def test_what_is_bound_ends_with_its_block(stream: io.StringIO) -> None:
     configure("info", "json", stream)
-    with bound(rpc="Status"):
-        get_logger("x").info("in")
-    get_logger("x").info("out")
+    with structlog.contextvars.bound_contextvars(rpc="Status"):
+        structlog.get_logger("x").info("in")
+    structlog.get_logger("x").info("out")
     assert ["rpc" in record for record in records(stream)] == [True, False]
 
 
-@pytest.mark.parametrize("logger", [get_logger("x"), logging.getLogger("x")])
+@pytest.mark.parametrize("logger", [structlog.get_logger("x"), logging.getLogger("x")])
 @pytest.mark.parametrize("fmt", ["json", "console"])
 def test_an_exception_is_written_with_its_trace(stream: io.StringIO, fmt: str, logger: logging.Logger) -> None:
     configure("info", fmt, stream)
@@ -70,7 +70,7 @@ def test_an_exception_is_written_with_its_trace(stream: io.StringIO, fmt: str, l
 
 def test_records_below_the_level_are_dropped(stream: io.StringIO) -> None:
     configure("warning", "json", stream)
-    get_logger("x").info("a")
+    structlog.get_logger("x").info("a")
     logging.getLogger("y").info("b")
     assert records(stream) == []
 
@@ -78,7 +78,7 @@ def test_records_below_the_level_are_dropped(stream: io.StringIO) -> None:
 def test_a_second_configuration_replaces_the_first(stream: io.StringIO) -> None:
     configure("info", "json", io.StringIO())
     configure("info", "console", stream)
-    get_logger("x").info("made", sandbox="abc")
+    structlog.get_logger("x").info("made", sandbox="abc")
     assert "made" in stream.getvalue()
     assert "sandbox=abc" in stream.getvalue()
     assert stream.getvalue().count("\n") == 1
