@@ -73,9 +73,20 @@ def apply(plan: Sequence[Effect], *, pod: int | None, label: str) -> None:
     try:
         _each(plan, pod, partial(_do, begun, label))
     except BaseException as exc:
-        for note in _undo(begun, pod):
+        for note in undo(begun, pod=pod):
             exc.add_note(note)
         raise
+
+
+def undo(effects: Sequence[Effect], *, pod: int | None) -> list[str]:
+    """Take ``effects`` back, the last one first, as far as it can be done; what went wrong. Blocks."""
+    notes: list[str] = []
+    for effect in reversed(effects):
+        try:
+            _each((effect,), pod, lambda place, effect: effect.undo(place))
+        except OSError as exc:
+            notes.append(f"undo of {effect.name}: {exc}")
+    return notes
 
 
 def _each(effects: Sequence[Effect], pod: int | None, act: Callable[[Place, Effect], None]) -> None:
@@ -95,13 +106,3 @@ def _do(begun: list[Effect], label: str, place: Place, effect: Effect) -> None:
     faults.reach(f"{label}.{effect.name}")
     begun.append(effect)
     effect.do(place)
-
-
-def _undo(begun: Sequence[Effect], pod: int | None) -> list[str]:
-    notes: list[str] = []
-    for effect in reversed(begun):
-        try:
-            _each((effect,), pod, lambda place, effect: effect.undo(place))
-        except OSError as exc:
-            notes.append(f"undo of {effect.name}: {exc}")
-    return notes

@@ -13,11 +13,12 @@ import msgspec
 from msgspec import Struct
 
 from cni_runtime.call import Invoker, PluginCall
-from cni_runtime.errors import CniError, ConfigError, ErrorCode
+from cni_runtime.errors import CniError, ConfigError, DecodeError, ErrorCode
 from cni_runtime.net.libnftables import Nft
 from cni_runtime.net.nft import STATE, Owner
 from cni_runtime.net.quiesce import Reaper
 from cni_runtime.result import DNS, Result, decode_result
+from cni_runtime.versions import CURRENT
 
 log = logging.getLogger(__name__)
 
@@ -80,16 +81,47 @@ def decode(call: PluginCall, kind: type[T], context: Context) -> T:
 
     A key is also known in another case (``ipmasq``), and null is "not said", since the reference plugins take both so.
     """
+    return _decode(call, call.config, kind, context, _COMMON)
+
+
+def decode_ipam(call: PluginCall, kind: type[T], context: Context) -> T:
+    """The options of an IPAM plugin, which stand in the object ``ipam``; see ``decode``."""
+    options = call.config.get("ipam")
+    if not isinstance(options, Mapping):
+        raise ConfigError(f"network {network_of(call)}, plugin {call.type}: expected an object `$.ipam`")
+    return _decode(call, options, kind, context, frozenset({"type"}))
+
+
+def _decode(call: PluginCall, given: Mapping[str, Any], kind: type[T], context: Context, also: frozenset[str]) -> T:
     known = {field.encode_name for field in msgspec.structs.fields(kind)}  # type: ignore[arg-type]
-    folded = {name.casefold(): name for name in known | _COMMON}
+    folded = {name.casefold(): name for name in known | also}
     options: dict[str, Any] = {}
-    for key, value in call.config.items():
+    for key, value in given.items():
         name = key if key in known else folded.get(key.casefold(), "")
         if not name:
             context.unknown_option(call, key)
         elif value is not None:
             options[name] = value
-    return convert(options, kind, f"network {network_of(call)}, plugin {call.type}")
+    return convert(options, kind, where_of(call))
+
+
+def runtime_config(call: PluginCall, kind: type[T]) -> T:
+    """``runtimeConfig``, the capability arguments, as a ``kind``; what it does not name is left alone. ConfigError."""
+    return convert(_said(call.config.get("runtimeConfig")), kind, f"{where_of(call)}, runtimeConfig")
+
+
+def cni_arguments(call: PluginCall, kind: type[T]) -> T:
+    """``args.cni``, the arguments inside the configuration, as a ``kind``; see ``runtime_config``."""
+    return convert(_said(_said(call.config.get("args")).get("cni")), kind, f"{where_of(call)}, args.cni")
+
+
+def _said(value: object) -> dict[str, Any]:
+    return {key: item for key, item in value.items() if item is not None} if isinstance(value, Mapping) else {}
+
+
+def where_of(call: PluginCall) -> str:
+    """How errors name the configuration of this call."""
+    return f"network {network_of(call)}, plugin {call.type}"
 
 
 def convert(options: Mapping[str, Any], kind: type[T], where: str) -> T:
@@ -154,6 +186,15 @@ class _Attachments(Struct):
     at: list[_ValidAttachment]
 
 
-def dns_of(dns: DNS, otherwise: DNS) -> DNS:
-    """The plugin's own DNS settings if any are given, else those of IPAM."""
-    return otherwise if dns == DNS() else dns
+def dns_or(call: PluginCall, otherwise: DNS) -> DNS:
+    """The DNS settings of the network's configuration if it has any, else those of IPAM. Raises ConfigError."""
+    own = result_part(call, dns=call.config.get("dns")).dns
+    return otherwise if own == DNS() else own
+
+
+def result_part(call: PluginCall, **part: object) -> Result:
+    """Routes or DNS settings out of a configuration, which has them in the form of a result. Raises ConfigError."""
+    try:
+        return decode_result({"cniVersion": CURRENT, **part})
+    except DecodeError as exc:
+        raise ConfigError(where_of(call), details=exc.details) from exc

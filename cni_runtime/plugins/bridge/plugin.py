@@ -1,0 +1,210 @@
+"""The verbs of bridge: delegate to IPAM, look, plan, apply. The kernel's part of a verb is one call in one thread."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from functools import partial
+from typing import ClassVar
+
+import anyio.to_thread
+from msgspec import structs
+
+from cni_runtime import faults
+from cni_runtime.cache import ResultCache
+from cni_runtime.call import PluginCall
+from cni_runtime.errors import CniError
+from cni_runtime.net import plan as plans
+from cni_runtime.net.effects import AddElements
+from cni_runtime.net.inspect import find_link, list_addresses, list_links, read_host_links, read_netns
+from cni_runtime.net.links import random_mac, random_veth_name
+from cni_runtime.net.plan import Plan
+from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, opened
+from cni_runtime.net.wait import wait_addresses_settled, wait_link_up
+from cni_runtime.plugins.base import Context, Plugin, dns_or, netns_of, network_of, owner_of, require_previous
+from cni_runtime.plugins.bridge.check import check_attachment, mtu_repair
+from cni_runtime.plugins.bridge.config import BridgeConfig, bridge_config, requested_mac
+from cni_runtime.plugins.bridge.plan import (
+    AddressTakenError,
+    Names,
+    Seen,
+    bridge_plan,
+    bridge_result,
+    gateway_addresses,
+    gateway_plan,
+    in_the_way,
+    pod_plan,
+    port_plan,
+    vlan_gateway_plan,
+    with_gateways,
+)
+from cni_runtime.plugins.bridge.spoofcheck import AddSpoofCheck, remove_spoof_check
+from cni_runtime.plugins.delegate import ipam_addresses, ipam_call
+from cni_runtime.plugins.detach import detach
+from cni_runtime.plugins.masquerade import collect_masquerade, end_masquerade, masquerade_elements, masquerade_table
+from cni_runtime.result import Result
+
+_ATTEMPTS = 3
+
+log = logging.getLogger(__name__)
+
+
+class Bridge(Plugin):
+    """See the package."""
+
+    type: ClassVar[str] = "bridge"
+
+    async def add(self, call: PluginCall, context: Context) -> Result:
+        config = bridge_config(call, context)
+        names = _names(requested_mac(call))
+        if not config.ipam.type:
+            return await _attach(call, context, config, names, Result(dns=dns_or(call, Result().dns)))
+        async with ipam_addresses(call, context, config.ipam) as given:
+            result = with_gateways(config, structs.replace(given, dns=dns_or(call, given.dns)))
+            return await _attach(call, context, config, names, result)
+
+    async def delete(self, call: PluginCall, context: Context) -> None:
+        config = bridge_config(call, context)
+        await detach(call, context)
+        await anyio.to_thread.run_sync(partial(_remove_rules, call, context, config))
+        faults.reach("bridge.DEL.ipam")
+        await ipam_call(call, context, config.ipam)
+
+    async def check(self, call: PluginCall, context: Context) -> None:
+        config = bridge_config(call, context)
+        await ipam_call(call, context, config.ipam)
+        await anyio.to_thread.run_sync(partial(_check, call, context, config, require_previous(call)))
+
+    async def gc(self, call: PluginCall, context: Context) -> None:
+        config = bridge_config(call, context)
+        await anyio.to_thread.run_sync(partial(collect_masquerade, call, context))
+        await ipam_call(call, context, config.ipam)
+
+    async def status(self, call: PluginCall, context: Context) -> None:
+        await ipam_call(call, context, bridge_config(call, context).ipam)
+
+
+async def _attach(call: PluginCall, context: Context, config: BridgeConfig, names: Names, result: Result) -> Result:
+    """Do the kernel's part of ADD; again with other names when one of them was taken meanwhile."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return await anyio.to_thread.run_sync(partial(_add, call, context, config, names, result))
+        except NetlinkError as exc:
+            if exc.errno != errno.EEXIST:
+                raise
+            failure = exc
+        # A pair that DEL cut off may still be in the namespace.
+        await context.reaper.flush()
+        names = structs.replace(names, veth=random_veth_name(), vlan_veth=random_veth_name())
+    raise failure
+
+
+def _add(call: PluginCall, context: Context, config: BridgeConfig, names: Names, result: Result) -> Result:
+    netns = netns_of(call)
+    wanted = gateway_addresses(config, result)
+    with opened(netns) as pod:
+        seen, vlan_link = _look(config, wanted)
+        gateway, gateway_link = (vlan_link, config.vlan_link) if config.vlan else (seen, config.bridge)
+        try:
+            plan = (
+                *bridge_plan(config, seen, names),
+                *port_plan(config, seen, names, call.ifname),
+                *(vlan_gateway_plan(config, seen, vlan_link, names) if config.vlan and wanted else ()),
+                *gateway_plan(gateway_link, gateway, wanted, force=config.force_address),
+                *_rules(call, context, config, names, result),
+                *pod_plan(config, call.ifname, result),
+            )
+        except AddressTakenError as exc:
+            raise CniError(f"{exc}: {_pods(call, context, exc)}") from exc
+        plans.apply(plan, pod=pod, label="bridge.ADD")
+        try:
+            return _settled(call, config, names, result, pod)
+        except BaseException:
+            plans.undo(plan, pod=pod)
+            raise
+
+
+def _look(config: BridgeConfig, wanted: tuple[str, ...]) -> tuple[Seen, Seen]:
+    """The bridge and, with a VLAN, the link that has its gateway's address."""
+    with NetlinkSocket() as netlink:
+        seen = _seen(netlink, config.bridge, wanted)
+        return seen, _seen(netlink, config.vlan_link, wanted) if config.vlan and wanted else Seen()
+
+
+def _seen(netlink: NetlinkSocket, name: str, wanted: tuple[str, ...]) -> Seen:
+    link = find_link(netlink, name)
+    if link is None or not wanted:
+        return Seen(link)
+    seen = Seen(link, list_addresses(netlink, link.index))
+    if not in_the_way(seen, wanted):
+        return seen
+    ports = tuple(port for port in list_links(netlink) if port.master == link.index and port.state == "up")
+    return structs.replace(seen, live_ports=ports)
+
+
+def _rules(call: PluginCall, context: Context, config: BridgeConfig, names: Names, result: Result) -> Plan:
+    """Effects on the packet filter."""
+    check = AddSpoofCheck(context.nft, call.container_id, call.ifname, names.veth, names.pod_mac)
+    elements = masquerade_elements(ip.address for ip in result.ips)
+    masquerade = AddElements(masquerade_table(context), owner_of(call), elements, take=True)
+    return (*((check,) if config.macspoofchk else ()), *((masquerade,) if config.ip_masq and elements else ()))
+
+
+def _settled(call: PluginCall, config: BridgeConfig, names: Names, result: Result, pod: int) -> Result:
+    """The result, once the pod's port is open."""
+    if not config.disable_container_interface:
+        wait_link_up(names.veth)
+        if config.enabledad and any(ip.family == 6 for ip in result.ips):
+            wait_addresses_settled(pod, call.ifname)
+    with NetlinkSocket() as netlink:
+        bridge = find_link(netlink, config.bridge)
+        wants_vlan_link = config.vlan and gateway_addresses(config, result)
+        vlan_link = find_link(netlink, config.vlan_link) if wants_vlan_link else None
+    return bridge_result(
+        config,
+        names,
+        result,
+        netns=netns_of(call),
+        ifname=call.ifname,
+        bridge_mac=bridge.mac if bridge else "",
+        vlan_mac=vlan_link.mac if vlan_link else "",
+    )
+
+
+def _remove_rules(call: PluginCall, context: Context, config: BridgeConfig) -> None:
+    faults.reach("bridge.DEL.rules")
+    if config.ip_masq:
+        end_masquerade(call, context)
+    if config.macspoofchk:
+        remove_spoof_check(context.nft, call.container_id, call.ifname)
+
+
+def _check(call: PluginCall, context: Context, config: BridgeConfig, result: Result) -> None:
+    netns = netns_of(call)
+    view = read_netns(netns)
+    host = check_attachment(config, result, view, call.ifname, read_host_links(netns, call.ifname))
+    repair = mtu_repair(config, view, call.ifname, host)
+    if repair:
+        log.warning(
+            "network %s: MTU of %s in %s had changed, set to %d", network_of(call), call.ifname, netns, config.mtu
+        )
+        with opened(netns) as pod:
+            plans.apply(repair, pod=pod, label="bridge.CHECK")
+    table, owner = masquerade_table(context), owner_of(call)
+    if table.holding(owner) and not table.in_force(owner):
+        log.warning("network %s: masquerading rules were gone, made again", network_of(call))
+        table.rebuild()
+
+
+def _names(pod_mac: str) -> Names:
+    macs = [random_mac() for _ in range(4)]
+    return Names(random_veth_name(), macs[0], pod_mac or random_mac(), macs[1], random_veth_name(), macs[2], macs[3])
+
+
+def _pods(call: PluginCall, context: Context, exc: AddressTakenError) -> str:
+    """Who is behind these ports, by the results cache; a port that is not in it by its own name."""
+    owners: dict[str, str] = {}
+    for attachment in ResultCache(context.data).attachments(network_of(call)):
+        pod = dict(attachment.cni_args or ()).get("K8S_POD_NAME") or f"container {attachment.container_id}"
+        owners |= {str(one.get("name")): pod for one in attachment.result.get("interfaces", ())}
+    return ", ".join(owners.get(port.name, port.name) for port in exc.ports)

@@ -1,0 +1,58 @@
+"""DEL of a veth: cut it off now, let it go later; see ``net.quiesce`` for why that is enough."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import anyio.to_thread
+
+from cni_runtime import faults
+from cni_runtime.call import PluginCall
+from cni_runtime.net import links
+from cni_runtime.net.inspect import Link, find_link
+from cni_runtime.net.quiesce import CutOff, cut_off
+from cni_runtime.net.sockets import NetlinkSocket, opened
+from cni_runtime.plugins.base import Context, previous_of
+from cni_runtime.result import Interface
+
+
+async def detach(call: PluginCall, context: Context) -> CutOff | None:
+    """Cut the pod's interface off and hand it to the reaper. None: there was none. Raises OSError.
+
+    Without a namespace (it is gone, or the runtime no longer knows it) the host's end is found by prevResult:
+    a process may still keep the namespace alive, and answer for the address that will be released next.
+    """
+    previous = previous_of(call)
+    interfaces = previous.interfaces if previous else ()
+    found = await anyio.to_thread.run_sync(partial(_cut_off, call, interfaces))
+    if found is not None and found.veth is not None:
+        context.reaper.expect(found.veth)
+    return found
+
+
+def _cut_off(call: PluginCall, interfaces: tuple[Interface, ...]) -> CutOff | None:
+    faults.reach(f"{call.type}.DEL.cut_off")
+    if call.netns:
+        try:
+            with opened(call.netns) as netns:
+                found = cut_off(netns, call.ifname)
+        except FileNotFoundError:
+            found = None
+        if found is not None:
+            return found
+    return _by_host_end(interfaces)
+
+
+def _by_host_end(interfaces: tuple[Interface, ...]) -> CutOff | None:
+    with NetlinkSocket() as host:
+        for interface in interfaces:
+            link = find_link(host, interface.name) if not interface.sandbox else None
+            if link is not None and _is_pair(link, interface):
+                host.ask(links.set_up(link.index, up=False))
+                return CutOff(link)
+    return None
+
+
+def _is_pair(link: Link, interface: Interface) -> bool:
+    """Whether this is the host's end that ADD made, and not another one of the same name."""
+    return link.kind == "veth" and link.peer_nsid is not None and link.mac == interface.mac

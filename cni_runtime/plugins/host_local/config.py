@@ -1,0 +1,108 @@
+"""The options of host-local, validated. Pure.
+
+Source: the options of the reference plugin 1.9.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from cni_runtime import names
+from cni_runtime.call import PluginCall
+from cni_runtime.errors import ConfigError
+from cni_runtime.plugins.base import (
+    Context,
+    argument,
+    cni_arguments,
+    decode_ipam,
+    network_of,
+    result_part,
+    runtime_config,
+    where_of,
+)
+from cni_runtime.plugins.host_local.ranges import Address, RangeSet, address_of, check_sets, make_range
+from cni_runtime.result import Route
+from cni_runtime.versions import IMPLIED, at_least
+
+
+class _Range(Struct, frozen=True, rename="camel"):
+    subnet: str
+    range_start: str | None = None
+    range_end: str | None = None
+    gateway: str | None = None
+
+
+class _Ipam(Struct, frozen=True, rename="camel"):
+    subnet: str = ""
+    range_start: str | None = None
+    range_end: str | None = None
+    gateway: str | None = None
+    ranges: tuple[tuple[_Range, ...], ...] = ()
+    routes: tuple[dict[str, object], ...] = ()
+    data_dir: str = ""
+    resolv_conf: str = ""
+
+
+class _Arguments(Struct, frozen=True, rename={"ip_ranges": "ipRanges"}):
+    ips: tuple[str, ...] = ()
+    ip_ranges: tuple[tuple[_Range, ...], ...] = ()
+
+
+class HostLocalConfig(Struct, frozen=True):
+    """Where to reserve, out of which sets of ranges (one address of each), and what was asked for.
+
+    ``directory`` holds the reservations; ``requested`` are addresses that the caller wants; ``resolv_conf`` is a
+    file to take DNS settings from, or empty.
+    """
+
+    directory: Path
+    sets: tuple[RangeSet, ...]
+    requested: tuple[Address, ...] = ()
+    routes: tuple[Route, ...] = ()
+    resolv_conf: str = ""
+
+
+def host_local_config(call: PluginCall, context: Context) -> HostLocalConfig:
+    """The validated options of ``call``. Raises ConfigError."""
+    ipam = decode_ipam(call, _Ipam, context)
+    runtime = runtime_config(call, _Arguments)
+    try:
+        sets = _sets(ipam, runtime)
+        _check_version(call, sets)
+        requested = _requested(call, runtime)
+    except ConfigError as exc:
+        raise ConfigError(f"{where_of(call)}: {exc.message}") from exc
+    return HostLocalConfig(
+        directory=Path(ipam.data_dir or context.data / "networks") / names.network_name(network_of(call)),
+        sets=sets,
+        requested=requested,
+        routes=result_part(call, routes=ipam.routes).routes,
+        resolv_conf=ipam.resolv_conf,
+    )
+
+
+def _sets(ipam: _Ipam, runtime: _Arguments) -> tuple[RangeSet, ...]:
+    """The runtime's sets first, then the single range of the old form, then ``ranges``."""
+    single = ((_Range(ipam.subnet, ipam.range_start, ipam.range_end, ipam.gateway),),) if ipam.subnet else ()
+    listed = (*runtime.ip_ranges, *single, *ipam.ranges)
+    sets = tuple(
+        tuple(make_range(one.subnet, one.range_start or "", one.range_end or "", one.gateway or "") for one in ranges)
+        for ranges in listed
+    )
+    check_sets(sets)
+    return sets
+
+
+def _check_version(call: PluginCall, sets: tuple[RangeSet, ...]) -> None:
+    families = [ranges[0].subnet.version for ranges in sets]
+    version = str(call.config.get("cniVersion") or IMPLIED)
+    if len(families) > len(set(families)) and not at_least(version, "0.3.0"):
+        raise ConfigError(f"CNI version {version} does not support more than one address per family")
+
+
+def _requested(call: PluginCall, runtime: _Arguments) -> tuple[Address, ...]:
+    from_args = argument(call, "IP")
+    texts = ((from_args,) if from_args else ()) + cni_arguments(call, _Arguments).ips + runtime.ips
+    return tuple(dict.fromkeys(address_of(text, "requested address") for text in texts))

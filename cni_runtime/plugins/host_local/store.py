@@ -1,0 +1,151 @@
+"""The reservation files: one for each address, named by it, holding the container's id and interface.
+
+Beside them lie ``last_reserved_ip.N`` for each range set, ``lock``, and ``.boot_id``, which is ours and tells in
+which boot the directory was last used: addresses of an earlier boot have no owner any more.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from cni_runtime import files
+from cni_runtime.plugins.host_local.lock import DirectoryLock
+from cni_runtime.plugins.host_local.ranges import Address
+
+_BOOT_FILE = ".boot_id"
+_NEW = ".reservation"
+_MAX_BYTES = 4096
+
+
+class Holder(Struct, frozen=True):
+    """Whose reservation it is. Files of very old plugins have no ``ifname``; one cut short by a crash has nothing."""
+
+    container_id: str
+    ifname: str = ""
+
+    def owns(self, other: Holder) -> bool:
+        """Whether ``other``, out of a file, is this one; without an interface it is any of the container's."""
+        return self.container_id == other.container_id and other.ifname in ("", self.ifname)
+
+
+class Store:
+    """One directory. The methods are for one thread that has it ``locked``; reservations are cached between uses."""
+
+    def __init__(self, directory: Path, *, lock_timeout: float = 10.0, boot: Boot | None = None) -> None:
+        self.directory = directory
+        self._lock = DirectoryLock(directory, lock_timeout)
+        self._boot = boot
+        self._boot_checked = False
+        self._known: dict[str, tuple[int, Address, Holder]] = {}
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the directory, lock it, and see what other processes have changed. Raises CniError, OSError."""
+        self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with self._lock.held():
+            self._refresh()
+            if not self._boot_checked:
+                self._forget_earlier_boots()
+                self._boot_checked = True
+            yield
+
+    def reserved(self) -> Mapping[Address, Holder]:
+        """All reservations."""
+        return {address: holder for _, address, holder in self._known.values()}
+
+    def of(self, holder: Holder) -> list[Address]:
+        """What ``holder`` has."""
+        return [address for address, found in self.reserved().items() if holder.owns(found)]
+
+    def reserve(self, address: Address, holder: Holder, range_id: int) -> None:
+        """Write the reservation, whole or not at all, and remember it as the set's last. Raises FileExistsError."""
+        path, new = self.directory / str(address), self.directory / _NEW
+        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(f"{holder.container_id}\r\n{holder.ifname}".encode())
+            inode = os.fstat(handle).st_ino
+        try:
+            os.link(new, path)
+        finally:
+            new.unlink()
+        self._known[path.name] = (inode, address, holder)
+        files.replace(self.directory / f"last_reserved_ip.{range_id}", str(address).encode())
+
+    def last(self, range_id: int) -> Address | None:
+        """The address that was reserved last out of this range set; None when that is not known."""
+        try:
+            return ipaddress.ip_address((self.directory / f"last_reserved_ip.{range_id}").read_text().strip())
+        except (OSError, ValueError):
+            return None
+
+    def release(self, holder: Holder) -> None:
+        """Take away what ``holder`` has. Raises OSError."""
+        if not self.of(holder):
+            # A file replaced by another process under the same inode number looks unchanged: look into each.
+            self._known.clear()
+            self._refresh()
+        self._remove(name for name, (_, _, found) in tuple(self._known.items()) if holder.owns(found))
+
+    def keep_only(self, valid: frozenset[tuple[str, str]]) -> None:
+        """Take away what belongs to no valid (container id, interface). Raises OSError."""
+        holders = [Holder(container_id, ifname) for container_id, ifname in valid]
+        self._known.clear()
+        self._refresh()
+        stale = [name for name, (_, _, found) in self._known.items() if not any(one.owns(found) for one in holders)]
+        self._remove(iter(stale))
+
+    def _remove(self, file_names: Iterator[str]) -> None:
+        for name in file_names:
+            (self.directory / name).unlink(missing_ok=True)
+            self._known.pop(name, None)
+
+    def _refresh(self) -> None:
+        with os.scandir(self.directory) as entries:
+            there = {entry.name: entry.inode() for entry in entries}
+        for name in self._known.keys() - there.keys():
+            del self._known[name]
+        for name, inode in there.items():
+            if name not in self._known or self._known[name][0] != inode:
+                self._read(name, inode)
+
+    def _read(self, name: str, inode: int) -> None:
+        self._known.pop(name, None)
+        try:
+            address = ipaddress.ip_address(name)
+            text = files.read_regular(self.directory / name, _MAX_BYTES).decode(errors="replace")
+        except (ValueError, OSError):
+            return
+        container_id, _, ifname = text.strip().partition("\r\n")
+        self._known[name] = (inode, address, Holder(container_id, ifname))
+
+    def _forget_earlier_boots(self) -> None:
+        boot = self._boot or current_boot()
+        marker = self.directory / _BOOT_FILE
+        try:
+            same = marker.read_text() == boot.id
+        except OSError:
+            same = False
+        if not same:
+            old = [name for name in self._known if (self.directory / name).stat().st_mtime < boot.time - 1]
+            self._remove(iter(old))
+            files.replace(marker, boot.id.encode())
+
+
+class Boot(Struct, frozen=True):
+    """This run of the kernel: its random id, and when it began in seconds since the epoch."""
+
+    id: str
+    time: float
+
+
+def current_boot() -> Boot:
+    """The boot this process runs in. Source: proc(5)."""
+    lines = Path("/proc/stat").read_text().splitlines()
+    began = next(line.split()[1] for line in lines if line.startswith("btime "))
+    return Boot(Path("/proc/sys/kernel/random/boot_id").read_text().strip(), float(began))
