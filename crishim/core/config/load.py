@@ -13,6 +13,7 @@ from crishim.core.config.read import SECTIONS, Document, Part, parts, read_docum
 from crishim.core.config.resolve import resolve
 from crishim.core.config.tables import Tables
 from crishim.core.config.types import DEFAULT_PATH, Config, Loaded
+from crishim.core.errors import ConfigError
 
 
 def load_config(path: Path | None = None, overrides: Mapping[str, str] | None = None) -> Loaded:
@@ -22,7 +23,7 @@ def load_config(path: Path | None = None, overrides: Mapping[str, str] | None = 
     earlier ones: tables are merged, every other value is replaced. Raises ConfigError.
     """
     warnings: list[str] = []
-    if path is None and not DEFAULT_PATH.exists():
+    if path is None and _is_absent(DEFAULT_PATH):
         documents = [Document(DEFAULT_PATH, {}, 3)]
         files: tuple[Path, ...] = ()
     else:
@@ -34,11 +35,22 @@ def load_config(path: Path | None = None, overrides: Mapping[str, str] | None = 
     return Loaded(config, tuple(warnings), files)
 
 
+def _is_absent(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+    return False
+
+
 def _tables(found: Iterable[Part], warnings: list[str]) -> Tables:
     merged: dict[str, Any] = {}
     for part in found:
-        table = check_table(SECTIONS[part.section], part.table, part.place, warnings)
-        merged[part.section] = _merge(merged.get(part.section, {}), table)
+        try:
+            table = check_table(SECTIONS[part.section], part.table, part.place, warnings)
+            merged[part.section] = _merge(merged.get(part.section, {}), table)
+        except RecursionError:
+            raise ConfigError(f"{part.place}: nested too deeply") from None
     return msgspec.convert(merged, Tables)
 
 

@@ -13,6 +13,7 @@ Load = Callable[[str], Loaded]
 
 SERVER = 'plugins."io.containerd.grpc.v1.cri"'
 RUNTIME = 'plugins."io.containerd.cri.v1.runtime"'
+IMAGES = 'plugins."io.containerd.cri.v1.images"'
 HANDLER = f"{RUNTIME}.containerd.runtimes.runc"
 TLS = f"{SERVER}.x509_key_pair_streaming"
 
@@ -57,6 +58,7 @@ ERRORS = [
     ("a = 1\nb = ?", "not valid TOML: Invalid value (at line 2, column 5)"),
     ("a = " + 5000 * "1", "not valid TOML: "),
     ("a = " + 100_000 * "[", "not valid TOML: nested too deeply"),
+    (f"version = 3\n{IMAGES}.registry.mirrors{5000 * '.a'} = 1", f"{IMAGES}: nested too deeply"),
     ("#" * (1 << 20) + "#", "found more than 1048576 bytes"),
 ]
 
