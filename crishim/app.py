@@ -17,7 +17,7 @@ from cni_runtime.runtime import CniRuntime
 from crishim.core.config import Config
 from crishim.core.errors import UnavailableError
 from crishim.core.tasks import InFlight, TaskOwner
-from crishim.drivers.cgroups import detect
+from crishim.drivers.cgroups import CgroupDriver, detect
 from crishim.drivers.mounts import MountDriver
 from crishim.drivers.namespaces import NamespaceDriver
 from crishim.drivers.preflight import Requirements, check_node
@@ -66,13 +66,14 @@ async def running(config: Config) -> AsyncIterator[TaskOwner]:
         watchers = await _watch(config, owner)
         index = SandboxIndex(store)
         cni = _cni(config, undo)
-        sandboxes, recovery = _sandboxes(config, owner, index, cni, watchers)
+        driver = (await detect(config.runtimes[config.default_runtime_name].systemd_cgroup)).driver
+        sandboxes, recovery = _sandboxes(config, owner, index, cni, watchers, driver)
         index.load(await store.load_sandboxes(), await store.load_attachments())
         for problem in store.problems:
             _log.warning("store.problem", problem=problem)
         await recovery.reconcile()
         owner.spawn("recovery.retry", recovery.retry_forever())
-        node = await _node(config, watchers[""], cni)
+        node = _node(config, watchers[""], cni, driver)
         handlers = runtime_service(node, sandboxes)
         await undo.enter_async_context(serving(config.address, runtime=handlers, grace=STOP_GRACE_SECONDS))
         yield owner
@@ -110,7 +111,12 @@ def _cni(config: Config, undo: AsyncExitStack) -> CniRuntime:
 
 
 def _sandboxes(
-    config: Config, owner: TaskOwner, index: SandboxIndex, cni: CniRuntime, watchers: Mapping[str, ConfDirWatcher]
+    config: Config,
+    owner: TaskOwner,
+    index: SandboxIndex,
+    cni: CniRuntime,
+    watchers: Mapping[str, ConfDirWatcher],
+    driver: CgroupDriver,
 ) -> tuple[Sandboxes, Recovery]:
     netns_dir = config.state / "netns" if config.netns_mounts_under_state_dir else NETNS_DIR
     layout = Layout(config.root, config.state, netns_dir)
@@ -124,14 +130,12 @@ def _sandboxes(
     files = SandboxFiles(layout, mounts)
     teardown = Teardown(index, network, namespaces, files)
     in_flight = InFlight(owner)
-    run = RunSandbox(index, layout, files, namespaces, network, teardown, in_flight)
+    run = RunSandbox(index, layout, files, namespaces, network, teardown, in_flight, driver)
     sandboxes = Sandboxes(index, run, teardown, in_flight, config.runtimes, config.default_runtime_name)
     return sandboxes, Recovery(index, layout, teardown, namespaces, mounts)
 
 
-async def _node(config: Config, watcher: ConfDirWatcher, cni: CniRuntime) -> Node:
-    default = config.runtimes[config.default_runtime_name]
-    cgroups = await detect(default.systemd_cgroup)
+def _node(config: Config, watcher: ConfDirWatcher, cni: CniRuntime, driver: CgroupDriver) -> Node:
     requirements = Requirements(
         netns_dir=NETNS_DIR,
         conf_dirs=(config.cni.conf_dir,),
@@ -142,4 +146,4 @@ async def _node(config: Config, watcher: ConfDirWatcher, cni: CniRuntime) -> Nod
     async def preflight() -> list[dict[str, object]]:
         return [msgspec.to_builtins(check) for check in await check_node(requirements)]
 
-    return Node(config, watcher, cni, preflight, cgroups.driver.value)
+    return Node(config, watcher, cni, preflight, driver.value)

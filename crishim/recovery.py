@@ -7,7 +7,7 @@
     STOPPING             failed making / other        undo, forget / stop
     STOPPED              -                            nothing
     REMOVING             -                            remove
-    (no record)          directory of a sandbox       drop its namespaces, mounts and files
+    (no record)          attachments or directories   DEL, then drop its namespaces, mounts and files
 
 What can not be finished now (a plugin that fails its DEL) stays as it is, with its reason, and is tried again
 every ``RETRY_SECONDS``. Nothing here is fatal: a server that starts is worth more than one that explains.
@@ -48,9 +48,8 @@ class Recovery:
         for sandbox in self._index.all():
             await _survive(f"sandbox {sandbox.id}", self._reconcile(sandbox))
         known = {sandbox.id for sandbox in self._index.all()}
-        for sandbox_id in _directories(self._layout.volatile_sandboxes, self._layout.kept_sandboxes):
-            if sandbox_id not in known:
-                await _survive(f"sandbox {sandbox_id}, which has no record", self._drop_unknown(sandbox_id))
+        found = _directories(self._layout.volatile_sandboxes, self._layout.kept_sandboxes)
+        await self._drop_unknown((found | self._index.orphans()) - known)
 
     async def retry_forever(self) -> None:
         """Try pending teardowns again, for ever; kubelet asks too, but not for what it does not know."""
@@ -59,6 +58,7 @@ class Recovery:
             for sandbox in self._index.all():
                 if sandbox.state is State.STOPPING:
                     await _survive(f"sandbox {sandbox.id}", self._finish(sandbox))
+            await self._drop_unknown(self._index.orphans())
 
     async def _reconcile(self, sandbox: Sandbox) -> None:
         match sandbox.state:
@@ -89,7 +89,12 @@ class Recovery:
             return f"its network namespace {path} is gone"
         return None
 
-    async def _drop_unknown(self, sandbox_id: str) -> None:
+    async def _drop_unknown(self, sandbox_ids: Iterable[str]) -> None:
+        for sandbox_id in sorted(sandbox_ids):
+            await _survive(f"sandbox {sandbox_id}, which has no record", self._drop_one_unknown(sandbox_id))
+
+    async def _drop_one_unknown(self, sandbox_id: str) -> None:
+        await self._teardown.detach_orphan(sandbox_id)
         await self._namespaces.remove(self._layout.all_namespaces(sandbox_id))
         paths = self._layout.paths(sandbox_id)
         for directory in (paths.volatile, paths.kept):
@@ -97,8 +102,8 @@ class Recovery:
         _log.warning("recovery.unknown_sandbox_dropped", sandbox=sandbox_id)
 
 
-def _directories(*parents: Path) -> Iterable[str]:
-    return sorted({entry.name for parent in parents if parent.is_dir() for entry in parent.iterdir()})
+def _directories(*parents: Path) -> set[str]:
+    return {entry.name for parent in parents if parent.is_dir() for entry in parent.iterdir()}
 
 
 async def _survive(what: str, work: Awaitable[None]) -> None:

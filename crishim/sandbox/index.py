@@ -72,6 +72,10 @@ class SandboxIndex:
         found = [sandbox for sandbox in self._visible() if wanted.matches(sandbox)]
         return sorted(found, key=lambda sandbox: sandbox.created_at, reverse=True)
 
+    def orphans(self) -> set[str]:
+        """Ids of sandboxes that have attachments but no record of their own, because it was lost."""
+        return self._attachments.keys() - self._sandboxes.keys()
+
     def attachments(self, sandbox_id: str) -> list[AttachmentRecord]:
         """The attachments of one sandbox, in the order they were recorded."""
         return list(self._attachments.get(sandbox_id, {}).values())

@@ -88,19 +88,14 @@ class PodNetwork:
             raise UnavailableError(f"network {planned[0].network} gave the pod no IP address")
         return ips
 
-    async def detach(self, sandbox: Sandbox) -> None:
-        """Run DEL for every attachment ``sandbox`` still has a record of.
+    async def detach(self, sandbox_id: str) -> None:
+        """Run DEL for every attachment there still is a record of, whether or not there is one of the sandbox.
 
         Raises an ExceptionGroup of what failed; those records stay, each with its reason, for the next attempt.
         """
-        alive = await self._is_alive(sandbox)
-        records = self._index.attachments(sandbox.id)
-        outcome = await asyncio.gather(*(self._delete(r, alive=alive) for r in records), return_exceptions=True)
-        _all_or_group(f"detaching sandbox {sandbox.id}", outcome)
-
-    async def _is_alive(self, sandbox: Sandbox) -> bool:
-        path = sandbox.namespaces.net
-        return path is not None and await self._namespaces.inode(path) is not None
+        records = self._index.attachments(sandbox_id)
+        outcome = await asyncio.gather(*map(self._delete, records), return_exceptions=True)
+        _all_or_group(f"detaching sandbox {sandbox_id}", outcome)
 
     async def _add(self, record: AttachmentRecord) -> Result:
         async def before(index: int, plugin: str) -> None:
@@ -117,23 +112,29 @@ class PodNetwork:
         await self._index.put(attached)
         return added.result
 
-    async def _delete(self, record: AttachmentRecord, *, alive: bool) -> None:
+    async def _delete(self, record: AttachmentRecord) -> None:
         async def before(index: int, plugin: str) -> None:
             reach_plugin("detach", index)
 
         deleting = replace(record, phase=Phase.DELETING)
-        await self._index.put(deleting)
+        await self._note(deleting)
         reach(FaultPoint.DETACH_RECORDED)
+        alive = await self._namespaces.inode(record.netns) is not None
         network, attachment = _rebuild(record, record.netns if alive else None)
         try:
             with self._translated(record):
                 async with asyncio.timeout(self._policy.timeout):
                     await self._cni.delete(network, attachment, before=before, begun=record.progress)
         except CrishimError as error:
-            await self._index.put(replace(deleting, error=str(error)))
+            await self._note(replace(deleting, error=str(error)))
             raise
         reach(FaultPoint.DETACH_DELETED)
         await self._index.drop_attachment(record)
+
+    async def _note(self, record: AttachmentRecord) -> None:
+        """Keep how far a DEL has come; of an attachment whose sandbox is lost nobody could read it."""
+        if self._index.find(record.sandbox_id):
+            await self._index.put(record)
 
     @contextmanager
     def _translated(self, record: AttachmentRecord) -> Iterator[None]:

@@ -14,6 +14,7 @@ from crishim.core.clock import boot_id, now_ns
 from crishim.core.errors import AlreadyExistsError, explain
 from crishim.core.faultpoints import FaultPoint, reach
 from crishim.core.tasks import InFlight
+from crishim.drivers.cgroups import CgroupDriver
 from crishim.model.pod import PodConfig
 from crishim.model.sandbox import Event, NamespaceSpec, Sandbox, State, advance
 from crishim.sandbox.files import SandboxFiles
@@ -43,10 +44,11 @@ class RunSandbox:
         network: PodNetwork,
         teardown: Teardown,
         in_flight: InFlight,
+        cgroup_driver: CgroupDriver,
     ) -> None:
         self._index, self._layout, self._files = index, layout, files
         self._namespaces, self._network, self._teardown = namespaces, network, teardown
-        self._in_flight = in_flight
+        self._in_flight, self._cgroup_driver = in_flight, cgroup_driver
 
     async def run(self, config: PodConfig, runtime_handler: str) -> str:
         """The id of a ready sandbox for ``config``; ``runtime_handler`` is the name of a configured handler.
@@ -55,7 +57,7 @@ class RunSandbox:
         Raises InvalidArgumentError, AlreadyExistsError when the attempt's name is held by a stopped sandbox, and an
         ExceptionGroup of the plugins' errors; then nothing of the sandbox is left, or it stays listed as not ready.
         """
-        check_config(config)
+        check_config(config, self._cgroup_driver)
         name = config.metadata.reservation
         return await self._in_flight.run(f"run {name}", lambda: self._run_once(config, runtime_handler))
 

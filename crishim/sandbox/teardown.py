@@ -50,13 +50,18 @@ class Teardown:
             await self._stop(sandbox_id, None)
             await self._remove(sandbox_id)
 
+    async def detach_orphan(self, sandbox_id: str) -> None:
+        """Run the DELs that are due for a sandbox whose own record is lost."""
+        async with self._locks.hold(sandbox_id):
+            await self._network.detach(sandbox_id)
+
     async def _stop(self, sandbox_id: str, reason: str | None) -> None:
         sandbox = self._index.find(sandbox_id)
         if sandbox is None or sandbox.state in (State.STOPPED, State.REMOVING):
             return
         sandbox = await self._index.advance(sandbox_id, Event.STOP, reason=reason)
         reach(FaultPoint.STOP_RECORDED)
-        await self._network.detach(sandbox)
+        await self._network.detach(sandbox_id)
         reach(FaultPoint.STOP_DETACHED)
         await self._release(sandbox)
         reach(FaultPoint.STOP_NAMESPACES)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection
 
 from crishim.core.errors import InvalidArgumentError, UnimplementedError
+from crishim.drivers.cgroups import CgroupDriver, check_cgroup_parent
 from crishim.model.pod import NamespaceMode, NamespaceOptions, PodConfig, PortMapping
 from crishim.sandbox.sysctls import check_sysctls
 
@@ -14,8 +15,9 @@ _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _HOSTNAME_LIMIT = 64  # sethostname(2): __NEW_UTS_LEN
 
 
-def check_config(config: PodConfig) -> None:
+def check_config(config: PodConfig, cgroup_driver: CgroupDriver) -> None:
     """Raise InvalidArgumentError naming the field that can not be honoured, what was found and expected."""
+    check_cgroup_parent(config.cgroup_parent, cgroup_driver)
     _check_hostname(config.hostname)
     _check_namespaces(config.namespaces)
     for number, mapping in enumerate(config.port_mappings):

@@ -50,6 +50,10 @@ class MemoryStore:
         _check(left, self._attachments)
         self._sandboxes = left
 
+    def lose_sandbox(self, sandbox_id: str) -> None:
+        """Lose a record as a corrupt row is lost: its attachments stay."""
+        del self._sandboxes[sandbox_id]
+
     async def delete_attachment(self, sandbox_id: str, network: str, ifname: str) -> None:
         """Forget one attachment."""
         self.failures.strike("delete_attachment")

@@ -8,6 +8,7 @@ from cni_runtime.conf.parse import parse_network_list
 from cni_runtime.conf.types import ConfDir
 from crishim.core.config.types import RuntimeHandler
 from crishim.core.tasks import InFlight, TaskOwner
+from crishim.drivers.cgroups import CgroupDriver
 from crishim.model.pod import PodConfig, PodMetadata
 from crishim.recovery import Recovery
 from crishim.sandbox.files import SandboxFiles
@@ -51,7 +52,8 @@ class World:
         files = SandboxFiles(layout, self.mounts)
         teardown = Teardown(self.index, network, self.namespaces, files)
         in_flight = InFlight(self._owner)
-        run = RunSandbox(self.index, layout, files, self.namespaces, network, teardown, in_flight)
+        driver = CgroupDriver.CGROUPFS
+        run = RunSandbox(self.index, layout, files, self.namespaces, network, teardown, in_flight, driver)
         handlers = {"crun": RuntimeHandler()}
         self.sandboxes = Sandboxes(self.index, run, teardown, in_flight, handlers, "crun")
         self.recovery = Recovery(self.index, layout, teardown, self.namespaces, self.mounts)

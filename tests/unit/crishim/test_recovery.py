@@ -68,3 +68,10 @@ async def test_what_can_not_be_undone_yet_does_not_stop_the_start(world: World) 
     world.cni.failures["delete"] = CniError("still broken")
     await world.restart()
     assert {world.sandboxes.get(sandbox_id).state for sandbox_id in (first, second)} == {State.STOPPING}
+
+
+async def test_attachments_whose_sandbox_record_is_lost_still_get_their_del(world: World) -> None:
+    sandbox_id = await world.sandboxes.run(pod(), "")
+    world.store.lose_sandbox(sandbox_id)
+    await world.restart()
+    assert await world.leavings() == []

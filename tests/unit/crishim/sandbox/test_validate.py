@@ -3,6 +3,7 @@
 import pytest
 
 from crishim.core.errors import CrishimError, InvalidArgumentError
+from crishim.drivers.cgroups import CgroupDriver
 from crishim.model.pod import (
     NamespaceMode,
     NamespaceOptions,
@@ -38,16 +39,19 @@ def with_port(container_port: int, host_port: int, host_ip: str = "") -> PodConf
         (with_port(0, 80), r"port_mappings\[0\].container_port"),
         (with_port(80, 65536), r"port_mappings\[0\].host_port"),
         (with_port(80, 80, "localhost"), r"port_mappings\[0\].host_ip"),
+        (PodConfig(METADATA, cgroup_parent="/kubepods/../x"), "cgroup_parent"),
         (PodConfig(METADATA, sysctls={"kernel.panic": "1"}), "kernel.panic"),
     ],
 )
 def test_refused_with_the_field_named(config: PodConfig, named: str) -> None:
     with pytest.raises(CrishimError, match=named):
-        check_config(config)
+        check_config(config, CgroupDriver.CGROUPFS)
 
 
 def test_an_ordinary_pod_passes() -> None:
-    check_config(PodConfig(METADATA, hostname="web-0.shop", sysctls={"net.ipv4.ip_forward": "1"}))
+    check_config(
+        PodConfig(METADATA, hostname="web-0.shop", sysctls={"net.ipv4.ip_forward": "1"}), CgroupDriver.CGROUPFS
+    )
 
 
 def test_no_handler_means_the_default_one() -> None:
