@@ -57,9 +57,9 @@ class Host:
         return {f"{info['local']}/{info['prefixlen']}" for info in found if info}  # other scopes' are empty
 
     def can_reach(self, address: str, *, netns: Path | None = None) -> bool:
-        """Whether ``address`` answers a ping within two seconds."""
+        """Whether ``address`` answers one of the pings of three seconds; a new IPv6 address may need two."""
         argv = ("nsenter", f"--net={netns}") if netns else ()
-        ping = [*argv, "ping", "-n", "-c", "1", "-W", "2", address]
+        ping = [*argv, "ping", "-n", "-c", "1", "-i", "0.2", "-w", "3", address]
         return subprocess.run(ping, capture_output=True, check=False, timeout=60).returncode == 0
 
     def processes(self) -> set[str]:
