@@ -42,7 +42,7 @@ class CachedAttachment(
 
 
 class ResultCache:
-    """The cache below one directory. Files are a few kilobytes: reading one does not hold the event loop up."""
+    """The cache below one directory. ``read`` takes microseconds; the rest may wait for the disk."""
 
     def __init__(self, directory: Path = DEFAULT_DIR) -> None:
         self._results = directory / "results"

@@ -56,6 +56,15 @@ class Step(Struct, frozen=True):
     seconds: float
 
 
+class ChainError(CniError):
+    """Several things failed in an operation that goes on after an error; ``errors`` has them in order."""
+
+    def __init__(self, message: str, errors: Sequence[Exception]) -> None:
+        self.errors = tuple(errors)
+        codes = (error.code for error in self.errors if isinstance(error, CniError))
+        super().__init__(message, code=next(codes, ErrorCode.INTERNAL), details="; ".join(map(str, self.errors)))
+
+
 class Chain:
     """One operation on one network: ``steps`` are the calls that succeeded, ``begun`` is how many plugins have run."""
 

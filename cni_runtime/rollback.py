@@ -1,28 +1,16 @@
-"""Undoing a failed ADD, whatever becomes of the task that asked for it."""
+"""Undoing a failed ADD."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import anyio
 
 from cni_runtime.call import Verb
-from cni_runtime.chain import Chain
-from cni_runtime.errors import CniError, ErrorCode, PluginError
-
-_T = TypeVar("_T")
-
-
-class ChainError(CniError):
-    """Several things failed in an operation that goes on after an error; ``errors`` has them in order."""
-
-    def __init__(self, message: str, errors: Sequence[Exception]) -> None:
-        self.errors = tuple(errors)
-        codes = (error.code for error in self.errors if isinstance(error, CniError))
-        super().__init__(message, code=next(codes, ErrorCode.INTERNAL), details="; ".join(map(str, self.errors)))
+from cni_runtime.chain import Chain, ChainError
+from cni_runtime.errors import PluginError
 
 
 class RollbackError(ChainError):
@@ -52,19 +40,3 @@ async def _undo_one(chain: Chain, previous: Mapping[str, Any] | None, index: int
     except TimeoutError as exc:
         plugin = chain.network.plugins[index].type
         raise PluginError("no answer in time", plugin=plugin, verb=Verb.DEL, elapsed=share) from exc
-
-
-async def finish(work: Coroutine[Any, Any, _T]) -> _T:
-    """Run ``work`` to its end even when this task is cancelled meanwhile; the cancellation goes on afterwards."""
-    task = asyncio.create_task(work, name="cni rollback")
-    interrupted: asyncio.CancelledError | None = None
-    # The shield holds off cancellation by an anyio scope, the loop outlasts that by Task.cancel().
-    with anyio.CancelScope(shield=True):
-        while not task.done():
-            try:
-                await asyncio.wait({task})
-            except asyncio.CancelledError as exc:
-                interrupted = exc
-    if interrupted is not None:
-        raise interrupted
-    return task.result()

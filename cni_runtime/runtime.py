@@ -17,13 +17,14 @@ from msgspec import Struct
 from cni_runtime import faults, names
 from cni_runtime.cache import DEFAULT_DIR, CachedAttachment, ResultCache
 from cni_runtime.call import Invoker, PluginCall, Verb
-from cni_runtime.chain import Attachment, Before, Chain, Step
+from cni_runtime.chain import Attachment, Before, Chain, ChainError, Step
 from cni_runtime.conf.inject import gc_config
 from cni_runtime.conf.types import NetworkList
 from cni_runtime.errors import CniError, DecodeError, VersionError
 from cni_runtime.gate import Gate
 from cni_runtime.result import Result, decode_result, encode_result
-from cni_runtime.rollback import ChainError, RollbackError, finish, undo
+from cni_runtime.rollback import RollbackError, undo
+from cni_runtime.tasks import finish
 from cni_runtime.versions import CURRENT, at_least
 
 __all__ = ["Added", "Attachment", "Before", "ChainError", "CniRuntime", "RollbackError", "Step"]
@@ -164,16 +165,18 @@ class CniRuntime:
         return _supported_versions(plugin_type, await self._invoker.invoke(call))
 
     async def _add(self, chain: Chain, attachment: Attachment) -> Added:
-        result, raw = Result(), None
+        result, raw = Result(), dict[str, Any]()
         for index in range(len(chain.network.plugins)):
-            result = await chain.add(index, chain.request(index, raw))
+            previous = raw
+            result = await chain.add(index, chain.request(index, previous or None))
             raw = encode_result(result, chain.network.cni_version)
-            self._keep(chain.network, attachment, raw)
+            if raw != previous:
+                await self._keep(chain.network, attachment, raw)
             faults.reach(f"cni.add.{index}.cached")
-        return Added(result, raw or {}, tuple(chain.steps))
+        return Added(result, raw, tuple(chain.steps))
 
     async def _roll_back(self, chain: Chain, attachment: Attachment, cause: BaseException) -> None:
-        log.info("network %s, container %s: undoing ADD: %s", chain.network.name, attachment.container_id, cause)
+        log.info("network %s, container %s: undoing ADD: %r", chain.network.name, attachment.container_id, cause)
         errors = await finish(self._undo(chain, attachment))
         if errors and isinstance(cause, Exception):
             raise RollbackError(f"network {chain.network.name}: ADD and its undoing", [cause, *errors]) from cause
@@ -184,7 +187,7 @@ class CniRuntime:
         errors = await undo(deletion, previous, chain.begun, self._rollback_timeout)
         try:
             if not errors:
-                self._forget(chain.network, attachment)
+                await self._forget(chain.network, attachment)
         except CniError as exc:
             errors.append(exc)
         for error in errors:
@@ -198,7 +201,7 @@ class CniRuntime:
         previous = self._cached_result(network, attachment)
         for index in reversed(range(len(network.plugins[:begun]))):
             await chain.call(Verb.DEL, index, chain.request(index, previous))
-        self._forget(network, attachment)
+        await self._forget(network, attachment)
         return tuple(chain.steps)
 
     async def _gc_plugins(
@@ -225,22 +228,23 @@ class CniRuntime:
         attachment.validate()
         self._cache.path(network.name, attachment.container_id, attachment.ifname)
 
-    def _keep(self, network: NetworkList, attachment: Attachment, raw: Mapping[str, Any]) -> None:
-        self._cache.write(
-            CachedAttachment(
-                container_id=attachment.container_id,
-                config=network.raw.encode(),
-                if_name=attachment.ifname,
-                network_name=network.name,
-                netns=attachment.netns or "",
-                cni_args=attachment.args or None,
-                capability_args=attachment.capability_args or None,
-                result=raw,
-            )
+    async def _keep(self, network: NetworkList, attachment: Attachment, raw: Mapping[str, Any]) -> None:
+        kept = CachedAttachment(
+            container_id=attachment.container_id,
+            config=network.raw.encode(),
+            if_name=attachment.ifname,
+            network_name=network.name,
+            netns=attachment.netns or "",
+            cni_args=attachment.args or None,
+            capability_args=attachment.capability_args or None,
+            result=raw,
         )
+        # Left to itself, a cancelled write could come after the rollback that removes the file.
+        await finish(anyio.to_thread.run_sync(self._cache.write, kept))
 
-    def _forget(self, network: NetworkList, attachment: Attachment) -> None:
-        self._cache.remove(network.name, attachment.container_id, attachment.ifname)
+    async def _forget(self, network: NetworkList, attachment: Attachment) -> None:
+        key = network.name, attachment.container_id, attachment.ifname
+        await finish(anyio.to_thread.run_sync(self._cache.remove, *key))
 
     def _cached_result(self, network: NetworkList, attachment: Attachment) -> dict[str, Any] | None:
         """What ADD gave, in the network's version; None when that is unknown, or too old to be told to a plugin."""

@@ -76,6 +76,16 @@ async def test_the_result_so_far_is_kept_before_the_next_plugin_begins(
     assert seen == [(0, "bridge", False), (1, "firewall", True)]
 
 
+async def test_the_cache_keeps_what_a_later_plugin_changed(
+    runtime: CniRuntime, invoker: FakeInvoker, cache: ResultCache, attachment: Attachment, make_network: MakeNetwork
+) -> None:
+    invoker.script("tuning", Verb.ADD, {"cniVersion": "1.0.0", **ADDRESS})
+    added = await runtime.add(make_network("bridge", "tuning", "portmap"), attachment)
+    kept = cache.read("net", "c1", "eth0")
+    assert kept is not None
+    assert kept.result == added.raw == {"cniVersion": "1.0.0", **ADDRESS}
+
+
 @pytest.mark.parametrize(
     ("version", "reply", "expected"),
     [

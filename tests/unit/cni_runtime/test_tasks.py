@@ -1,0 +1,52 @@
+"""Work that outlasts the cancellation of whoever asked for it."""
+
+import asyncio
+
+import anyio
+import pytest
+
+from cni_runtime.tasks import finish
+
+pytestmark = pytest.mark.anyio
+
+
+class Work:
+    """Takes a while."""
+
+    done = False
+
+    async def run(self) -> str:
+        await anyio.sleep(0.03)
+        self.done = True
+        return "result"
+
+
+async def test_the_result_comes_back() -> None:
+    assert await finish(Work().run()) == "result"
+
+
+async def test_an_error_comes_back() -> None:
+    async def fail() -> None:
+        raise ValueError("bug")
+
+    with pytest.raises(ValueError, match="bug"):
+        await finish(fail())
+
+
+async def test_a_cancelled_scope_waits() -> None:
+    work = Work()
+    with anyio.move_on_after(0.01) as scope:
+        await finish(work.run())
+        await anyio.lowlevel.checkpoint()
+    assert (work.done, scope.cancelled_caught) == (True, True)
+
+
+async def test_a_cancelled_task_waits_and_is_cancelled_then() -> None:
+    work = Work()
+    task = asyncio.create_task(finish(work.run()))
+    for _ in range(3):
+        await asyncio.sleep(0.005)
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert work.done
