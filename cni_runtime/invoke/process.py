@@ -5,6 +5,7 @@ loop then learns of output and of the program's end from file descriptors. Per r
 less than asyncio's own subprocess, which needs a thread for each child, and as little as a worker thread that waits.
 
 The program leads a session, hence a process group, of its own. Its input is a file in memory: it may read it or not.
+No other part of this process may wait for children it did not start (``waitpid(-1)``): the status would be lost.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from msgspec import Struct
 
 _CHUNK = 1 << 16
 _REAP = 5.0  # seconds to wait for a killed program; one stuck in the kernel is reaped whenever it ends
+_LOST = 255  # the status of a program that somebody else has waited for
 _RESET_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, and exec would hand that on
 
 
@@ -141,14 +143,21 @@ class _Process:
             for _ in range(self._limits.stdout // _CHUNK + 1):
                 if not read():
                     break
-        info = os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)
-        if info is None or info.si_code != os.CLD_EXITED or info.si_status != 0:
-            self.kill()
-        self._status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        try:
+            self._status = self._wait()
+        except ChildProcessError:
+            self._status = _LOST
         for fd in (self._out, self._err, self._pidfd):
             self._loop.remove_reader(fd)
         self._fds.close()
         self.gone.set()
+
+    def _wait(self) -> int:
+        """The status of the program, which has ended. If it failed, what is left of its group is killed first."""
+        info = os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)
+        if info is None or info.si_code != os.CLD_EXITED or info.si_status != 0:
+            self.kill()
+        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
 
 def _pipe(undo: ExitStack) -> tuple[int, int]:
