@@ -23,6 +23,8 @@ _ADDRESS = struct.Struct("=BBBBI")
 _ROUTE = struct.Struct("=BBBBBBBBI")
 _STATES = ("unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up")
 _IFF_UP = 0x1
+# Without the statistics, which are half of what the kernel says of a link.
+_BRIEF = codec.u32(Ifla.EXT_MASK, 1 << 3)
 
 
 class Link(Struct, frozen=True):
@@ -152,18 +154,30 @@ def nsid_of(nl: NetlinkSocket, netns_fd: int) -> int | None:
 
 def find_link(nl: NetlinkSocket, name: str) -> Link | None:
     """The link of that name, or None."""
-    body = _LINK.pack(0, 0, 0, 0, 0) + codec.text(Ifla.IFNAME, name)
-    return _one_link(nl, Request(Rtm.GETLINK, body, what=f"get link {name}"))
+    reply = _answer(nl, _by_name(name))
+    return None if reply is None else link_of(reply)
+
+
+def find_index(nl: NetlinkSocket, name: str) -> int | None:
+    """The index of the link of that name, or None."""
+    reply = _answer(nl, _by_name(name))
+    return None if reply is None else int(_LINK.unpack_from(reply.body)[2])
 
 
 def get_link(nl: NetlinkSocket, index: int) -> Link | None:
     """The link of that index, or None."""
-    return _one_link(nl, Request(Rtm.GETLINK, _LINK.pack(0, 0, index, 0, 0), what=f"get link {index}"))
+    reply = _answer(nl, Request(Rtm.GETLINK, _LINK.pack(0, 0, index, 0, 0) + _BRIEF, what=f"get link {index}"))
+    return None if reply is None else link_of(reply)
 
 
-def _one_link(nl: NetlinkSocket, request: Request) -> Link | None:
+def _by_name(name: str) -> Request:
+    body = _LINK.pack(0, 0, 0, 0, 0) + codec.text(Ifla.IFNAME, name) + _BRIEF
+    return Request(Rtm.GETLINK, body, what=f"get link {name}")
+
+
+def _answer(nl: NetlinkSocket, request: Request) -> Reply | None:
     try:
-        return link_of(nl.ask(request)[0])
+        return nl.ask(request)[0]
     except OSError as exc:
         if exc.errno in (errno.ENODEV, errno.EINVAL):  # EINVAL: an index of 0
             return None
@@ -172,7 +186,7 @@ def _one_link(nl: NetlinkSocket, request: Request) -> Link | None:
 
 def list_links(nl: NetlinkSocket) -> tuple[Link, ...]:
     """Every link of the namespace."""
-    replies = nl.ask(Request(Rtm.GETLINK, _LINK.pack(0, 0, 0, 0, 0), codec.DUMP, "list links"))
+    replies = nl.ask(Request(Rtm.GETLINK, _LINK.pack(0, 0, 0, 0, 0) + _BRIEF, codec.DUMP, "list links"))
     return tuple(map(link_of, replies))
 
 

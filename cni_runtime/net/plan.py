@@ -7,6 +7,7 @@ back what the plan did. Effects in the pod's namespace are done by a thread that
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
@@ -16,7 +17,7 @@ from typing import ClassVar, Protocol
 from msgspec import Struct
 
 from cni_runtime import faults
-from cni_runtime.net.inspect import find_link
+from cni_runtime.net.inspect import find_index
 from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, in_namespace
 
 
@@ -35,10 +36,10 @@ class Place(Struct, frozen=True):
 
     def index(self, name: str) -> int:
         """The index of the link of that name; raises NetlinkError when there is none."""
-        link = find_link(self.netlink, name)
-        if link is None:
-            raise NetlinkError(19, f"link {name} is not there")
-        return link.index
+        index = find_index(self.netlink, name)
+        if index is None:
+            raise NetlinkError(errno.ENODEV, f"link {name} is not there")
+        return index
 
 
 class Effect(Protocol):

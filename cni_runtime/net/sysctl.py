@@ -5,18 +5,32 @@ Keys have slashes, since interface names may have dots: ``net/ipv4/conf/eth0.10/
 
 from __future__ import annotations
 
-from pathlib import Path
+import errno
+import os
 
-_ROOT = Path("/proc/sys")
+_ROOT = "/proc/sys/"
+_LENGTH = 4096
 
 
 def read(key: str) -> str:
     """The value. Raises OSError (FileNotFoundError: the kernel has no such key)."""
-    return (_ROOT / key).read_text().strip()
+    handle = os.open(_ROOT + key, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(handle, _LENGTH).decode().strip()
+    finally:
+        os.close(handle)
 
 
 def write(key: str, value: str) -> None:
-    """Set the value; when it is so already nothing is written, so a read-only /proc/sys does not matter. OSError."""
-    path = _ROOT / key
-    if path.read_text().strip() != value:
-        path.write_text(value)
+    """Set the value, if it is another one: some writes wait for the kernel's link lock. Raises OSError."""
+    try:
+        handle = os.open(_ROOT + key, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as exc:
+        if exc.errno == errno.EROFS and read(key) == value:
+            return
+        raise
+    try:
+        if os.read(handle, _LENGTH).decode().strip() != value:
+            os.pwrite(handle, value.encode(), 0)
+    finally:
+        os.close(handle)

@@ -22,7 +22,7 @@ from cni_runtime.versions import CURRENT
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Struct)
 
 # Keys that the runtime adds or that belong to every plugin.
 _COMMON = frozenset(
@@ -93,11 +93,10 @@ def decode_ipam(call: PluginCall, kind: type[T], context: Context) -> T:
 
 
 def _decode(call: PluginCall, given: Mapping[str, Any], kind: type[T], context: Context, also: frozenset[str]) -> T:
-    known = {field.encode_name for field in msgspec.structs.fields(kind)}  # type: ignore[arg-type]
-    folded = {name.casefold(): name for name in known | also}
+    known = also.union(kind.__struct_encode_fields__)
     options: dict[str, Any] = {}
     for key, value in given.items():
-        name = key if key in known else folded.get(key.casefold(), "")
+        name = key if key in known else next((one for one in known if one.casefold() == key.casefold()), "")
         if not name:
             context.unknown_option(call, key)
         elif value is not None:
