@@ -66,14 +66,13 @@ class ConfDirWatcher:
         """Load now, and return what is in force after it."""
         async with self._loading:
             loaded = await to_thread.run_sync(load_conf_dir, self._directory)
-            merged = keep_last_good(self._snapshot, loaded, self._max_num)
-            before, self._snapshot = (
-                self._snapshot,
-                Snapshot(merged.directory, merged.networks, merged.skipped, time.time(), self._unwatched),
-            )
-        if self._on_change is not None and _differ(before, self._snapshot):
-            self._on_change(self._snapshot)
-        return self._snapshot
+            before = self._snapshot
+            merged = keep_last_good(before, loaded, self._max_num)
+            now = Snapshot(merged.directory, merged.networks, merged.skipped, time.time(), self._unwatched)
+            self._snapshot = now
+        if self._on_change is not None and _essence(before) != _essence(now):
+            self._on_change(now)
+        return now
 
     async def run(self) -> None:
         """Follow the directory until cancelled. The first thing it does is to load."""
@@ -120,9 +119,6 @@ def keep_last_good(before: ConfDir, loaded: ConfDir, max_num: int = 0) -> ConfDi
     return ConfDir(loaded.directory, tuple(networks), tuple(skipped))
 
 
-def _differ(before: ConfDir, after: ConfDir) -> bool:
-    return _essence(before) != _essence(after)
-
-
 def _essence(conf: ConfDir) -> tuple[object, ...]:
+    """What makes two snapshots different; errors compare by what they say."""
     return conf.networks, [(skipped.path, str(skipped.error)) for skipped in conf.skipped]

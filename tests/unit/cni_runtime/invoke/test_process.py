@@ -159,3 +159,10 @@ async def test_many_run_at_once(tmp_path: Path) -> None:
 def test_a_pid_that_is_more_than_one_program_is_refused(pid: int) -> None:
     with pytest.raises(ProcessLookupError):
         _checked(pid)
+
+
+async def test_a_status_that_somebody_else_has_taken_is_a_failure(tmp_path: Path) -> None:
+    task = asyncio.ensure_future(_sh(tmp_path, "exit 0"))
+    await anyio.sleep(0)
+    os.waitpid(-1, 0)
+    assert (await task).status == 255
