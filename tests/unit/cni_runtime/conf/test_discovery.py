@@ -29,14 +29,21 @@ def _names(directory: Path, max_num: int = 0) -> list[str]:
 
 
 def test_networks_are_in_file_name_order(tmp_path: Path) -> None:
+    for name in "hbgcfdea":
+        _conf(tmp_path, f"10-{name}.conf", name, "bridge")
+    assert _names(tmp_path) == list("abcdefgh")
+    assert _names(tmp_path, 2) == ["a", "b"]
+    assert _names(tmp_path, -1) == list("abcdefgh")
+
+
+def test_three_kinds_of_files_count_and_nothing_else(tmp_path: Path) -> None:
     _conflist(tmp_path, "20-b.conflist", "b", "bridge")
     _conf(tmp_path, "10-a.conf", "a", "bridge")
     _conf(tmp_path, "30-c.json", "c", "bridge")
     _conf(tmp_path, "05-no.conf.bak", "no", "bridge")
     (tmp_path / "00-dir.conf").mkdir()
     assert _names(tmp_path) == ["a", "b", "c"]
-    assert _names(tmp_path, 1) == ["a"]
-    assert _names(tmp_path, -1) == ["a", "b", "c"]
+    assert load_conf_dir(tmp_path).skipped == ()
 
 
 def test_a_bad_file_is_skipped_and_reported(tmp_path: Path) -> None:
