@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from cni_runtime.invoke.process import Ended, Killed, Limits, _checked, run
 
@@ -163,6 +164,6 @@ def test_a_pid_that_is_more_than_one_program_is_refused(pid: int) -> None:
 
 async def test_a_status_that_somebody_else_has_taken_is_a_failure(tmp_path: Path) -> None:
     task = asyncio.ensure_future(_sh(tmp_path, "exit 0"))
-    await anyio.sleep(0)
-    os.waitpid(-1, 0)
+    await checkpoint()
+    os.waitpid(-1, 0)  # noqa: ASYNC222 - before the event loop can notice
     assert (await task).status == 255
