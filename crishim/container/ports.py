@@ -134,6 +134,18 @@ class OciRuntime(Protocol):
         ...
 
 
+class Files(Protocol):
+    """Files and directories of containers."""
+
+    async def make_dir(self, path: str, mode: int) -> None:
+        """Make a directory and its parents."""
+        ...
+
+    async def remove_tree(self, path: str) -> None:
+        """Unmount all below ``path`` and remove it; idempotent."""
+        ...
+
+
 class Pods(Protocol):
     """The sandboxes containers live in."""
 

@@ -8,7 +8,7 @@ from cni_runtime import faults
 
 
 class FaultPoint(StrEnum):
-    """Every fault point of crishim, in the order a sandbox meets them."""
+    """Every fault point in the life of a sandbox, in the order a sandbox meets them."""
 
     RUN_RECORDED = "run.recorded"
     RUN_FILES = "run.files"
@@ -34,7 +34,22 @@ class FaultPoint(StrEnum):
     REMOVE_DONE = "remove.done"
 
 
-def reach(point: FaultPoint) -> None:
+class ContainerFaultPoint(StrEnum):
+    """Every fault point in the life of a container, in the order it meets them."""
+
+    RECORDED = "container.recorded"
+    ROOTFS = "container.rootfs"
+    MADE = "container.made"
+    CREATED = "container.created"
+    STARTED = "container.started"
+    STOPPED = "container.stopped"
+    REMOVE_RECORDED = "container.remove.recorded"
+    REMOVE_DELETED = "container.remove.deleted"
+    REMOVE_FILES = "container.remove.files"
+    REMOVE_DONE = "container.remove.done"
+
+
+def reach(point: FaultPoint | ContainerFaultPoint) -> None:
     """Tell that the program has come to ``point``."""
     faults.reach(point.value)
 

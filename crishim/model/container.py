@@ -170,6 +170,7 @@ class Container(Struct, frozen=True, kw_only=True):
     """All that is known of one container. Times are nanoseconds since the epoch, 0: not yet.
 
     ``image_ref`` is the image's id (its config digest), ``image_digest`` the reference with digest it was pulled by.
+    ``infra``: it holds the pod's PID namespace and is the server's own.
     ``pid`` is the container's init process, valid only with ``pid_start`` (its start time in clock ticks, proc(5)
     field 22). ``exit_code`` is meaningful in EXITED. ``resources`` are those in force, after updates.
     """
@@ -177,6 +178,8 @@ class Container(Struct, frozen=True, kw_only=True):
     id: str
     sandbox_id: str
     config: ContainerConfig
+    runtime_handler: str
+    infra: bool = False
     created_at: int
     boot_id: str
     image_ref: str = ""

@@ -1,0 +1,27 @@
+"""Where everything of a container lies on disk: pure functions of its id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class ContainerLayout(Struct, frozen=True):
+    """The server's directories, and from them a container's. A reboot forgets what is below ``state``."""
+
+    root: Path
+    state: Path
+
+    @property
+    def bundles(self) -> Path:
+        """Holds one OCI bundle per container."""
+        return self.state / "containers"
+
+    def bundle(self, container_id: str) -> Path:
+        """The OCI bundle: config.json and what the monitor keeps beside it."""
+        return self.bundles / container_id
+
+    def volumes(self, container_id: str) -> Path:
+        """The anonymous volumes that the image declares, one directory each."""
+        return self.root / "containers" / container_id / "volumes"

@@ -1,0 +1,87 @@
+"""The container verbs behind one object, for whoever serves them and for the sandbox they live in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from crishim.container.create import CreateContainer
+from crishim.container.index import ContainerIndex
+from crishim.container.ports import OciRuntime
+from crishim.container.remove import RemoveContainer
+from crishim.container.start import start
+from crishim.container.stop import stop
+from crishim.container.watch import OnChange, Watch
+from crishim.core.errors import NotFoundError
+from crishim.core.tasks import InFlight
+from crishim.model.container import Container, ContainerConfig, ContainerFilter
+
+
+class Containers:
+    """All that changes containers, and their list."""
+
+    def __init__(
+        self,
+        index: ContainerIndex,
+        create: CreateContainer,
+        remove: RemoveContainer,
+        runtime: OciRuntime,
+        watch: Watch,
+        in_flight: InFlight,
+        on_change: OnChange,
+    ) -> None:
+        self._index, self._create, self._remove, self._runtime = index, create, remove, runtime
+        self._watch, self._in_flight, self._on_change = watch, in_flight, on_change
+
+    async def create(self, sandbox_id: str, config: ContainerConfig) -> str:
+        """See ``CreateContainer.create``."""
+        return await self._create.create(sandbox_id, config)
+
+    async def start(self, container_id: str) -> None:
+        """See ``start``; raises NotFoundError."""
+        container = self._index.resolve(container_id)
+        await self._owned("start", container, lambda: start(self._index, self._runtime, container, self._on_change))
+
+    async def stop(self, container_id: str, grace: float) -> None:
+        """Bring a container to its end within ``grace`` seconds; an unknown one is as good as stopped."""
+        if container := self._known(container_id):
+            await stop(self._watch, self._runtime, container, grace)
+
+    async def remove(self, container_id: str) -> None:
+        """Stop a container if need be and forget it; an unknown one is as good as removed."""
+        if container := self._known(container_id):
+            await self._owned("remove", container, lambda: self._remove.remove(container.id))
+
+    async def stop_all(self, sandbox_id: str) -> None:
+        """Bring every container of a sandbox to its end at once; raises an ExceptionGroup of what failed."""
+        await self._each(sandbox_id, lambda container: stop(self._watch, self._runtime, container, grace=0))
+
+    async def remove_all(self, sandbox_id: str) -> None:
+        """Remove every container of a sandbox; raises an ExceptionGroup of what failed."""
+        await self._each(sandbox_id, lambda container: self._remove.remove(container.id))
+
+    def get(self, container_id: str) -> Container:
+        """The container with this id or unique beginning of one; raises NotFoundError."""
+        return self._index.resolve(container_id)
+
+    def list(self, wanted: ContainerFilter) -> list[Container]:
+        """The containers that match, newest first."""
+        return self._index.matching(wanted)
+
+    def _known(self, container_id: str) -> Container | None:
+        try:
+            return self._index.resolve(container_id)
+        except NotFoundError:
+            return None
+
+    async def _owned(self, verb: str, container: Container, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Once begun the work is the server's own: a caller that goes away does not leave it half done."""
+        await self._in_flight.run(f"{verb} {container.id}", act)
+
+    async def _each(self, sandbox_id: str, act: Callable[[Container], Coroutine[Any, Any, None]]) -> None:
+        containers = self._index.of_sandbox(sandbox_id)
+        outcome = await asyncio.gather(*map(act, containers), return_exceptions=True)
+        errors = [error for error in outcome if isinstance(error, Exception)]
+        if errors:
+            raise ExceptionGroup(f"containers of sandbox {sandbox_id}", errors)

@@ -1,0 +1,47 @@
+"""StartContainer: let a container that was made run."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from crishim.container.index import ContainerIndex
+from crishim.container.ports import OciRuntime
+from crishim.container.watch import OnChange
+from crishim.core.clock import now_ns
+from crishim.core.errors import FailedPreconditionError, explain
+from crishim.core.faultpoints import ContainerFaultPoint, reach
+from crishim.model.container import Container, Event, State
+
+START_ERROR_CODE = 128
+
+
+async def start(index: ContainerIndex, runtime: OciRuntime, container: Container, on_change: OnChange) -> None:
+    """Start ``container``; raises FailedPreconditionError unless it is in CREATED.
+
+    A container that can not be started is EXITED with reason StartError, and the error goes to the caller.
+    """
+    if container.state is not State.CREATED:
+        raise FailedPreconditionError(f"container {container.id} is {container.state}; only a created one can start")
+    # The time is the intent: after a crash here, recovery knows that the container may be running.
+    await index.put(replace(container, started_at=now_ns()))
+    try:
+        await runtime.start(container, container.runtime_handler)
+    except Exception as error:
+        await fail_start(index, container.id, explain(error))
+        raise
+    reach(ContainerFaultPoint.STARTED)
+    if index.get(container.id).state is State.CREATED:  # else its end has been recorded already
+        on_change(await index.advance(container.id, Event.START), Event.START)
+
+
+async def fail_start(index: ContainerIndex, container_id: str, why: str) -> None:
+    """Record that a container was never started, unless its end is known."""
+    if index.get(container_id).state is State.CREATED:
+        await index.advance(
+            container_id,
+            Event.EXITED,
+            exit_code=START_ERROR_CODE,
+            finished_at=now_ns(),
+            reason="StartError",
+            message=why,
+        )
