@@ -13,6 +13,7 @@ import structlog
 from cni_runtime.conf.watch import ConfDirWatcher
 from cni_runtime.invoke.choose import ChoosingInvoker, Mode
 from cni_runtime.invoke.executable import ExecutableInvoker
+from cni_runtime.invoke.leftover import end_leftovers
 from cni_runtime.runtime import CniRuntime
 from crishim.core.config import Config
 from crishim.core.errors import UnavailableError
@@ -132,7 +133,7 @@ def _sandboxes(
     in_flight = InFlight(owner)
     run = RunSandbox(index, layout, files, namespaces, network, teardown, in_flight, driver)
     sandboxes = Sandboxes(index, run, teardown, in_flight, config.runtimes, config.default_runtime_name)
-    return sandboxes, Recovery(index, layout, teardown, namespaces, mounts)
+    return sandboxes, Recovery(index, layout, teardown, namespaces, mounts, end_leftovers)
 
 
 def _node(config: Config, watcher: ConfDirWatcher, cni: CniRuntime, driver: CgroupDriver) -> Node:

@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import anyio
+import anyio.to_thread
 import structlog
 
 from cni_runtime.conf.types import ConfDir, NetworkList
 from cni_runtime.errors import CniError
 from crishim.core.config import Config, effective
-from crishim.core.errors import InvalidArgumentError
+from crishim.core.errors import InvalidArgumentError, UnavailableError
 from crishim.core.gotemplate import render
 from crishim.model.node import Condition, NodeFeatures, NodeStatus, RuntimeHandler
 
@@ -89,7 +91,7 @@ class Node:
         if others := [network.source for network in self._watched.snapshot.networks if network.source != str(target)]:
             _log.info("node.pod_cidr_not_rendered", reason="the network is configured already", by=others)
             return
-        _replace(target, render(template.read_text(), values, str(template)))
+        await anyio.to_thread.run_sync(_render_file, template, values, target)
         _log.info("node.pod_cidr_rendered", pod_cidr=pod_cidr, file=str(target))
 
     async def _network(self) -> Condition:
@@ -126,9 +128,13 @@ def _network_info(network: NetworkList) -> dict[str, Any]:
     return {"name": network.name, "cniVersion": network.cni_version, "source": network.source, "plugins": plugins}
 
 
-def _replace(target: Path, text: str) -> None:
-    """Write a file so that a reader sees the old content or the new one; the name it is written under is no config."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.tmp")
-    aside.write_text(text)
-    aside.replace(target)
+def _render_file(template: Path, values: dict[str, object], target: Path) -> None:
+    """Render so that a reader sees the old content or the new one; the name it is written under is no config."""
+    try:
+        text = render(template.read_text(), values, str(template))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = target.with_name(f".{target.name}.tmp")
+        aside.write_text(text)
+        aside.replace(target)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnavailableError(f"cannot render {template} into {target}: {error}") from error

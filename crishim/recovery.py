@@ -16,7 +16,7 @@ every ``RETRY_SECONDS``. Nothing here is fatal: a server that starts is worth mo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
 
 import structlog
@@ -34,17 +34,29 @@ _log = structlog.get_logger()
 RETRY_SECONDS = 30.0
 
 
+EndPlugins = Callable[[Collection[str]], Awaitable[object]]
+"""Ends the plugins that outlived the last server, by sandbox id: an ADD must not finish behind its DEL."""
+
+
 class Recovery:
     """Reconciles once at start-up, then keeps trying what could not be finished."""
 
     def __init__(
-        self, index: SandboxIndex, layout: Layout, teardown: Teardown, namespaces: Namespaces, mounts: Mounts
+        self,
+        index: SandboxIndex,
+        layout: Layout,
+        teardown: Teardown,
+        namespaces: Namespaces,
+        mounts: Mounts,
+        end_plugins: EndPlugins,
     ) -> None:
         self._index, self._layout, self._teardown = index, layout, teardown
-        self._namespaces, self._mounts = namespaces, mounts
+        self._namespaces, self._mounts, self._end_plugins = namespaces, mounts, end_plugins
 
     async def reconcile(self) -> None:
         """Bring every sandbox to a state that is true; to be called before the first request is answered."""
+        unfinished = {sandbox.id for sandbox in self._index.all() if sandbox.state not in (State.READY, State.STOPPED)}
+        await _survive("plugins", self._end_plugins(unfinished | self._index.orphans()))
         for sandbox in self._index.all():
             await _survive(f"sandbox {sandbox.id}", self._reconcile(sandbox))
         known = {sandbox.id for sandbox in self._index.all()}
@@ -106,7 +118,7 @@ def _directories(*parents: Path) -> set[str]:
     return {entry.name for parent in parents if parent.is_dir() for entry in parent.iterdir()}
 
 
-async def _survive(what: str, work: Awaitable[None]) -> None:
+async def _survive(what: str, work: Awaitable[object]) -> None:
     try:
         await work
     except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from cni_runtime.conf.parse import parse_network_list
@@ -41,6 +42,7 @@ class World:
         self.store, self.cni = MemoryStore(), FakeCni()
         self.namespaces, self.mounts = FakeNamespaces(), FakeMounts()
         self.directory = FixedDirectory(ConfDir(Path("/etc/cni/net.d"), (NETWORK,)))
+        self.ended_plugins_of: set[str] = set()
         self._owner = owner
         self._compose()
 
@@ -56,7 +58,10 @@ class World:
         run = RunSandbox(self.index, layout, files, self.namespaces, network, teardown, in_flight, driver)
         handlers = {"crun": RuntimeHandler()}
         self.sandboxes = Sandboxes(self.index, run, teardown, in_flight, handlers, "crun")
-        self.recovery = Recovery(self.index, layout, teardown, self.namespaces, self.mounts)
+        self.recovery = Recovery(self.index, layout, teardown, self.namespaces, self.mounts, self._end_plugins)
+
+    async def _end_plugins(self, sandbox_ids: Collection[str]) -> None:
+        self.ended_plugins_of = set(sandbox_ids)
 
     async def restart(self) -> None:
         """A new server on what the old one left."""

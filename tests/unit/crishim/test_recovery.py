@@ -24,6 +24,7 @@ async def test_a_half_made_sandbox_is_undone(world: World) -> None:
     await world.store.put(replace(world.sandboxes.get(sandbox_id), state=State.CREATING))
     await world.restart()
     assert await world.leavings() == []
+    assert world.ended_plugins_of == {sandbox_id}  # an ADD still running would come after the DEL
 
 
 async def test_a_sandbox_of_an_earlier_boot_is_released_and_listed(world: World) -> None:
