@@ -18,7 +18,7 @@ from cni_runtime.conf.parse import parse_network_list
 from cni_runtime.conf.types import NetworkList
 from cni_runtime.errors import CniError
 from cni_runtime.result import Result
-from cni_runtime.runtime import Attachment
+from cni_runtime.runtime import Added, Attachment, RollbackError
 from crishim.core.config.types import IPPreference
 from crishim.core.errors import CrishimError, DeadlineError, UnavailableError
 from crishim.core.faultpoints import FaultPoint, reach, reach_plugin
@@ -27,7 +27,7 @@ from crishim.model.sandbox import Sandbox
 from crishim.sandbox.addresses import pod_ips
 from crishim.sandbox.capabilities import capability_args, cni_args
 from crishim.sandbox.index import SandboxIndex
-from crishim.sandbox.ports import Cni, Namespaces, NetworkSource
+from crishim.sandbox.ports import BeforePlugin, Cni, Namespaces, NetworkSource
 
 _T = TypeVar("_T")
 
@@ -73,7 +73,7 @@ class PodNetwork:
     async def attach(self, planned: Sequence[AttachmentRecord]) -> tuple[str, ...]:
         """Run ADD for every attachment of a plan whose records are stored; returns the pod's IPs, the primary first.
 
-        Raises an ExceptionGroup of what failed. Nothing is undone here: that is what the records are for.
+        Raises an ExceptionGroup of what failed. What was not undone yet, the records tell.
         """
         reach(FaultPoint.ATTACH_RECORDED)
         limit = asyncio.Semaphore(1 if self._policy.serially else len(planned))
@@ -105,12 +105,24 @@ class PodNetwork:
         network, attachment = _rebuild(record, record.netns)
         with self._translated(record):
             async with asyncio.timeout(self._policy.timeout):
-                added = await self._cni.add(network, attachment, before=before, rollback=False)
+                added = await self._add_or_undo(network, attachment, record, before)
         reach(FaultPoint.ATTACH_ADDED)
         steps = tuple(PluginStep(step.plugin, step.seconds) for step in added.steps)
         attached = replace(record, phase=Phase.ATTACHED, progress=len(steps), steps=steps, result=added.raw)
         await self._index.put(attached)
         return added.result
+
+    async def _add_or_undo(
+        self, network: NetworkList, attachment: Attachment, record: AttachmentRecord, before: BeforePlugin
+    ) -> Added:
+        """ADD; when it fails and the runtime has undone it, the record says that there is nothing to delete."""
+        try:
+            return await self._cni.add(network, attachment, before=before)
+        except RollbackError:
+            raise
+        except CniError:
+            await self._index.put(replace(record, progress=0))
+            raise
 
     async def _delete(self, record: AttachmentRecord) -> None:
         async def before(index: int, plugin: str) -> None:

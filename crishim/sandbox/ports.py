@@ -76,8 +76,8 @@ class Mounts(Protocol):
 class Cni(Protocol):
     """The CNI runtime."""
 
-    async def add(self, network: NetworkList, attachment: Attachment, *, before: BeforePlugin, rollback: bool) -> Added:
-        """Run ADD through the chain."""
+    async def add(self, network: NetworkList, attachment: Attachment, *, before: BeforePlugin) -> Added:
+        """Run ADD through the chain; when it fails, undo it. Raises CniError, RollbackError when the undo failed."""
         ...
 
     async def delete(

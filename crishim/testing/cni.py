@@ -7,8 +7,9 @@ import itertools
 from collections.abc import Awaitable, Callable
 
 from cni_runtime.conf.types import ConfDir, NetworkList
+from cni_runtime.errors import CniError
 from cni_runtime.result import Interface, IPConfig, Result, encode_result
-from cni_runtime.runtime import Added, Attachment, Step
+from cni_runtime.runtime import Added, Attachment, RollbackError, Step
 from crishim.testing.failures import Failures
 
 _Before = Callable[[int, str], Awaitable[None]]
@@ -50,7 +51,7 @@ class FakeCni:
         self.gate: Gate | None = None
         self._hosts = itertools.count(2)
 
-    async def add(self, network: NetworkList, attachment: Attachment, *, before: _Before, rollback: bool) -> Added:
+    async def add(self, network: NetworkList, attachment: Attachment, *, before: _Before) -> Added:
         """Give the interface an address."""
         self.adds += 1
         for index, plugin in enumerate(network.plugins):
@@ -60,13 +61,26 @@ class FakeCni:
         self.attached[network.name, attachment.container_id, attachment.ifname] = address
         if self.gate:
             await self.gate.passage()
-        self.failures.strike("add")
+        try:
+            self.failures.strike("add")
+        except CniError as error:
+            await self._roll_back(network, attachment, error)
+            raise
         result = Result(
             interfaces=(Interface(name=attachment.ifname, sandbox=attachment.netns or ""),),
             ips=(IPConfig(address=f"{address}/16", interface=0),),
         )
         steps = tuple(Step(plugin.type, "ADD", 0.001) for plugin in network.plugins)
         return Added(result, encode_result(result, network.cni_version), steps)
+
+    async def _roll_back(self, network: NetworkList, attachment: Attachment, cause: CniError) -> None:
+        async def unseen(index: int, plugin: str) -> None:
+            pass
+
+        try:
+            await self.delete(network, attachment, before=unseen, begun=len(network.plugins))
+        except CniError as error:
+            raise RollbackError("ADD and its undoing", [cause, error]) from cause
 
     async def delete(
         self, network: NetworkList, attachment: Attachment, *, before: _Before, begun: int
