@@ -40,7 +40,7 @@ def add_bridge(name: str, *, mac: str = "", mtu: int = 0, vlan_filtering: bool =
     data = codec.nested(IflaInfo.DATA, codec.u8(BridgeInfo.VLAN_FILTERING, 1)) if vlan_filtering else b""
     info = codec.nested(Ifla.LINKINFO, codec.text(IflaInfo.KIND, "bridge"), data)
     body = _link(0, up=True) + codec.text(Ifla.IFNAME, name) + _optional(mac, mtu) + info
-    return Request(Rtm.NEWLINK, body, _CREATE, f"add bridge {name}")
+    return Request(Rtm.NEWLINK, body, _CREATE, f"add bridge {name}{' with VLAN filtering' if vlan_filtering else ''}")
 
 
 def enable_vlan_filtering(index: int) -> Request:

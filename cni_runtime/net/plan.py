@@ -8,7 +8,8 @@ back what the plan did. Effects in the pod's namespace are done by a thread that
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from functools import partial
 from itertools import groupby
@@ -74,20 +75,27 @@ def apply(plan: Sequence[Effect], *, pod: int | None, label: str) -> None:
     try:
         _each(plan, pod, partial(_do, begun, label))
     except BaseException as exc:
-        for note in undo(begun, pod=pod):
-            exc.add_note(note)
+        _undo(begun, pod, exc)
         raise
 
 
-def undo(effects: Sequence[Effect], *, pod: int | None) -> list[str]:
-    """Take ``effects`` back, the last one first, as far as it can be done; what went wrong. Blocks."""
-    notes: list[str] = []
+@contextmanager
+def applied(plan: Sequence[Effect], *, pod: int | None, label: str) -> Iterator[None]:
+    """Carry out ``plan``, see ``apply``; it is undone when the body fails."""
+    apply(plan, pod=pod, label=label)
+    try:
+        yield
+    except BaseException as exc:
+        _undo(plan, pod, exc)
+        raise
+
+
+def _undo(effects: Sequence[Effect], pod: int | None, cause: BaseException) -> None:
     for effect in reversed(effects):
         try:
             _each((effect,), pod, lambda place, effect: effect.undo(place))
         except OSError as exc:
-            notes.append(f"undo of {effect.name}: {exc}")
-    return notes
+            cause.add_note(f"undo of {effect.name}: {exc}")
 
 
 def _each(effects: Sequence[Effect], pod: int | None, act: Callable[[Place, Effect], None]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable
 from ipaddress import ip_interface
 from typing import Any
@@ -17,6 +18,8 @@ from cni_runtime.call import PluginCall
 from cni_runtime.net.libnftables import Nft, NftError
 from cni_runtime.net.nft import Element, OwnedTable, Owner, Table
 from cni_runtime.plugins.base import Context, network_of, owner_of, valid_attachments
+
+log = logging.getLogger(__name__)
 
 TABLE = Table(
     "cni_runtime_masquerade",
@@ -66,6 +69,14 @@ def end_masquerade(call: PluginCall, context: Context) -> None:
 def collect_masquerade(call: PluginCall, context: Context) -> None:
     """GC: take away what belongs to none of the valid attachments. Blocks. Raises NftError, OSError."""
     masquerade_table(context).keep_only(network_of(call), valid_attachments(call))
+
+
+def repair_masquerade(call: PluginCall, context: Context) -> None:
+    """CHECK: make the table again if another program flushed it. Blocks. Raises NftError, OSError."""
+    table, owner = masquerade_table(context), owner_of(call)
+    if table.holding(owner) and not table.in_force(owner):
+        log.warning("network %s: masquerading rules were gone and are made again", network_of(call))
+        table.rebuild()
 
 
 def reference_chain(owner: Owner) -> str:

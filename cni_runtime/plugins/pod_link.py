@@ -49,6 +49,12 @@ def route_specs(ips: Iterable[IPConfig], routes: Iterable[Route]) -> tuple[Route
     return tuple(dict.fromkeys(specs))
 
 
+def forwarding_sysctls(addresses: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Sysctls that let the host forward packets of the addresses' families."""
+    keys = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
+    return tuple((keys[family], "1") for family in sorted({ip_interface(address).version for address in addresses}))
+
+
 def check_pod_link(view: NetnsView, ifname: str, result: Result) -> None:
     """Raises CniError unless the pod has the addresses and routes of ``result``."""
     link = view.link(ifname)

@@ -8,10 +8,11 @@ from cni_runtime.plugins.base import Plugin
 from cni_runtime.plugins.bridge.plugin import Bridge
 from cni_runtime.plugins.host_local.plugin import HostLocal
 from cni_runtime.plugins.loopback import Loopback
+from cni_runtime.plugins.ptp import Ptp
 from cni_runtime.plugins.static import Static
 
 
 def builtin_plugins() -> Mapping[str, Plugin]:
     """New instances of all built-in plugins."""
-    plugins: tuple[Plugin, ...] = (Bridge(), HostLocal(), Loopback(), Static())
+    plugins: tuple[Plugin, ...] = (Bridge(), HostLocal(), Loopback(), Ptp(), Static())
     return {plugin.type: plugin for plugin in plugins}

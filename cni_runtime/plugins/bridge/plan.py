@@ -11,7 +11,7 @@ from cni_runtime.net.effects import AddBridge, AddVeth, ChangeLink, Configure, C
 from cni_runtime.net.inspect import Address, Link
 from cni_runtime.net.plan import Effect, Plan, Where
 from cni_runtime.plugins.bridge.config import BridgeConfig
-from cni_runtime.plugins.pod_link import pod_link_plan
+from cni_runtime.plugins.pod_link import forwarding_sysctls, pod_link_plan
 from cni_runtime.result import Interface, IPConfig, Result, Route
 
 POD_INDEX = 2
@@ -159,7 +159,7 @@ def gateway_plan(link: str, seen: Seen, wanted: tuple[str, ...], *, force: bool)
         if seen.link is not None:
             effects.append(ChangeLink(Where.HOST, link, mac=seen.link.mac))
         effects.append(Configure(Where.HOST, link, new, remove_addresses=old, shared=True))
-    return (*effects, SetSysctls(Where.HOST, _forwarding(wanted), required=True))
+    return (*effects, SetSysctls(Where.HOST, forwarding_sysctls(wanted), required=True))
 
 
 def in_the_way(seen: Seen, wanted: tuple[str, ...]) -> tuple[str, ...]:
@@ -203,9 +203,3 @@ def _default_vlan(seen: Seen) -> int:
 def _missing(seen: Seen, wanted: tuple[str, ...]) -> tuple[str, ...]:
     present = {address.address for address in seen.addresses}
     return tuple(address for address in wanted if address not in present)
-
-
-def _forwarding(addresses: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    families = {ip_interface(address).version for address in addresses}
-    keys = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
-    return tuple((keys[family], "1") for family in sorted(families))

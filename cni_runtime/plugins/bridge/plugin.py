@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 from functools import partial
 from typing import ClassVar
@@ -19,7 +18,7 @@ from cni_runtime.net.effects import AddElements
 from cni_runtime.net.inspect import find_link, list_addresses, list_links, read_host_links, read_netns
 from cni_runtime.net.links import random_mac, random_veth_name
 from cni_runtime.net.plan import Plan
-from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, opened
+from cni_runtime.net.sockets import NetlinkSocket, opened
 from cni_runtime.net.wait import wait_addresses_settled, wait_link_up
 from cni_runtime.plugins.base import Context, Plugin, dns_or, netns_of, network_of, owner_of, require_previous
 from cni_runtime.plugins.bridge.check import check_attachment, mtu_repair
@@ -40,11 +39,15 @@ from cni_runtime.plugins.bridge.plan import (
 )
 from cni_runtime.plugins.bridge.spoofcheck import AddSpoofCheck, remove_spoof_check
 from cni_runtime.plugins.delegate import ipam_addresses, ipam_call
-from cni_runtime.plugins.detach import detach
-from cni_runtime.plugins.masquerade import collect_masquerade, end_masquerade, masquerade_elements, masquerade_table
+from cni_runtime.plugins.masquerade import (
+    collect_masquerade,
+    end_masquerade,
+    masquerade_elements,
+    masquerade_table,
+    repair_masquerade,
+)
+from cni_runtime.plugins.veth import attach, detach
 from cni_runtime.result import Result
-
-_ATTEMPTS = 3
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +59,12 @@ class Bridge(Plugin):
 
     async def add(self, call: PluginCall, context: Context) -> Result:
         config = bridge_config(call, context)
-        names = _names(requested_mac(call))
         if not config.ipam.type:
-            return await _attach(call, context, config, names, Result(dns=dns_or(call, Result().dns)))
+            result = Result(dns=dns_or(call, Result().dns))
+            return await attach(context, partial(_add, call, context, config, result))
         async with ipam_addresses(call, context, config.ipam) as given:
             result = with_gateways(config, structs.replace(given, dns=dns_or(call, given.dns)))
-            return await _attach(call, context, config, names, result)
+            return await attach(context, partial(_add, call, context, config, result))
 
     async def delete(self, call: PluginCall, context: Context) -> None:
         config = bridge_config(call, context)
@@ -84,25 +87,10 @@ class Bridge(Plugin):
         await ipam_call(call, context, bridge_config(call, context).ipam)
 
 
-async def _attach(call: PluginCall, context: Context, config: BridgeConfig, names: Names, result: Result) -> Result:
-    """Do the kernel's part of ADD; again with other names when one of them was taken meanwhile."""
-    for _ in range(_ATTEMPTS):
-        try:
-            return await anyio.to_thread.run_sync(partial(_add, call, context, config, names, result))
-        except NetlinkError as exc:
-            if exc.errno != errno.EEXIST:
-                raise
-            failure = exc
-        # A pair that DEL cut off may still be in the namespace.
-        await context.reaper.flush()
-        names = structs.replace(names, veth=random_veth_name(), vlan_veth=random_veth_name())
-    raise failure
-
-
-def _add(call: PluginCall, context: Context, config: BridgeConfig, names: Names, result: Result) -> Result:
-    netns = netns_of(call)
+def _add(call: PluginCall, context: Context, config: BridgeConfig, result: Result) -> Result:
+    names = _names(requested_mac(call))
     wanted = gateway_addresses(config, result)
-    with opened(netns) as pod:
+    with opened(netns_of(call)) as pod:
         seen, vlan_link = _look(config, wanted)
         gateway, gateway_link = (vlan_link, config.vlan_link) if config.vlan else (seen, config.bridge)
         try:
@@ -116,12 +104,8 @@ def _add(call: PluginCall, context: Context, config: BridgeConfig, names: Names,
             )
         except AddressTakenError as exc:
             raise CniError(f"{exc}: {_pods(call, context, exc)}") from exc
-        plans.apply(plan, pod=pod, label="bridge.ADD")
-        try:
+        with plans.applied(plan, pod=pod, label="bridge.ADD"):
             return _settled(call, config, names, result, pod)
-        except BaseException:
-            plans.undo(plan, pod=pod)
-            raise
 
 
 def _look(config: BridgeConfig, wanted: tuple[str, ...]) -> tuple[Seen, Seen]:
@@ -190,10 +174,7 @@ def _check(call: PluginCall, context: Context, config: BridgeConfig, result: Res
         )
         with opened(netns) as pod:
             plans.apply(repair, pod=pod, label="bridge.CHECK")
-    table, owner = masquerade_table(context), owner_of(call)
-    if table.holding(owner) and not table.in_force(owner):
-        log.warning("network %s: masquerading rules were gone, made again", network_of(call))
-        table.rebuild()
+    repair_masquerade(call, context)
 
 
 def _names(pod_mac: str) -> Names:

@@ -1,7 +1,9 @@
-"""DEL of a veth: cut it off now, let it go later; see ``net.quiesce`` for why that is enough."""
+"""Attaching a pod by a veth pair, and detaching it: cut off now, deleted later (``net.quiesce`` says why)."""
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Callable
 from functools import partial
 
 import anyio.to_thread
@@ -11,9 +13,27 @@ from cni_runtime.call import PluginCall
 from cni_runtime.net import links
 from cni_runtime.net.inspect import Link, find_link
 from cni_runtime.net.quiesce import CutOff, cut_off
-from cni_runtime.net.sockets import NetlinkSocket, opened
+from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, opened
 from cni_runtime.plugins.base import Context, previous_of
-from cni_runtime.result import Interface
+from cni_runtime.result import Interface, Result
+
+_ATTEMPTS = 3
+
+
+async def attach(context: Context, work: Callable[[], Result]) -> Result:
+    """Do ``work``, the kernel's part of an ADD, in a worker thread; it draws its random names itself.
+
+    Done again when one of the names was taken: by lot, by another ADD that made the same shared link, or in the pod
+    by a pair that DEL has cut off but not deleted yet.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return await anyio.to_thread.run_sync(work)
+        except NetlinkError as exc:
+            if exc.errno != errno.EEXIST:
+                raise
+        await context.reaper.flush()
+    return await anyio.to_thread.run_sync(work)
 
 
 async def detach(call: PluginCall, context: Context) -> CutOff | None:
