@@ -1,4 +1,4 @@
-"""The records of sandboxes and attachments, in SQLite, written and read by a thread of its own."""
+"""The records of sandboxes, attachments and containers, in SQLite, written and read by a thread of its own."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from crishim.core.errors import InvalidArgumentError, UnavailableError
 from crishim.drivers.database import Database, Statement
 from crishim.drivers.threads import to_the_end
 from crishim.model.attachment import AttachmentRecord
+from crishim.model.container import Container
 from crishim.model.sandbox import Sandbox
 
 T = TypeVar("T")
-Record = TypeVar("Record", Sandbox, AttachmentRecord)
+Kind = TypeVar("Kind", Sandbox, AttachmentRecord, Container)
+Record = Sandbox | AttachmentRecord | Container
 
 SCHEMA_VERSION = 1
 
@@ -30,7 +32,7 @@ _SCHEMA = (
     "CREATE TABLE attachments (sandbox_id TEXT NOT NULL REFERENCES sandboxes (id) DEFERRABLE INITIALLY DEFERRED,"
     " network TEXT NOT NULL, ifname TEXT NOT NULL, version INTEGER NOT NULL, record BLOB NOT NULL,"
     " PRIMARY KEY (sandbox_id, network, ifname)) STRICT",
-    "CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+    "CREATE TABLE containers (id TEXT PRIMARY KEY, version INTEGER NOT NULL, record BLOB NOT NULL) STRICT",
     "CREATE TABLE quarantine (number INTEGER PRIMARY KEY, source TEXT NOT NULL, key TEXT NOT NULL,"
     " version INTEGER NOT NULL, record BLOB NOT NULL, reason TEXT NOT NULL) STRICT",
 )
@@ -44,7 +46,10 @@ _PUT_ATTACHMENT = (
     " ON CONFLICT (sandbox_id, network, ifname) DO UPDATE SET version = excluded.version, record = excluded.record"
 )
 _DELETE_ATTACHMENT = "DELETE FROM attachments WHERE sandbox_id = ? AND network = ? AND ifname = ?"
-_PUT_VALUE = "INSERT INTO settings VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+_PUT_CONTAINER = (
+    "INSERT INTO containers (id, version, record) VALUES (?, ?, ?)"
+    " ON CONFLICT (id) DO UPDATE SET version = excluded.version, record = excluded.record"
+)
 
 
 class Store:
@@ -79,7 +84,7 @@ class Store:
         """What could not be read since the store was opened, in words."""
         return list(self._database.problems)
 
-    async def put(self, *records: Sandbox | AttachmentRecord) -> None:
+    async def put(self, *records: Record) -> None:
         """Write or replace records, all or none.
 
         Raises AlreadyExistsError when another sandbox has the reservation, FailedPreconditionError when an
@@ -116,25 +121,28 @@ class Store:
         """All attachments, also those whose sandbox could not be decoded; their own corruption as for sandboxes."""
         return await self._do(lambda: self._load("attachments", ("sandbox_id", "network", "ifname"), AttachmentRecord))
 
-    async def put_value(self, key: str, value: str) -> None:
-        """Keep a text under ``key``."""
-        await self._do(lambda: self._database.write(f"put value {key}", [(_PUT_VALUE, (key, value))]))
+    async def put_container(self, container: Container) -> None:
+        """As ``put``, for one."""
+        await self.put(container)
 
-    async def get_value(self, key: str) -> str | None:
-        """The text kept under ``key``, None when there is none."""
-        query = "SELECT value FROM settings WHERE key = ?"
-        rows = await self._do(lambda: self._database.read(f"get value {key}", query, (key,)))
-        return str(rows[0][0]) if rows else None
+    async def delete_container(self, container_id: str) -> None:
+        """Forget a container, if it is known."""
+        statement = ("DELETE FROM containers WHERE id = ?", (container_id,))
+        await self._do(lambda: self._database.write(f"delete container {container_id}", [statement]))
+
+    async def load_containers(self) -> list[Container]:
+        """All containers; corruption as for sandboxes."""
+        return await self._do(lambda: self._load("containers", ("id",), Container))
 
     async def _do(self, work: Callable[[], T]) -> T:
         if self._closed:
             raise UnavailableError("the store is closed")
         return await _in(self._thread, work)
 
-    def _load(self, table: str, keys: tuple[str, ...], kind: type[Record]) -> list[Record]:
+    def _load(self, table: str, keys: tuple[str, ...], kind: type[Kind]) -> list[Kind]:
         columns = ", ".join(keys)
         rows = self._database.read(f"load {table}", f"SELECT rowid, {columns}, version, record FROM {table}")
-        records: list[Record] = []
+        records: list[Kind] = []
         for rowid, *key, version, data in rows:
             try:
                 records.append(_decode(data, version, kind))
@@ -157,27 +165,31 @@ async def _in(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
     return await to_the_end(asyncio.get_running_loop().run_in_executor(thread, work))
 
 
-def _statement(record: Sandbox | AttachmentRecord) -> Statement:
+def _statement(record: Record) -> Statement:
     data = _encode(record)
     if isinstance(record, Sandbox):
         return _PUT_SANDBOX, (record.id, record.config.metadata.reservation, RECORD_VERSION, data)
+    if isinstance(record, Container):
+        return _PUT_CONTAINER, (record.id, RECORD_VERSION, data)
     return _PUT_ATTACHMENT, (record.sandbox_id, record.network, record.ifname, RECORD_VERSION, data)
 
 
-def _name(record: Sandbox | AttachmentRecord) -> str:
+def _name(record: Record) -> str:
     if isinstance(record, Sandbox):
         return f"sandbox {record.id}"
+    if isinstance(record, Container):
+        return f"container {record.id}"
     return f"attachment {record.ifname} of sandbox {record.sandbox_id} on {record.network}"
 
 
-def _encode(record: Sandbox | AttachmentRecord) -> bytes:
+def _encode(record: Record) -> bytes:
     try:
         return msgspec.json.encode(record)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidArgumentError(f"{_name(record)} cannot be written as JSON: {error}") from error
 
 
-def _decode(data: Any, version: int, kind: type[Record]) -> Record:
+def _decode(data: Any, version: int, kind: type[Kind]) -> Kind:
     if version > RECORD_VERSION:
         raise ValueError(f"its version is {version}, this program knows {RECORD_VERSION} and older")
     return msgspec.json.decode(data, type=kind)

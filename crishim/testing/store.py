@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from crishim.core.errors import AlreadyExistsError, FailedPreconditionError
 from crishim.model.attachment import AttachmentRecord
+from crishim.model.container import Container
 from crishim.model.sandbox import Sandbox
 from crishim.testing.failures import Failures
 
@@ -18,7 +19,7 @@ class MemoryStore:
         self.problems: list[str] = []
         self._sandboxes: dict[str, Sandbox] = {}
         self._attachments: dict[_AttachmentKey, AttachmentRecord] = {}
-        self._values: dict[str, str] = {}
+        self._containers: dict[str, Container] = {}
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -69,15 +70,20 @@ class MemoryStore:
         self.failures.strike("load_attachments")
         return list(self._attachments.values())
 
-    async def put_value(self, key: str, value: str) -> None:
-        """Keep a text."""
-        self.failures.strike("put_value")
-        self._values[key] = value
+    async def put_container(self, container: Container) -> None:
+        """Write or replace a container."""
+        self.failures.strike("put_container")
+        self._containers[container.id] = container
 
-    async def get_value(self, key: str) -> str | None:
-        """The text kept, if any."""
-        self.failures.strike("get_value")
-        return self._values.get(key)
+    async def delete_container(self, container_id: str) -> None:
+        """Forget a container."""
+        self.failures.strike("delete_container")
+        self._containers.pop(container_id, None)
+
+    async def load_containers(self) -> list[Container]:
+        """All containers."""
+        self.failures.strike("load_containers")
+        return list(self._containers.values())
 
 
 def _check(sandboxes: dict[str, Sandbox], attachments: dict[_AttachmentKey, AttachmentRecord]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from crishim.core.errors import (
     AlreadyExistsError,
@@ -17,6 +18,7 @@ from crishim.core.errors import (
 )
 from crishim.drivers.store import Store
 from crishim.model.attachment import AttachmentRecord, Phase, PluginStep
+from crishim.model.container import Container, ContainerConfig, ContainerMetadata, ImageSpec
 from crishim.model.pod import PodConfig, PodMetadata
 from crishim.model.sandbox import NamespacePaths, Sandbox, State
 from crishim.testing.store import MemoryStore
@@ -119,10 +121,16 @@ async def test_deleting_what_is_not_there_is_fine(either: Either) -> None:
     await either.delete_attachment("nobody", "net", "eth0")
 
 
-async def test_values_are_kept(either: Either) -> None:
-    await either.put_value("podCIDR", "10.0.0.0/24")
-    await either.put_value("podCIDR", "10.0.1.0/24")
-    assert (await either.get_value("podCIDR"), await either.get_value("other")) == ("10.0.1.0/24", None)
+async def test_containers_are_replaced_and_forgotten(either: Either) -> None:
+    metadata, image = ContainerMetadata("app"), ImageSpec("busybox")
+    made = Container(
+        id="c1", sandbox_id="s1", config=ContainerConfig(metadata, image), runtime_handler="", created_at=1, boot_id="b"
+    )
+    await either.put_container(made)
+    await either.put_container(replace(made, pid=7))
+    assert await either.load_containers() == [replace(made, pid=7)]
+    await either.delete_container("c1")
+    assert await either.load_containers() == []
 
 
 async def test_it_is_all_there_after_a_restart(store: Store, path: Path) -> None:
