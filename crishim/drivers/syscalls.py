@@ -33,6 +33,11 @@ MS_SHARED = 1 << 20
 MNT_DETACH = 2
 UMOUNT_NOFOLLOW = 8
 
+# openat2(2): <linux/openat2.h>, and its number, which is the same on every architecture
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_IN_ROOT = 0x10
+_SYS_OPENAT2 = 437
+
 _PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
 
 # The functions of a CDLL (not a PyDLL) run without the GIL, so a slow call stops no other thread.
@@ -51,6 +56,9 @@ _mount = _bind("mount", ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctype
 _umount2 = _bind("umount2", ctypes.c_char_p, ctypes.c_int)
 _sethostname = _bind("sethostname", ctypes.c_char_p, ctypes.c_size_t)
 _prctl = _bind("prctl", ctypes.c_int, *(4 * (ctypes.c_ulong,)))
+
+
+_libc.syscall.restype = ctypes.c_long
 
 
 @contextmanager
@@ -92,6 +100,15 @@ def sethostname(name: str) -> None:
 def become_subreaper() -> None:
     """Make orphaned descendants of this process its children. See PR_SET_CHILD_SUBREAPER in prctl(2)."""
     _check(_prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+
+
+def open_in_root(root: int, path: str, flags: int) -> int:
+    """Open ``path`` as if the directory ``root`` were ``/``: no link and no .. leads out of it. See openat2(2)."""
+    how = (ctypes.c_uint64 * 3)(flags | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    number, size = ctypes.c_long(_SYS_OPENAT2), ctypes.c_size_t(ctypes.sizeof(how))
+    fd = int(_libc.syscall(number, ctypes.c_int(root), _text(path), ctypes.byref(how), size))
+    _check(fd, path)
+    return fd
 
 
 def open_process(pid: int) -> int:

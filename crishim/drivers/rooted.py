@@ -1,0 +1,42 @@
+"""Read files of a container's root file system, which may be as hostile as its image."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from crishim.core.errors import InvalidArgumentError
+from crishim.drivers import syscalls, threads
+from crishim.drivers.syscalls import system_call
+
+_LIMIT = 4 * 1024 * 1024
+
+
+async def read_in_root(root: str, path: str) -> str:
+    """The text of a file below ``root``, links resolved inside it; empty when there is none.
+
+    Raises InvalidArgumentError for what is no regular file or larger than 4 MiB, SystemCallError.
+    """
+    return await threads.run(_read, root, path)
+
+
+def _read(root: str, path: str) -> str:
+    with system_call("open", f"{path} in {root}"):
+        directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            # Not blocking: an image may have put a FIFO there.
+            file = syscalls.open_in_root(directory, path, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return ""
+            raise
+        finally:
+            os.close(directory)
+    with open(file, "rb") as opened:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise InvalidArgumentError(f"{path} of the image is not a regular file")
+        data = opened.read(_LIMIT + 1)
+    if len(data) > _LIMIT:
+        raise InvalidArgumentError(f"{path} of the image is larger than {_LIMIT} bytes")
+    return data.decode(errors="surrogateescape")

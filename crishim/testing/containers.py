@@ -1,0 +1,132 @@
+"""What containers need, on nothing: an OCI runtime, root file systems and images, with the rules of the drivers."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from crishim.container.ports import ExecResult, Exit, ImageRoot, Started
+from crishim.core.errors import NotFoundError
+from crishim.model.container import Container
+from crishim.model.pod import Resources
+from crishim.testing.failures import Failures
+
+
+class FakeRuntime:
+    """``made`` holds the specification of each container that exists, ``signals`` every signal in order.
+
+    A container ends when it is killed, when it gets a signal in ``deadly``, or when a test calls ``finish``.
+    """
+
+    def __init__(self) -> None:
+        self.failures = Failures()
+        self.made: dict[str, Mapping[str, Any]] = {}
+        self.started: set[str] = set()
+        self.signals: list[tuple[str, int]] = []
+        self.deadly = {15}
+        self.updates: list[tuple[str, Resources]] = []
+        self._ends: dict[str, asyncio.Future[Exit]] = {}
+        self._pids = itertools.count(1000)
+
+    async def create(self, container: Container, handler: str, bundle: Path, spec: Mapping[str, Any]) -> Started:
+        """Make a container; as with a real runtime, a failure may leave something behind."""
+        self.made[container.id] = spec
+        self._ends[container.id] = asyncio.get_running_loop().create_future()
+        self.failures.strike("create")
+        return Started(pid=next(self._pids), pid_start=1)
+
+    async def start(self, container: Container, handler: str) -> None:
+        """Let it run."""
+        self.failures.strike("start")
+        self.started.add(container.id)
+
+    async def signal(self, container: Container, signal: int) -> None:
+        """Send a signal."""
+        self.failures.strike("signal")
+        self.signals.append((container.id, signal))
+        if signal in self.deadly:
+            self.finish(container.id, 128 + signal)
+
+    async def kill_all(self, container: Container, handler: str) -> None:
+        """Kill it."""
+        self.failures.strike("kill_all")
+        self.finish(container.id, 137)
+
+    def finish(self, container_id: str, exit_code: int, *, oom_killed: bool = False) -> None:
+        """Let a container end."""
+        end = self._ends[container_id]
+        if not end.done():
+            end.set_result(Exit(exit_code, finished_at=1, oom_killed=oom_killed))
+
+    async def wait(self, container: Container) -> Exit:
+        """Wait for the end."""
+        return await asyncio.shield(self._ends[container.id])
+
+    async def delete(self, container_id: str, handler: str) -> None:
+        """Forget a container; one that is not there is fine."""
+        self.failures.strike("delete")
+        self.made.pop(container_id, None)
+
+    async def update(self, container: Container, handler: str, resources: Resources) -> None:
+        """Remember new resources."""
+        self.failures.strike("update")
+        self.updates.append((container.id, resources))
+
+    async def exec_sync(
+        self, container: Container, handler: str, process: Mapping[str, Any], seconds: float | None
+    ) -> ExecResult:
+        """Answer with the command itself."""
+        self.failures.strike("exec_sync")
+        return ExecResult(" ".join(process["args"]).encode(), b"", 0)
+
+    async def reopen_log(self, container: Container) -> None:
+        """Nothing is open."""
+        self.failures.strike("reopen_log")
+
+
+class FakeRootfs:
+    """``mounted`` holds the layers below each mounted root."""
+
+    def __init__(self) -> None:
+        self.failures = Failures()
+        self.mounted: dict[str, tuple[str, ...]] = {}
+
+    async def mount(self, container_id: str, layers: Sequence[str]) -> str:
+        """Mount a root."""
+        self.mounted[container_id] = tuple(layers)
+        self.failures.strike("mount")
+        return f"/roots/{container_id}"
+
+    async def remove(self, container_id: str) -> None:
+        """Remove it."""
+        self.failures.strike("remove")
+        self.mounted.pop(container_id, None)
+
+
+class FakeImages:
+    """``held`` holds the image of each container; ``roots`` the images by name."""
+
+    def __init__(self, *roots: ImageRoot) -> None:
+        self.failures = Failures()
+        self.roots = {name: root for root in roots for name in (root.image_id, root.reference)}
+        self.held: dict[str, str] = {}
+
+    async def root(self, reference: str) -> ImageRoot:
+        """An image by its id or reference."""
+        self.failures.strike("root")
+        if reference not in self.roots:
+            raise NotFoundError(f"image {reference} does not exist")
+        return self.roots[reference]
+
+    async def hold(self, image_id: str, container_id: str) -> None:
+        """Keep an image."""
+        self.failures.strike("hold")
+        self.held[container_id] = image_id
+
+    async def release(self, container_id: str) -> None:
+        """Give it back."""
+        self.failures.strike("release")
+        self.held.pop(container_id, None)

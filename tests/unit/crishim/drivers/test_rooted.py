@@ -1,0 +1,46 @@
+"""Reading from a root file system that may be hostile."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from crishim.core.errors import InvalidArgumentError
+from crishim.drivers.rooted import read_in_root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "secret").write_text("outside")
+    (tmp_path / "root" / "etc").mkdir(parents=True)
+    return tmp_path / "root"
+
+
+async def test_a_file_is_read(root: Path) -> None:
+    (root / "etc" / "passwd").write_text("root:x:0:0")
+    assert await read_in_root(str(root), "/etc/passwd") == "root:x:0:0"
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/nosuch/passwd"])
+async def test_no_file_is_empty(root: Path, path: str) -> None:
+    assert await read_in_root(str(root), path) == ""
+
+
+@pytest.mark.parametrize("target", ["/secret", "../../secret", "/../secret"])
+async def test_a_link_does_not_lead_out(root: Path, target: str) -> None:
+    (root / "etc" / "passwd").symlink_to(target)
+    assert await read_in_root(str(root), "/etc/passwd") == ""
+
+
+async def test_a_link_inside_is_followed_from_the_root(root: Path) -> None:
+    (root / "passwd").write_text("inside")
+    (root / "etc" / "passwd").symlink_to("/passwd")
+    assert await read_in_root(str(root), "/etc/passwd") == "inside"
+
+
+async def test_a_fifo_is_refused_at_once(root: Path) -> None:
+    os.mkfifo(root / "etc" / "passwd")
+    with pytest.raises(InvalidArgumentError, match="regular file"):
+        await read_in_root(str(root), "/etc/passwd")
