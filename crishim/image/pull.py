@@ -1,0 +1,175 @@
+"""Pulling an image: resolve, manifest, configuration, layers side by side, unpacked in order as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from crishim.core.errors import NotFoundError
+from crishim.image.digest import Digest
+from crishim.image.errors import ContentError
+from crishim.image.joining import Joined, side_by_side
+from crishim.image.layering import PlannedLayer, Unpacking, plan_layers
+from crishim.image.platform import Platform, choose
+from crishim.image.progress import Progress, Stage, Step
+from crishim.image.reference import Reference
+from crishim.image.registry.client import RegistryClient
+from crishim.image.registry.download import download
+from crishim.image.settings import ImageSettings
+from crishim.image.store.store import ImageStore
+from crishim.image.types import (
+    Index,
+    Manifest,
+    check_layers,
+    check_limits,
+    decode_config,
+    decode_document,
+)
+from crishim.model.image import ImageRecord
+
+_MAX_NESTING = 4
+_NO_LIMIT = 1 << 16
+
+
+@dataclass(frozen=True)
+class PullTools:
+    """What every pull works with. ``downloads`` lets pulls share the blobs they want at the same time."""
+
+    store: ImageStore
+    settings: ImageSettings
+    platform: Platform
+    unpacking: Unpacking
+    downloads: Joined
+
+
+class Pull:
+    """One pull of one name; ``run`` it once."""
+
+    def __init__(self, tools: PullTools, client: RegistryClient, reference: Reference, progress: Progress) -> None:
+        self._tools, self._client, self._reference, self._progress = tools, client, reference, progress
+        self._store, self._limits = tools.store, tools.settings.limits
+        self._pins = ExitStack()
+        self._documents: list[Digest] = []
+
+    async def run(self) -> ImageRecord:
+        """The image, pulled, unpacked and known to the store. What was verified stays there if this fails."""
+        with self._pins:
+            self._progress.doing = f"resolving {self._reference}"
+            target = await self._resolve()
+            self._progress.doing = f"fetching the manifest of {self._reference}"
+            digest, manifest = await self._manifest(target)
+            check_limits(manifest, self._limits, str(self._reference))
+            self._progress.doing = f"fetching the configuration of {self._reference}"
+            body = await self._document("blobs", manifest.config.checked_digest, manifest.config.size)
+            config = decode_config(body, manifest.config.digest)
+            check_layers(manifest, config, str(self._reference))
+            layers = plan_layers(manifest, config)
+            await self._layers(layers)
+            self._progress.doing = f"recording {self._reference}"
+            return await self._store.add_image(self._record(target, digest, manifest, layers, config.execution.user))
+
+    async def _resolve(self) -> Digest:
+        resolved = await self._client.resolve()
+        if isinstance(resolved, str):
+            return resolved
+        self._use(resolved.digest)
+        await self._store.blobs.add(resolved.body, resolved.digest)
+        return resolved.digest
+
+    async def _manifest(self, target: Digest) -> tuple[Digest, Manifest]:
+        """The manifest for this platform, through any index on the way."""
+        digest, size = target, None
+        for _ in range(_MAX_NESTING):
+            document = decode_document(await self._document("manifests", digest, size), f"{self._reference} {digest}")
+            if isinstance(document, Manifest):
+                return digest, document
+            digest, size = self._choose(document)
+        raise ContentError(f"{self._reference}: more than {_MAX_NESTING} indexes inside each other")
+
+    def _choose(self, index: Index) -> tuple[Digest, int]:
+        platform = self._tools.platform
+        position = choose(platform, [descriptor.platform for descriptor in index.manifests])
+        if position is None:
+            if len(index.manifests) != 1 or index.manifests[0].platform is not None:
+                offered = ", ".join(str(entry.platform) for entry in index.manifests if entry.platform) or "nothing"
+                raise NotFoundError(f"{self._reference}: has no image for {platform}; it offers {offered[:500]}")
+            position = 0
+        chosen = index.manifests[position]
+        return chosen.checked_digest, chosen.size
+
+    async def _document(self, kind: str, digest: Digest, size: int | None) -> bytes:
+        """A manifest, index or configuration, from the store if it is there."""
+        self._use(digest)
+        self._documents.append(digest)
+        if digest in self._store.blobs.sizes:
+            return await self._store.blobs.read(digest)
+        document = await self._client.document(kind, digest, size)
+        await self._store.blobs.add(document.body, digest)
+        return document.body
+
+    async def _layers(self, layers: Sequence[PlannedLayer]) -> None:
+        for layer in layers:
+            self._use(layer.chain_id, layer.blob.digest)
+        missing = [layer for layer in layers if layer.chain_id not in self._store.index.layers]
+        steps = {layer.chain_id: self._progress.step(layer.blob.digest, layer.blob.size) for layer in layers}
+        for layer in layers:
+            if layer not in missing:
+                steps[layer.chain_id].stage = Stage.DONE
+        self._progress.doing = "layers"
+        if not missing:
+            return
+        slots = asyncio.Semaphore(max(self._tools.settings.max_concurrent_downloads, 0) or _NO_LIMIT)
+        arrived = {layer.chain_id: asyncio.Event() for layer in missing}
+        fetches = [
+            (f"fetch {layer.blob.digest}", self._fetch(layer, steps[layer.chain_id], slots, arrived[layer.chain_id]))
+            for layer in missing
+        ]
+        await side_by_side([*fetches, ("unpack in order", self._unpack(missing, steps, arrived))])
+
+    async def _fetch(self, layer: PlannedLayer, step: Step, slots: asyncio.Semaphore, arrived: asyncio.Event) -> None:
+        digest, size = layer.blob.checked_digest, layer.blob.size
+        if digest not in self._store.blobs.sizes:
+            async with slots:
+                await self._tools.downloads.run(f"download {digest}", lambda: self._download(digest, size, step))
+        step.offset, step.stage = size, Stage.DOWNLOADED
+        arrived.set()
+
+    async def _download(self, digest: Digest, size: int, step: Step) -> None:
+        async with self._store.blobs.incoming(digest, size) as writer:
+            await download(self._client, digest, size, writer, step)
+            await writer.commit()
+
+    async def _unpack(
+        self, layers: Sequence[PlannedLayer], steps: dict[str, Step], arrived: dict[str, asyncio.Event]
+    ) -> None:
+        allowed = self._limits.max_unpacked_bytes
+        for layer in layers:
+            await arrived[layer.chain_id].wait()
+            await self._tools.unpacking.unpack(layer, steps[layer.chain_id], allowed)
+            allowed -= self._store.index.layers[layer.chain_id].used_bytes
+
+    def _use(self, *keys: str) -> None:
+        """Keep blobs and layers from the garbage collector until this pull ends."""
+        self._pins.enter_context(self._store.using(*keys))
+
+    def _record(
+        self, target: Digest, digest: Digest, manifest: Manifest, layers: Sequence[PlannedLayer], user: str
+    ) -> ImageRecord:
+        reference = self._reference
+        blobs = [*self._documents, *(layer.blob.digest for layer in layers)]
+        descriptors = (manifest.config, *manifest.layers)
+        return ImageRecord(
+            id=manifest.config.digest,
+            manifest=digest,
+            blobs=tuple(dict.fromkeys(blobs)),
+            chain=tuple(layer.chain_id for layer in layers),
+            size=self._store.blobs.sizes[digest] + sum(descriptor.size for descriptor in descriptors),
+            created_at=time.time_ns(),
+            repo_tags=(reference.repo_tag,) if reference.repo_tag else (),
+            repo_digests=(reference.repo_digest(target),),
+            user=user,
+            pinned=str(reference) in self._tools.settings.pinned,
+        )

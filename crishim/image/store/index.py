@@ -1,0 +1,111 @@
+"""The images of this node in memory: every question is answered here, without disk. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from crishim.core.errors import InvalidArgumentError
+from crishim.image.digest import is_digest
+from crishim.image.reference import parse_reference
+from crishim.model.image import HoldRecord, ImageRecord, LayerRecord
+
+_ID_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]+)")
+
+
+class ImageIndex:
+    """Images by id, layers by chain id, holds by owner."""
+
+    def __init__(self) -> None:
+        self.images: dict[str, ImageRecord] = {}
+        self.layers: dict[str, LayerRecord] = {}
+        self.holds: dict[str, HoldRecord] = {}
+
+    def put(self, *records: ImageRecord | LayerRecord | HoldRecord) -> None:
+        """Take records over, replacing those of the same key."""
+        for record in records:
+            match record:
+                case ImageRecord():
+                    self.images[record.id] = record
+                case LayerRecord():
+                    self.layers[record.chain_id] = record
+                case HoldRecord():
+                    self.holds[record.owner] = record
+
+    def find(self, text: str) -> ImageRecord | None:
+        """The image called ``text``: its id, a beginning of it that fits no other, or any name it is known by.
+
+        Raises InvalidArgumentError for what can be neither.
+        """
+        if is_digest(text):
+            return self.images.get(text)
+        try:
+            found = self._by_name(text)
+        except InvalidArgumentError:
+            if _ID_PREFIX.fullmatch(text) is None:
+                raise
+            found = None
+        return found or self._by_id_prefix(text)
+
+    def with_names(self, image: ImageRecord) -> list[ImageRecord]:
+        """``image`` joined with what is known of it, and the images that lose a name to it."""
+        known = self.images.get(image.id)
+        joined = image if known is None else join(known, image)
+        robbed = [without_names(other, image.names) for other in self.images.values() if other.id != image.id]
+        return [joined, *(other for other in robbed if other != self.images[other.id])]
+
+    def chains_in_use(self, *, without: str = "") -> set[str]:
+        """The layers that an image other than ``without``, or a hold, stands on."""
+        images = (record.chain for record in self.images.values() if record.id != without)
+        return _union(images) | _union(hold.chain for hold in self.holds.values())
+
+    def blobs_in_use(self, *, without: str = "") -> set[str]:
+        """The blobs that belong to an image other than ``without``."""
+        return _union(record.blobs for record in self.images.values() if record.id != without)
+
+    def is_whole(self, chain: Sequence[str]) -> bool:
+        """Whether every layer of ``chain`` is unpacked."""
+        return all(chain_id in self.layers for chain_id in chain)
+
+    def _by_name(self, text: str) -> ImageRecord | None:
+        reference = parse_reference(text)
+        name = reference.repo_tag or reference.repo_digest(reference.digest) if reference.digest else reference.repo_tag
+        return next((image for image in self.images.values() if name in image.names), None)
+
+    def _by_id_prefix(self, text: str) -> ImageRecord | None:
+        match = _ID_PREFIX.fullmatch(text)
+        if match is None:
+            return None
+        found = [image for image in self.images.values() if image.id.startswith(f"sha256:{match[1]}")]
+        return found[0] if len(found) == 1 else None
+
+
+def join(known: ImageRecord, new: ImageRecord) -> ImageRecord:
+    """One record for one image that came twice, maybe by two names."""
+    return msgspec.structs.replace(
+        known,
+        blobs=_together(known.blobs, new.blobs),
+        repo_tags=_together(known.repo_tags, new.repo_tags),
+        repo_digests=_together(known.repo_digests, new.repo_digests),
+        pinned=known.pinned or new.pinned,
+        labels={**known.labels, **new.labels},
+    )
+
+
+def without_names(image: ImageRecord, names: Sequence[str]) -> ImageRecord:
+    """``image`` without ``names``, which mean another image now."""
+    return msgspec.structs.replace(
+        image,
+        repo_tags=tuple(tag for tag in image.repo_tags if tag not in names),
+        repo_digests=tuple(digest for digest in image.repo_digests if digest not in names),
+    )
+
+
+def _together(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
+
+
+def _union(parts: Iterable[Iterable[str]]) -> set[str]:
+    return {item for part in parts for item in part}

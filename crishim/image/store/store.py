@@ -1,0 +1,204 @@
+"""Changes of the image store: each one transaction, in an order that a crash at any point leaves consistent."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import msgspec
+
+from crishim.core.errors import NotFoundError
+from crishim.drivers import threads
+from crishim.image import faultpoints
+from crishim.image.digest import Digest
+from crishim.image.faultpoints import ImageFault
+from crishim.image.ports import FileSystem, ImageRecords
+from crishim.image.store.blobs import BlobFiles
+from crishim.image.store.index import ImageIndex
+from crishim.image.store.layers import LayerFiles
+from crishim.model.image import HoldRecord, ImageRecord, LayerRecord
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _to_the_end(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """A change is made whole even when its caller is cancelled: records, memory and files must not part."""
+
+    @functools.wraps(method)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await threads.to_the_end(asyncio.create_task(method(*args, **kwargs), name=f"images {method.__name__}"))
+
+    return run
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What all images together take on disk."""
+
+    bytes: int
+    inodes: int
+
+
+class ImageStore:
+    """Blobs, layers and their records. Made by ``recover.open_store``; ``index`` may be read by everyone."""
+
+    def __init__(self, root: Path, records: ImageRecords, file_system: FileSystem, boot_id: str) -> None:
+        self.root = root
+        self.blobs, self.layers, self.index = BlobFiles(root), LayerFiles(root), ImageIndex()
+        self._records, self._file_system, self._boot_id = records, file_system, boot_id
+        self._pins: Counter[str] = Counter()
+        self._lock = asyncio.Lock()
+
+    @contextmanager
+    def using(self, *keys: str) -> Iterator[None]:
+        """Keep blobs (by digest) and layers (by chain id) from the garbage collector while the body runs."""
+        self._pins.update(keys)
+        try:
+            yield
+        finally:
+            self._pins.subtract(keys)
+            self._pins += Counter()  # drops what is at zero
+
+    def layer_paths(self, chain: Sequence[str]) -> list[Path]:
+        """The directories of ``chain``, topmost first, as overlayfs wants them; raises NotFoundError."""
+        try:
+            return [self.layers.path(self.index.layers[chain_id].number) for chain_id in reversed(chain)]
+        except KeyError as exc:
+            raise NotFoundError(f"layer {exc.args[0]} is not unpacked") from None
+
+    def usage(self) -> Usage:
+        """Bytes and inodes of all blobs and layers."""
+        layers, blobs = self.index.layers.values(), self.blobs.sizes
+        used = sum(blobs.values()) + sum(layer.used_bytes for layer in layers)
+        return Usage(used, len(blobs) + sum(layer.inodes for layer in layers))
+
+    @_to_the_end
+    async def add_layer(self, staged: Path, chain_id: str, diff_id: Digest, used_bytes: int, inodes: int) -> None:
+        """Let a fully unpacked directory be the layer ``chain_id``: the files get their place, then comes the record."""
+        async with self._lock:
+            record = LayerRecord(
+                chain_id=chain_id,
+                diff_id=diff_id,
+                number=self.layers.next_number(),
+                used_bytes=used_bytes,
+                inodes=inodes,
+                boot_id=self._boot_id,
+                created_at=time.time_ns(),
+            )
+            await threads.run(self.layers.publish, staged, record.number)
+            faultpoints.reach(ImageFault.LAYER_PLACED)
+            await self._put(record)
+            faultpoints.reach(ImageFault.LAYER_RECORDED)
+
+    @_to_the_end
+    async def add_image(self, image: ImageRecord) -> ImageRecord:
+        """Let ``image``, whose blobs and layers are all there, be known; the record as it is then."""
+        async with self._lock:
+            records = self.index.with_names(image)
+            await self._put(*records)
+            faultpoints.reach(ImageFault.IMAGE_RECORDED)
+            return records[0]
+
+    @_to_the_end
+    async def remove_image(self, image_id: str) -> None:
+        """Forget an image with all its names and give back the disk nothing else needs; an unknown one is no error."""
+        async with self._lock:
+            image = self.index.images.get(image_id)
+            if image is None:
+                return
+            chains = set(image.chain) - self.index.chains_in_use(without=image_id)
+            blobs = set(image.blobs) - self.index.blobs_in_use(without=image_id)
+            discarded = await self._delete(images=(image_id,), layers=chains, blobs=blobs)
+        await threads.run(self.layers.empty, discarded)
+
+    @_to_the_end
+    async def hold(self, owner: str, image_id: str) -> list[Path]:
+        """Keep the layers of an image for ``owner`` until ``release``; their directories, topmost first.
+
+        Raises NotFoundError when the image is not known.
+        """
+        async with self._lock:
+            image = self.index.images.get(image_id)
+            if image is None:
+                raise NotFoundError(f"image {image_id} is not there")
+            await self._put(HoldRecord(owner, image.chain))
+            return self.layer_paths(image.chain)
+
+    @_to_the_end
+    async def release(self, owner: str) -> None:
+        """End a hold; layers that nothing needs any more are removed. An unknown owner is no error."""
+        async with self._lock:
+            if (hold := self.index.holds.get(owner)) is None:
+                return
+            await self._records.delete(holds=(owner,))
+            del self.index.holds[owner]
+            discarded = await self._delete(layers=set(hold.chain) - self.index.chains_in_use())
+        await threads.run(self.layers.empty, discarded)
+
+    @_to_the_end
+    async def collect(self, grace: float) -> None:
+        """Remove layers and blobs that nothing needs and that are older than ``grace`` seconds."""
+        async with self._lock:
+            before = time.time_ns() - int(grace * 1e9)
+            needed = self.index.chains_in_use()
+            old = {key for key, layer in self.index.layers.items() if layer.created_at <= before}
+            used = self.index.blobs_in_use()
+            blobs = {digest for digest in self.blobs.sizes if digest not in used and self.blobs.age(digest) >= grace}
+            discarded = await self._delete(layers=old - needed, blobs=blobs)
+        await threads.run(self.layers.empty, discarded)
+
+    @_to_the_end
+    async def forget_blobs(self, image_id: str, digests: Iterable[str]) -> None:
+        """Give back blobs of an image that are needed no more, since its layers are unpacked and on the disk."""
+        async with self._lock:
+            image = self.index.images.get(image_id)
+            if image is not None:
+                dropped = set(digests)
+                kept = tuple(digest for digest in image.blobs if digest not in dropped)
+                await self._put(msgspec.structs.replace(image, blobs=kept))
+                await self._delete(blobs=dropped - self.index.blobs_in_use())
+
+    @_to_the_end
+    async def sync(self) -> None:
+        """Make every layer outlive a loss of power, and record that it does."""
+        waiting = [layer for layer in self.index.layers.values() if not layer.synced]
+        if not waiting:
+            return
+        await self._file_system.sync(self.root)
+        async with self._lock:
+            still = [layer for layer in waiting if layer.chain_id in self.index.layers]
+            if still:
+                await self._put(*(msgspec.structs.replace(layer, synced=True) for layer in still))
+
+    async def _put(self, *records: ImageRecord | LayerRecord | HoldRecord) -> None:
+        await self._records.put(*records)
+        self.index.put(*records)
+
+    async def _delete(
+        self, *, images: Sequence[str] = (), layers: Iterable[str] = (), blobs: Iterable[str] = ()
+    ) -> list[Path]:
+        """Records first, in one transaction, then names in the file system; what is left is only to be emptied."""
+        chains = [chain for chain in layers if chain in self.index.layers and chain not in self._pins]
+        await self._records.delete(images=images, layers=chains)
+        faultpoints.reach(ImageFault.REMOVE_RECORDED)
+        for image_id in images:
+            self.index.images.pop(image_id, None)
+        numbers = [self.index.layers.pop(chain).number for chain in chains]
+        unpinned = [Digest(blob) for blob in blobs if blob not in self._pins]
+        discarded = await threads.run(self._discard, numbers, unpinned)
+        faultpoints.reach(ImageFault.REMOVE_DISCARDED)
+        return discarded
+
+    def _discard(self, numbers: Sequence[int], blobs: Sequence[Digest]) -> list[Path]:
+        for digest in blobs:
+            self.blobs.remove(digest)
+        return self.layers.discard(self.layers.path(number) for number in numbers)

@@ -1,0 +1,213 @@
+"""Makes the files of a layer, entry by entry, in the form overlayfs wants them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from typing import TypeVar
+
+from crishim.image.errors import LayerError
+from crishim.image.unpack import header as tar
+from crishim.image.unpack.copyup import copy_file
+from crishim.image.unpack.header import show
+from crishim.image.unpack.lower import Found, is_whiteout, lstat_at
+from crishim.image.unpack.metadata import apply_to_fd, apply_to_name, check_owner, times
+from crishim.image.unpack.names import Meaning, Target, target
+from crishim.image.unpack.reader import Entry, TarReader
+from crishim.image.unpack.tree import Parts, Tree
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_WRITE = 1 << 20
+_FILESYSTEM_BLOCK = 4096
+_KINDS = {
+    tar.SYMLINK: stat.S_IFLNK,
+    tar.CHAR: stat.S_IFCHR,
+    tar.BLOCK_DEVICE: stat.S_IFBLK,
+    tar.FIFO: stat.S_IFIFO,
+}
+
+_T = TypeVar("_T")
+
+
+class LayerWriter:
+    """Applies entries to ``tree``. ``used`` and ``inodes`` count what the layer takes on disk, to the block."""
+
+    def __init__(self, tree: Tree, reader: TarReader, *, is_bottom: bool) -> None:
+        self._tree, self._reader, self._is_bottom = tree, reader, is_bottom
+        self.used = 0
+        self._made = 0
+
+    @property
+    def inodes(self) -> int:
+        """Files made so far, directories included."""
+        return self._made + self._tree.made
+
+    def apply(self, entry: Entry) -> None:
+        """Make what ``entry`` says; raises LayerError naming the entry when that cannot be."""
+        try:
+            self._dispatch(entry, target(entry.header.name))
+        except OSError as exc:
+            message = f"tar entry {show(entry.header.name)}: {exc.strerror or exc}"
+            raise LayerError(message) from exc
+
+    def finish(self) -> None:
+        """What can only be done once everything is there."""
+        self._tree.finish()
+
+    def _dispatch(self, entry: Entry, where: Target) -> None:
+        if where.meaning is Meaning.CONTENT:
+            check_owner(entry)
+            self._content(entry, where)
+        elif where.meaning is Meaning.WHITEOUT:
+            self._whiteout(where)
+        elif where.meaning is Meaning.OPAQUE:
+            self._opaque(where)
+
+    def _content(self, entry: Entry, where: Target) -> None:
+        kind = entry.header.type
+        if kind == tar.DIRECTORY:
+            self._directory(entry, where)
+        elif not where.name:
+            raise LayerError(f"tar entry {show(entry.header.name)}: only a directory can be the root")
+        elif kind == tar.REGULAR:
+            self._regular(entry, where)
+        elif kind == tar.LINK:
+            self._hard_link(entry, where)
+        elif kind in _KINDS:
+            self._special(entry, where, _KINDS[kind])
+        else:
+            raise LayerError(f"tar entry {show(entry.header.name)}: unknown type {show(kind)}")
+
+    def _directory(self, entry: Entry, where: Target) -> None:
+        parent, parts = self._tree.locate(where.parent)
+        if where.name:
+            parts = (*parts, where.name)
+            self._make_directory(parent, parts)
+            parent, _ = self._tree.locate(where.parent)
+        apply_to_name(parent, where.name or b".", entry, stat.S_IFDIR)
+        self._tree.times[parts] = times(entry)
+
+    def _make_directory(self, parent: int, parts: Parts) -> None:
+        name = parts[-1]
+        try:
+            os.mkdir(name, 0o755, dir_fd=parent)
+        except FileExistsError:
+            status = lstat_at(parent, name)
+            if status is None or stat.S_ISDIR(status.st_mode):
+                return
+            os.unlink(name, dir_fd=parent)
+            os.mkdir(name, 0o755, dir_fd=parent)
+            if is_whiteout(status):
+                self._tree.make_opaque(parts)
+        self._count(_FILESYSTEM_BLOCK)
+
+    def _regular(self, entry: Entry, where: Target) -> None:
+        fd = self._create(where, lambda parent: os.open(where.name, _CREATE, 0o600, dir_fd=parent))
+        try:
+            self._write(fd, entry)
+            apply_to_fd(fd, entry)
+        finally:
+            os.close(fd)
+
+    def _write(self, fd: int, entry: Entry) -> None:
+        self._count(-(-entry.header.size // _FILESYSTEM_BLOCK) * _FILESYSTEM_BLOCK)
+        if entry.sparse is None:
+            self._pour(fd, entry.header.size)
+            return
+        os.ftruncate(fd, entry.sparse.size)
+        for offset, length in entry.sparse.extents:
+            os.lseek(fd, offset, os.SEEK_SET)
+            self._pour(fd, length)
+
+    def _pour(self, fd: int, count: int) -> None:
+        while count:
+            part = self._reader.data(min(count, _WRITE))
+            count -= len(part)
+            while part:
+                part = part[os.write(fd, part) :]
+
+    def _special(self, entry: Entry, where: Target, kind: int) -> None:
+        header = entry.header
+        if kind == stat.S_IFLNK:
+            self._create(where, lambda parent: os.symlink(header.linkname, where.name, dir_fd=parent))
+        else:
+            device = os.makedev(header.major, header.minor) if kind in (stat.S_IFCHR, stat.S_IFBLK) else 0
+            self._create(where, lambda parent: os.mknod(where.name, kind | 0o600, device, dir_fd=parent))
+        self._count(0)
+        apply_to_name(self._tree.locate(where.parent)[0], where.name, entry, kind)
+
+    def _hard_link(self, entry: Entry, where: Target) -> None:
+        source = target(entry.header.linkname)
+        if not source.name or source.meaning is not Meaning.CONTENT:
+            raise LayerError(f"tar entry {show(entry.header.name)}: hard link to {show(entry.header.linkname)}")
+        origin = (*self._tree.resolve(source.parent), source.name)
+        if origin == (*self._tree.resolve(where.parent), where.name):
+            raise LayerError(f"tar entry {show(entry.header.name)}: hard link to itself")
+        self._bring_up(entry, origin)
+        directory = os.open(b".", _DIRECTORY, dir_fd=self._tree.locate(b"/".join(origin[:-1]))[0])
+        try:
+            self._create(where, lambda parent: _link(directory, origin[-1], parent, where.name))
+        finally:
+            os.close(directory)
+
+    def _bring_up(self, entry: Entry, parts: Parts) -> None:
+        """A link needs its target in this layer: copy it from the layer below if it is only there."""
+        status = self._tree.here(parts)
+        if status is not None and not is_whiteout(status):
+            return
+        found = None if status is not None else self._tree.below(parts)
+        if found is None or stat.S_ISDIR(found.status.st_mode):
+            raise LayerError(f"tar entry {show(entry.header.name)}: no file {show(entry.header.linkname)} to link to")
+        self._copy_up(found)
+
+    def _copy_up(self, found: Found) -> None:
+        parent, _ = self._tree.locate(b"/".join(found.parts[:-1]))
+        copy_file(found, parent)
+        self._count(found.status.st_blocks * 512)
+
+    def _whiteout(self, where: Target) -> None:
+        parts = (*self._tree.resolve(where.parent), where.name)
+        status = self._tree.here(parts)
+        if status is not None:
+            # A whiteout is about the layers below: what this layer itself put there stays, and hides the rest.
+            if stat.S_ISDIR(status.st_mode):
+                self._tree.make_opaque(parts)
+            return
+        if self._is_bottom or self._tree.is_opaque(parts[:-1]) or self._tree.below(parts) is None:
+            return
+        parent, _ = self._tree.locate(b"/".join(parts[:-1]))
+        os.mknod(where.name, stat.S_IFCHR, 0, dir_fd=parent)
+        self._count(0)
+
+    def _opaque(self, where: Target) -> None:
+        if not self._is_bottom:
+            _, parts = self._tree.locate(where.parent)
+            self._tree.make_opaque(parts)
+
+    def _create(self, where: Target, make: Callable[[int], _T]) -> _T:
+        """Run ``make`` on the directory; when the name is taken by an earlier entry, that one goes first."""
+        parent, parts = self._tree.locate(where.parent)
+        try:
+            return make(parent)
+        except FileExistsError:
+            self._remove(parent, (*parts, where.name))
+            return make(self._tree.locate(where.parent)[0])
+
+    def _remove(self, parent: int, parts: Parts) -> None:
+        status = lstat_at(parent, parts[-1])
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            shutil.rmtree(parts[-1], dir_fd=parent)
+            self._tree.forget()
+        else:
+            os.unlink(parts[-1], dir_fd=parent)
+
+    def _count(self, size: int) -> None:
+        self._made += 1
+        self.used += size
+
+
+def _link(origin: int, name: bytes, directory: int, new_name: bytes) -> None:
+    os.link(name, new_name, src_dir_fd=origin, dst_dir_fd=directory, follow_symlinks=False)

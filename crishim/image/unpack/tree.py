@@ -1,0 +1,213 @@
+"""The directories of the layer being made: resolving, creating and keeping them open.
+
+A path of an entry may run over symbolic links of this layer or of a lower one. They are resolved here, with the layer
+as the root of everything, never by the kernel; what is opened is always one component without following links.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import OrderedDict, deque
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from crishim.image.errors import LayerError
+from crishim.image.unpack.header import show
+from crishim.image.unpack.lower import Found, LowerLayers, is_whiteout, lstat_at, opened_parent
+from crishim.image.unpack.metadata import copy_xattrs, path_of, set_opaque
+
+MAX_LINKS = 40
+_KEPT_OPEN = 64
+_WALK = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+Parts = tuple[bytes, ...]
+
+
+class Tree:
+    """The directories under ``root``, an existing empty directory, above ``lower``. Close it to give the files back."""
+
+    def __init__(self, root: Path, lower: LowerLayers) -> None:
+        self._root = os.open(root, _WALK)
+        self._lower = lower
+        self._open: OrderedDict[bytes, int] = OrderedDict()
+        self._opaque: set[Parts] = set()
+        self.times: dict[Parts, tuple[int, int]] = {}
+        self.made = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.forget()
+        os.close(self._root)
+
+    def forget(self) -> None:
+        """Close what is kept open: a directory has been replaced, so a path may mean another file now."""
+        for fd in self._open.values():
+            os.close(fd)
+        self._open.clear()
+
+    def locate(self, path: bytes) -> tuple[int, Parts]:
+        """A descriptor of the directory ``path``, made if need be, and where that really is.
+
+        The descriptor is valid until the next call of ``locate`` or ``forget``. Only real paths are kept open, never
+        paths over a link: a later entry may replace the link.
+        """
+        if not path:
+            return self._root, ()
+        if (fd := self._open.get(path)) is not None:
+            self._open.move_to_end(path)
+            return fd, tuple(path.split(b"/"))
+        parts = self.resolve(path)
+        real = b"/".join(parts)
+        if real not in self._open:
+            self._keep(real, self._ensure(parts))
+        return self._open[real] if real else self._root, parts
+
+    def resolve(self, path: bytes) -> Parts:
+        """Where ``path`` really leads; names that exist nowhere stand for themselves. Makes nothing."""
+        known = self._known_prefix(path)
+        done: list[bytes] = known.split(b"/") if known else []
+        todo = deque(path[len(known) :].split(b"/"))
+        links = 0
+        while todo:
+            name = todo.popleft()
+            if name == b"..":
+                del done[-1:]
+                continue
+            if name in (b"", b"."):
+                continue
+            link = self._link_at((*done, name))
+            if link is None:
+                done.append(name)
+                continue
+            links += 1
+            if links > MAX_LINKS:
+                raise LayerError(f"tar entry {show(path)}: too many levels of symbolic links")
+            if link.startswith(b"/"):
+                done.clear()
+            todo.extendleft(reversed(link.split(b"/")))
+        return tuple(done)
+
+    def below(self, parts: Parts) -> Found | None:
+        """What the lower layers show at ``parts`` through this layer's opaque directories."""
+        if self._opaque and any(parts[:length] in self._opaque for length in range(1, len(parts))):
+            return None
+        return self._lower.lookup(parts)
+
+    def here(self, parts: Parts) -> os.stat_result | None:
+        """The status of ``parts`` in this layer alone."""
+        with ExitStack() as stack:
+            parent = self._walk(stack, parts[:-1])
+            return None if parent is None else lstat_at(parent, parts[-1])
+
+    def is_opaque(self, parts: Parts) -> bool:
+        """Whether this layer's directory ``parts`` shows nothing of the lower layers."""
+        return any(parts[:length] in self._opaque for length in range(1, len(parts) + 1))
+
+    def make_opaque(self, parts: Parts) -> None:
+        """Let the existing directory ``parts`` hide everything below."""
+        with ExitStack() as stack:
+            parent = self._walk(stack, parts[:-1])
+            if parts and parent is not None:
+                set_opaque(parent, parts[-1])
+                self._opaque.add(parts)
+
+    def copy_root_metadata(self, found: Found) -> None:
+        """Let the root look like that of the layer below until an entry says otherwise."""
+        self._copy_metadata(self._root, (), found)
+
+    def finish(self) -> None:
+        """Set the times of directories: making entries in them has changed these."""
+        for parts, ns in self.times.items():
+            with ExitStack() as stack:
+                parent = self._walk(stack, parts[:-1])
+                status = None if parent is None else lstat_at(parent, parts[-1] if parts else b".")
+                if parent is not None and status is not None and stat.S_ISDIR(status.st_mode):
+                    os.utime(parts[-1] if parts else b".", ns=ns, dir_fd=parent, follow_symlinks=False)
+
+    def _link_at(self, parts: Parts) -> bytes | None:
+        status = self.here(parts)
+        if status is not None:
+            if not stat.S_ISLNK(status.st_mode):
+                return None
+            with ExitStack() as stack:
+                return os.readlink(parts[-1], dir_fd=self._walk(stack, parts[:-1]))
+        found = self.below(parts)
+        if found is None or not stat.S_ISLNK(found.status.st_mode):
+            return None
+        with opened_parent(found) as (directory, name):
+            return os.readlink(name, dir_fd=directory)
+
+    def _ensure(self, parts: Parts) -> int:
+        """Open ``parts``, which has no links in it, making what is missing."""
+        fd = os.open(b".", _WALK, dir_fd=self._root)
+        for length in range(1, len(parts) + 1):
+            try:
+                below = self._enter(fd, parts[:length])
+            finally:
+                os.close(fd)
+            fd = below
+        return fd
+
+    def _enter(self, parent: int, parts: Parts) -> int:
+        name = parts[-1]
+        try:
+            return os.open(name, _WALK, dir_fd=parent)
+        except FileNotFoundError:
+            self._make_implicit(parent, parts)
+        except OSError:
+            status = lstat_at(parent, name)
+            if status is None or not is_whiteout(status):
+                raise LayerError(f"tar entry {show(b'/'.join(parts))}: not a directory") from None
+            os.unlink(name, dir_fd=parent)
+            os.mkdir(name, 0o755, dir_fd=parent)
+            self.make_opaque(parts)
+        return os.open(name, _WALK, dir_fd=parent)
+
+    def _make_implicit(self, parent: int, parts: Parts) -> None:
+        """A directory the archive does not list: it looks like the one below, else like any other."""
+        name = parts[-1]
+        os.mkdir(name, 0o755, dir_fd=parent)
+        self.made += 1
+        found = self.below(parts)
+        if found is not None and stat.S_ISDIR(found.status.st_mode):
+            self._copy_metadata(parent, parts, found)
+
+    def _copy_metadata(self, parent: int, parts: Parts, found: Found) -> None:
+        """Give the directory ``parts`` owner, mode, attributes and times of ``found``."""
+        name, status = parts[-1] if parts else b".", found.status
+        os.chown(name, status.st_uid, status.st_gid, dir_fd=parent, follow_symlinks=False)
+        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=parent)
+        with opened_parent(found) as (directory, lower_name):
+            copy_xattrs(path_of(directory, lower_name), path_of(parent, name))
+        self.times[parts] = (status.st_atime_ns, status.st_mtime_ns)
+
+    def _walk(self, stack: ExitStack, parts: Parts) -> int | None:
+        """The directory ``parts`` of this layer, None when it is not there as a directory."""
+        if (kept := self._open.get(b"/".join(parts))) is not None:
+            return kept
+        fd = self._root
+        for name in parts:
+            try:
+                fd = os.open(name, _WALK, dir_fd=fd)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            stack.callback(os.close, fd)
+        return fd
+
+    def _known_prefix(self, path: bytes) -> bytes:
+        """The longest leading part of ``path`` that is kept open, and so is free of links."""
+        while path and path not in self._open:
+            path = path.rpartition(b"/")[0]
+        return path
+
+    def _keep(self, path: bytes, fd: int) -> None:
+        self._open[path] = fd
+        if len(self._open) > _KEPT_OPEN:
+            os.close(self._open.popitem(last=False)[1])

@@ -1,0 +1,58 @@
+"""Unpacks one layer: the function everything else in this package is for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crishim.image.digest import Digest
+from crishim.image.errors import LayerError, LimitError
+from crishim.image.settings import Limits
+from crishim.image.unpack.apply import LayerWriter
+from crishim.image.unpack.lower import Found, LowerLayers
+from crishim.image.unpack.reader import TarReader
+from crishim.image.unpack.source import LayerSource
+from crishim.image.unpack.tree import Tree
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """What came of a layer: the digest of its uncompressed stream, that stream's length, and what it takes on disk."""
+
+    diff_id: Digest
+    stream_bytes: int
+    used_bytes: int
+    inodes: int
+
+
+def unpack_layer(
+    blob: Path,
+    root: Path,
+    lower: Sequence[Path],
+    limits: Limits,
+    cancel: threading.Event,
+    *,
+    allowed: int | None = None,
+) -> Unpacked:
+    """Unpack the layer ``blob`` into the existing empty directory ``root``, above the layers ``lower`` (topmost first).
+
+    Blocks; ``cancel`` set by another thread ends it. ``allowed`` is how many uncompressed bytes the layer may have,
+    by default what ``limits`` say. Raises ContentError, LayerError or LimitError; what is in ``root`` then is the
+    caller's to remove. The diff id is for the caller to compare. The kernel may still hold the data in its cache.
+    """
+    limit = limits.max_unpacked_bytes if allowed is None else allowed
+    with LayerSource(blob, limit, cancel) as source, Tree(root, LowerLayers(lower)) as tree:
+        if lower:
+            tree.copy_root_metadata(Found(lower[0], (), lower[0].lstat()))
+        reader = TarReader(source)
+        writer = LayerWriter(tree, reader, is_bottom=not lower)
+        for count, entry in enumerate(reader, start=1):
+            if count > limits.max_entries:
+                raise LimitError(f"layer: more than the allowed {limits.max_entries} entries")
+            if cancel.is_set():
+                raise LayerError("layer: unpacking was cancelled")
+            writer.apply(entry)
+        writer.finish()
+        return Unpacked(source.digest(), source.produced, writer.used, writer.inodes)

@@ -1,0 +1,60 @@
+"""The records of images and of the layers they stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct, field
+
+
+class LayerRecord(Struct, frozen=True, kw_only=True):
+    """A layer that is unpacked. ``chain_id`` names it together with every layer below it.
+
+    Its files are in the directory ``number``. ``used_bytes`` and ``inodes`` are what they take on disk. Until
+    ``synced`` they may exist in the kernel's memory only, so they count just for the boot ``boot_id``. ``created_at``
+    is in nanoseconds since the epoch.
+    Source of ``chain_id``: OCI image specification, "Image Configuration", section "Layer ChainID".
+    """
+
+    chain_id: str
+    diff_id: str
+    number: int
+    used_bytes: int
+    inodes: int
+    boot_id: str
+    created_at: int
+    synced: bool = False
+
+
+class ImageRecord(Struct, frozen=True, kw_only=True):
+    """One image. ``id`` is the digest of its configuration.
+
+    ``manifest`` is the digest of the manifest for this platform, ``blobs`` are all blobs that belong to it: indexes,
+    manifests, configuration, layers. ``chain`` are the chain ids of its layers, lowest first. ``size`` counts the bytes
+    of manifest, configuration and packed layers. ``user`` is as the configuration has it: empty, name or uid, maybe
+    with a group. ``created_at``: when it came to this node, nanoseconds since the epoch.
+    """
+
+    id: str
+    manifest: str
+    blobs: tuple[str, ...]
+    chain: tuple[str, ...]
+    size: int
+    created_at: int
+    repo_tags: tuple[str, ...] = ()
+    repo_digests: tuple[str, ...] = ()
+    user: str = ""
+    pinned: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name it was pulled or imported by."""
+        return self.repo_tags + self.repo_digests
+
+
+class HoldRecord(Struct, frozen=True):
+    """Layers that must stay because ``owner``, a container, stands on them, whatever happens to the image."""
+
+    owner: str
+    chain: tuple[str, ...]
