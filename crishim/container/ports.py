@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from crishim.model.container import Container
-from crishim.model.pod import Resources
 from crishim.model.sandbox import Sandbox
 
 
@@ -118,8 +117,8 @@ class OciRuntime(Protocol):
         """Remove all that the runtime and the monitor keep of a container that has ended; idempotent."""
         ...
 
-    async def update(self, container: Container, handler: str, resources: Resources) -> None:
-        """Change the resources of a container that is made or runs."""
+    async def update(self, container: Container, handler: str, resources: Mapping[str, Any]) -> None:
+        """Change the resources of a container that is made or runs, to an OCI ``linux.resources`` object."""
         ...
 
     async def exec_sync(

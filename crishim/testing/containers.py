@@ -11,7 +11,6 @@ from typing import Any
 from crishim.container.ports import ExecResult, Exit, ImageRoot, Started
 from crishim.core.errors import NotFoundError
 from crishim.model.container import Container
-from crishim.model.pod import Resources
 from crishim.testing.failures import Failures
 
 
@@ -27,7 +26,7 @@ class FakeRuntime:
         self.started: set[str] = set()
         self.signals: list[tuple[str, int]] = []
         self.deadly = {15}
-        self.updates: list[tuple[str, Resources]] = []
+        self.updates: list[tuple[str, Mapping[str, Any]]] = []
         self._ends: dict[str, asyncio.Future[Exit]] = {}
         self._pids = itertools.count(1000)
 
@@ -70,7 +69,7 @@ class FakeRuntime:
         self.failures.strike("delete")
         self.made.pop(container_id, None)
 
-    async def update(self, container: Container, handler: str, resources: Resources) -> None:
+    async def update(self, container: Container, handler: str, resources: Mapping[str, Any]) -> None:
         """Remember new resources."""
         self.failures.strike("update")
         self.updates.append((container.id, resources))
