@@ -9,22 +9,8 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from crishim.model.container import Container
+from crishim.model.process import ExecResult, Exit, Started
 from crishim.model.sandbox import Sandbox
-
-
-class Exit(Struct, frozen=True):
-    """How a container ended. ``exit_code`` is 128 + signal for a signal; times are nanoseconds since the epoch."""
-
-    exit_code: int
-    finished_at: int
-    oom_killed: bool = False
-
-
-class Started(Struct, frozen=True):
-    """A container's init process, made but waiting for start: its pid and start time in clock ticks."""
-
-    pid: int
-    pid_start: int
 
 
 class ImageRoot(Struct, frozen=True):
@@ -37,14 +23,6 @@ class ImageRoot(Struct, frozen=True):
     reference: str
     layers: tuple[str, ...]
     config: Mapping[str, Any]
-
-
-class ExecResult(Struct, frozen=True):
-    """Outcome of a command run in a container."""
-
-    stdout: bytes
-    stderr: bytes
-    exit_code: int
 
 
 class Records(Protocol):

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import structlog
 
 from crishim.container.index import ContainerIndex
-from crishim.container.ports import Exit, OciRuntime
+from crishim.container.ports import OciRuntime
 from crishim.core.errors import explain
 from crishim.core.tasks import TaskOwner
 from crishim.model.container import Container, Event, State
+from crishim.model.process import Exit
 
 _log = structlog.get_logger()
 

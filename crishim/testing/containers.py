@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crishim.container.ports import ExecResult, Exit, ImageRoot, Started
+from crishim.container.ports import ImageRoot
 from crishim.core.errors import NotFoundError
 from crishim.model.container import Container
+from crishim.model.process import ExecResult, Exit, Started
 from crishim.testing.failures import Failures
 
 
