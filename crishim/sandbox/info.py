@@ -10,7 +10,7 @@ import msgspec
 
 from cni_runtime.result import Interface, Result, decode_result
 from crishim.model.attachment import AttachmentRecord
-from crishim.model.sandbox import Sandbox, State
+from crishim.model.sandbox import NamespacePaths, Sandbox, State
 
 
 def sandbox_info(sandbox: Sandbox, attachments: Sequence[AttachmentRecord], runtime_type: str) -> dict[str, Any]:
@@ -20,14 +20,20 @@ def sandbox_info(sandbox: Sandbox, attachments: Sequence[AttachmentRecord], runt
         "netNamespaceClosed": sandbox.namespaces.net is not None and sandbox.state is not State.READY,
         "runtimeHandler": sandbox.runtime_handler,
         "runtimeType": runtime_type,
+        "runtimeSpec": {"linux": {"namespaces": _namespaces(sandbox.namespaces)}},
         "cniResult": cni_result(attachments),
         "netNamespace": sandbox.namespaces.net,
-        "namespaces": msgspec.to_builtins(sandbox.namespaces),
         "state": sandbox.state.value,
         "reason": sandbox.reason,
         "bootID": sandbox.boot_id,
         "attachments": [_attachment(record) for record in attachments],
     }
+
+
+def _namespaces(paths: NamespacePaths) -> list[dict[str, str]]:
+    """As in an OCI configuration, where scripts look for the path of the pod's network namespace."""
+    named = (("network", paths.net), ("ipc", paths.ipc), ("uts", paths.uts))
+    return [{"type": kind, "path": path} for kind, path in named if path is not None]
 
 
 def cni_result(attachments: Iterable[AttachmentRecord]) -> dict[str, Any] | None:

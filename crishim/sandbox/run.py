@@ -51,7 +51,7 @@ class RunSandbox:
         self._in_flight, self._cgroup_driver = in_flight, cgroup_driver
 
     async def run(self, config: PodConfig, runtime_handler: str) -> str:
-        """The id of a ready sandbox for ``config``; ``runtime_handler`` is the name of a configured handler.
+        """The id of a ready sandbox for ``config``; ``runtime_handler`` is empty or a configured one.
 
         The work is owned by the server: a caller that goes away does not end it, and one that asks again joins it.
         Raises InvalidArgumentError, AlreadyExistsError when the attempt's name is held by a stopped sandbox, and an

@@ -14,7 +14,7 @@ from crishim.sandbox.index import SandboxIndex
 from crishim.sandbox.info import sandbox_info
 from crishim.sandbox.run import RunSandbox
 from crishim.sandbox.teardown import Teardown
-from crishim.sandbox.validate import choose_handler
+from crishim.sandbox.validate import check_handler
 
 
 class Sandboxes:
@@ -34,7 +34,8 @@ class Sandboxes:
 
     async def run(self, config: PodConfig, runtime_handler: str) -> str:
         """See ``RunSandbox.run``; also raises InvalidArgumentError for a handler that is not configured."""
-        return await self._run.run(config, choose_handler(runtime_handler, self._handlers, self._default_handler))
+        check_handler(runtime_handler, self._handlers)
+        return await self._run.run(config, runtime_handler)
 
     async def stop(self, sandbox_id: str) -> None:
         """Bring a sandbox down but keep it listed; an unknown one is as good as stopped."""
@@ -54,7 +55,7 @@ class Sandboxes:
 
     def info(self, sandbox: Sandbox) -> dict[str, Any]:
         """The verbose status as plain values."""
-        handler = self._handlers.get(sandbox.runtime_handler)
+        handler = self._handlers.get(sandbox.runtime_handler or self._default_handler)
         runtime_type = handler.runtime_type if handler else ""
         return sandbox_info(sandbox, self._index.attachments(sandbox.id), runtime_type)
 

@@ -30,13 +30,11 @@ def check_config(config: PodConfig, cgroup_driver: CgroupDriver) -> None:
     )
 
 
-def choose_handler(requested: str, configured: Collection[str], default: str) -> str:
-    """The runtime handler to use; an empty request means the default one."""
-    handler = requested or default
-    if handler not in configured:
+def check_handler(requested: str, configured: Collection[str]) -> None:
+    """Raise InvalidArgumentError for a runtime handler that is not configured; empty means the default one."""
+    if requested and requested not in configured:
         known = ", ".join(sorted(configured))
-        raise InvalidArgumentError(f"runtime_handler: expected one of {known}; found {handler!r}")
-    return handler
+        raise InvalidArgumentError(f"runtime_handler: expected one of {known}; found {requested!r}")
 
 
 def _check_hostname(hostname: str) -> None:
