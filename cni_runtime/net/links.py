@@ -55,14 +55,16 @@ def add_veth(
 ) -> Request:
     """Make a veth pair: ``name`` here and up, in the bridge of index ``master`` if any; ``peer`` in ``peer_netns``.
 
-    ``peer_netns`` is a file descriptor, None for this same namespace. EEXIST when either name is taken.
+    ``peer_netns`` is a file descriptor, None for this same namespace. EEXIST when either name is taken. The end that
+    is here has no transmit queue, as other plugins make it.
     """
     where = b"" if peer_netns is None else codec.u32(Ifla.NET_NS_FD, peer_netns)
     other = _link(0) + codec.text(Ifla.IFNAME, peer) + _optional(peer_mac, mtu) + where
     data = codec.nested(IflaInfo.DATA, codec.nested(_VETH_PEER, other))
     info = codec.nested(Ifla.LINKINFO, codec.text(IflaInfo.KIND, "veth"), data)
     bridge = codec.u32(Ifla.MASTER, master) if master else b""
-    body = _link(0, up=True) + codec.text(Ifla.IFNAME, name) + _optional(mac, mtu) + bridge + info
+    own = codec.text(Ifla.IFNAME, name) + _optional(mac, mtu) + codec.u32(Ifla.TXQLEN, 0)
+    body = _link(0, up=True) + own + bridge + info
     return Request(Rtm.NEWLINK, body, _CREATE, f"add veth {name} with peer {peer}")
 
 

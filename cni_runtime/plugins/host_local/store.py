@@ -76,7 +76,9 @@ class Store:
             new.unlink()
         self._known[path.name] = (inode, address, holder)
         # Written in place: a hint may be lost in a crash, and replacing the file each time costs ext4 milliseconds.
-        (self.directory / f"last_reserved_ip.{range_id}").write_text(str(address))
+        hint = self.directory / f"last_reserved_ip.{range_id}"
+        with os.fdopen(os.open(hint, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
+            file.write(str(address))
 
     def last(self, range_id: int) -> Address | None:
         """The address that was reserved last out of this range set; None when that is not known."""
