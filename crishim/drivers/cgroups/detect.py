@@ -1,7 +1,4 @@
-"""What control groups the node has, and which names a pod's parent group may have.
-
-Making and limiting groups is the OCI runtime's work.
-"""
+"""What control groups the node has, and which names a pod's parent group may have."""
 
 from __future__ import annotations
 
