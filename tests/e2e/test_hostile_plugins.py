@@ -2,6 +2,7 @@
 
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -66,14 +67,15 @@ class Hostile:
 
 
 @pytest.fixture
-def hostile(node: Node, tmp_path: Path) -> Hostile:
+def hostile(node: Node, tmp_path: Path) -> Iterator[Hostile]:
     plugin = Hostile(tmp_path)
     node.serve(NETWORK, bin_dirs=[tmp_path, CURRENT.directory], own={"plugin_timeout": "1s"})
-    return plugin
+    yield plugin
+    plugin.repent()
 
 
-def processes_of(node: Node) -> set[str]:
-    return {line for line in node.host.run("ps", "-eo", "args").splitlines() if "hostile" in line}
+def running(node: Node) -> set[str]:
+    return {process for process in node.host.processes() if process.endswith(" hostile")}
 
 
 @pytest.mark.parametrize("code", [*MISDEEDS.values(), *ONLY_ADD.values()], ids=[*MISDEEDS, *ONLY_ADD])
@@ -83,7 +85,7 @@ def test_add(node: Node, hostile: Hostile, code: str) -> None:
     assert "hostile" in error.details()
     assert not node.cri.pods()
     assert not node.leftovers()
-    assert not processes_of(node)
+    assert not running(node)
     hostile.repent()
     node.remove_pod(node.run_pod("web"))
 
@@ -95,7 +97,7 @@ def test_del(node: Node, hostile: Hostile, code: str) -> None:
     error = refusal(lambda: node.cri.stop(pod.id))
     assert "hostile" in error.details()
     assert [(each.id, each.state) for each in node.cri.pods()] == [(pod.id, pb.SANDBOX_NOTREADY)]
-    assert processes_of(node) == set()
+    assert not running(node)
     hostile.repent()
     node.remove_pod(pod)
     assert not node.leftovers()
@@ -108,7 +110,7 @@ def test_add_and_then_del_fail(node: Node, hostile: Hostile, restart: bool) -> N
     refusal(lambda: node.run_pod("web"))
     (pod,) = node.cri.pods()
     assert pod.state == pb.SANDBOX_NOTREADY
-    assert node.reservations()
+    assert not node.unowned()
     if restart:
         node.restart()
         assert [each.id for each in node.cri.pods()] == [pod.id]
@@ -121,8 +123,9 @@ def test_missing(node: Node, hostile: Hostile) -> None:
     hostile.vanish()
     error = refusal(lambda: node.run_pod("web"))
     assert "hostile" in error.details()
-    assert not node.cri.pods()
-    assert not node.leftovers()
+    assert not node.unowned()
+    hostile.repent()
+    node.remove_pod(node.run_pod("web"))
 
 
 def test_the_error_says_what_the_plugin_said(node: Node, hostile: Hostile) -> None:

@@ -252,7 +252,8 @@ class Node:
 
     def unowned(self) -> set[str]:
         """Everything of a pod that belongs to no sandbox the server lists; to be asked when none of them is ready."""
-        owners = {pod.id for pod in self.cri.pods()}
+        owned = [Pod(self, pod.id) for pod in self.cri.pods()]
+        owners = {name for pod in owned for name in (pod.id, pod.info["netNamespace"]) if name}
         return {item for item in self.leftovers() if not any(owner in item for owner in owners)}
 
 
