@@ -4,6 +4,7 @@ Each owner (an interface of a container on a network) has one small file that sa
 sets and maps are his. Adding an owner writes the file and then adds the elements in one transaction; if the table is
 not as expected, say because another program flushed it, all of it is made again from the files, in one transaction.
 When the last owner goes, so does the table. The files lie under /run: a reboot takes them together with the rules.
+The text of the table lies beside them, so that it can be made again by one who does not know what it was made for.
 """
 
 from __future__ import annotations
@@ -12,17 +13,19 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from cni_runtime import files
+from cni_runtime import faults, files
 from cni_runtime.net.libnftables import Nft, NftError
 
 STATE = Path("/run/cni-runtime/nftables")
+_BODY = "table"  # the file that holds the table itself
+_LIMIT = 1 << 20
 
 
 class Owner(Struct, frozen=True):
@@ -37,11 +40,12 @@ class Owner(Struct, frozen=True):
 
 
 class Element(Struct, frozen=True):
-    """One element of a set, or with a ``value`` of a map, in nft's language."""
+    """One element of a set, or with a ``value`` of a map, in nft's language. A ``shared`` one may have many owners."""
 
     set: str
     key: str
     value: str = ""
+    shared: bool = False
 
 
 class Table(Struct, frozen=True):
@@ -53,10 +57,20 @@ class Table(Struct, frozen=True):
 
 
 class Holding(Struct, frozen=True):
-    """The file of one owner."""
+    """The file of one owner. ``netns`` is the path of the namespace he lives in, empty: not known."""
 
     owner: Owner
     elements: tuple[Element, ...] = ()
+    netns: str = ""
+
+    def is_void(self) -> bool:
+        """Whether the owner is gone for certain, having been detached by somebody who does not know this table."""
+        return bool(self.netns) and not Path(self.netns).exists()
+
+
+_HOLDING = msgspec.json.Decoder(Holding)
+Rival = Callable[[Holding], Element | None]
+"""Finds, in what another owner has, an element that excludes one's own, though its key may be another."""
 
 
 class TakenError(Exception):
@@ -75,40 +89,57 @@ class OwnedTable:
         self._nft = nft
         self._directory = state / table.name
 
-    def put(self, owner: Owner, elements: tuple[Element, ...], *, take: bool = False) -> None:
-        """Make ``elements`` what ``owner`` has. Raises NftError, OSError.
+    def put(
+        self,
+        owner: Owner,
+        elements: tuple[Element, ...],
+        *,
+        take: bool = False,
+        netns: str = "",
+        rival: Rival | None = None,
+    ) -> None:
+        """Make ``elements`` what ``owner``, who lives in ``netns``, has. Raises NftError, OSError.
 
-        An element that another owner has raises TakenError and changes nothing; with ``take`` it changes hands.
+        An element that another owner has, or that ``rival`` finds, raises TakenError and changes nothing; with
+        ``take`` it changes hands. A rival whose namespace is gone loses all he has.
         """
         with self._locked():
-            before = self._holding(self._path(owner))
-            if before is None and self._add(owner, elements):
+            if rival is not None:
+                self._settle(owner, rival)
+            holding = Holding(owner, elements, netns)
+            if not self._path(owner).exists() and self._add(holding):
                 return
             self._release(owner, elements, take=take)
-            self._write(Holding(owner, elements))
+            self._write(holding)
             self._rebuild()
 
     def drop(self, owner: Owner) -> bool:
         """Take away all that ``owner`` has; whether that was anything. Raises NftError, OSError."""
-        if not self._directory.exists():
+        path = self._path(owner)
+        if not path.exists():
             return False
         with self._locked():
-            path = self._path(owner)
-            holding = self._holding(path)
+            holding = _read(path)
+            if holding is not None:
+                self._delete(holding)
             path.unlink(missing_ok=True)
-            if holding is None:
-                return False
-            self._delete(holding)
-            return True
+        return holding is not None
 
     def holdings(self) -> tuple[Holding, ...]:
         """What each owner has, out of the files."""
-        found = (self._holding(path) for path in sorted(self._directory.glob("*.json")))
+        try:
+            directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return ()
+        try:
+            found = [_read(name, directory) for name in self._names()]
+        finally:
+            os.close(directory)
         return tuple(holding for holding in found if holding)
 
     def holding(self, owner: Owner) -> Holding | None:
         """What ``owner`` has, out of his file."""
-        return self._holding(self._path(owner))
+        return _read(self._path(owner))
 
     def keep_only(self, network: str, valid: frozenset[tuple[str, str]]) -> None:
         """Drop the owners on ``network`` whose (container id, interface) is not ``valid``."""
@@ -127,17 +158,28 @@ class OwnedTable:
         holding = self.holding(owner)
         return holding is not None and self._present(holding)
 
-    def _add(self, owner: Owner, elements: tuple[Element, ...]) -> bool:
-        self._write(Holding(owner, elements))
+    def _settle(self, owner: Owner, rival: Rival) -> None:
+        for holding in self.holdings():
+            element = rival(holding) if holding.owner != owner else None
+            if element is None:
+                continue
+            if not holding.is_void():
+                raise TakenError(element, holding.owner)
+            self._delete(holding)
+            self._path(holding.owner).unlink()
+
+    def _add(self, holding: Holding) -> bool:
+        self._write(holding)
+        faults.reach("nft.put")
         try:
-            self._nft.run("".join(self._command("create", element) for element in elements))
+            self._nft.run("".join(self._command("create", element) for element in holding.elements))
         except NftError:
-            self._path(owner).unlink()
+            self._path(holding.owner).unlink()
             return False
         return True
 
     def _release(self, owner: Owner, elements: tuple[Element, ...], *, take: bool) -> None:
-        wanted = {(element.set, element.key): element for element in elements}
+        wanted = {(element.set, element.key) for element in elements if not element.shared}
         for holding in self.holdings():
             common = [element for element in holding.elements if (element.set, element.key) in wanted]
             if holding.owner == owner or not common:
@@ -145,19 +187,32 @@ class OwnedTable:
             if not take:
                 raise TakenError(common[0], holding.owner)
             rest = tuple(element for element in holding.elements if element not in common)
-            self._write(Holding(holding.owner, rest))
+            self._write(Holding(holding.owner, rest, holding.netns))
 
     def _delete(self, holding: Holding) -> None:
-        if not any(self._directory.glob("*.json")):
+        """Take ``holding`` out of the kernel; its file goes after that, so that whoever is stopped here tries again."""
+        if not any(name != self._path(holding.owner).name for name in self._names()):
             self._nft.run(self._gone())
-            return
-        try:
-            self._nft.run("".join(self._command("delete", element) for element in holding.elements))
-        except NftError:
-            self._rebuild()
+        else:
+            own = self._only_of(holding)
+            try:
+                self._nft.run("".join(self._command("delete", element) for element in own))
+            except NftError:
+                self._rebuild(without=holding.owner)
+        faults.reach("nft.drop")
 
-    def _rebuild(self) -> None:
-        elements = [element for holding in self.holdings() for element in holding.elements]
+    def _only_of(self, holding: Holding) -> tuple[Element, ...]:
+        """The elements of ``holding`` that nobody shares."""
+        if not any(element.shared for element in holding.elements):
+            return holding.elements
+        others = (other for other in self.holdings() if other.owner != holding.owner)
+        shared = {(element.set, element.key) for other in others for element in other.elements}
+        return tuple(element for element in holding.elements if (element.set, element.key) not in shared)
+
+    def _rebuild(self, without: Owner | None = None) -> None:
+        holdings = [holding for holding in self.holdings() if holding.owner != without]
+        elements = dict.fromkeys(element for holding in holdings for element in holding.elements)
+        files.replace(self._directory / _BODY, msgspec.json.encode(self.table))
         table = f"table {self.table.family} {self.table.name} {{\n{self.table.body}\n}}\n"
         self._nft.run(self._gone() + table + "".join(self._command("add", element) for element in elements))
 
@@ -178,20 +233,23 @@ class OwnedTable:
 
     def _command(self, verb: str, element: Element) -> str:
         value = f" : {element.value}" if element.value else ""
+        verb = "add" if verb == "create" and element.shared else verb
         return f"{verb} element {self.table.family} {self.table.name} {element.set} {{ {element.key}{value} }}\n"
 
     def _path(self, owner: Owner) -> Path:
         text = "\0".join((owner.network, owner.container_id, owner.ifname))
         return self._directory / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
+    def _names(self) -> list[str]:
+        """The names of the owners' files."""
+        try:
+            with os.scandir(self._directory) as entries:
+                return sorted(entry.name for entry in entries if entry.name.endswith(".json"))
+        except FileNotFoundError:
+            return []
+
     def _write(self, holding: Holding) -> None:
         files.replace(self._path(holding.owner), msgspec.json.encode(holding))
-
-    def _holding(self, path: Path) -> Holding | None:
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=Holding)
-        except (FileNotFoundError, msgspec.DecodeError):
-            return None
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -202,6 +260,28 @@ class OwnedTable:
             yield
         finally:
             os.close(handle)
+
+
+def _read(path: Path | str, directory: int | None = None) -> Holding | None:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    except FileNotFoundError:
+        return None
+    try:
+        return _HOLDING.decode(os.read(handle, _LIMIT))
+    except msgspec.DecodeError:
+        return None
+    finally:
+        os.close(handle)
+
+
+def stored_tables(prefix: str, nft: Nft, state: Path = STATE) -> tuple[OwnedTable, ...]:
+    """The tables whose name begins with ``prefix`` and that have or had owners, as they were made."""
+    found: list[OwnedTable] = []
+    for path in sorted(state.glob(f"{prefix}*/{_BODY}")):
+        with suppress(FileNotFoundError, msgspec.DecodeError):
+            found.append(OwnedTable(msgspec.json.decode(path.read_bytes(), type=Table), nft, state))
+    return tuple(found)
 
 
 def _rule_count(body: str) -> int:
