@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+from msgspec import Struct
+
+from cni_runtime.errors import ConfigError
+from cni_runtime.plugins.base import (
+    Context,
+    argument,
+    decode,
+    decode_ipam,
+    dns_or,
+    require_previous,
+    runtime_config,
+    valid_attachments,
+)
+from cni_runtime.result import DNS
+from tests.unit.cni_runtime.plugins.conftest import MakeCall
+
+
+class Options(Struct, frozen=True, rename="camel"):
+    is_gateway: bool = False
+    mtu: int = 0
+
+
+def test_options_are_known_in_any_case_and_null_is_not_said(call: MakeCall, context: Context) -> None:
+    assert decode(call("x", isgateway=True, MTU=None), Options, context) == Options(True)
+
+
+def test_an_unknown_option_is_named_once(call: MakeCall, context: Context, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            decode(call("x", isGatway=True, dns={}, ipam={}, runtimeConfig={}), Options, context)
+    assert [record.getMessage() for record in caplog.records] == [
+        "network net: plugin x does not know the option 'isGatway' and ignores it"
+    ]
+
+
+@pytest.mark.parametrize("value", ["1500", True, 1.5, [], {}])
+def test_a_wrong_type_is_named_with_its_path(call: MakeCall, context: Context, value: object) -> None:
+    with pytest.raises(ConfigError, match=r"network net, plugin x: Expected `int`.*\$\.mtu"):
+        decode(call("x", mtu=value), Options, context)
+
+
+@pytest.mark.parametrize("ipam", [None, [], "host-local"])
+def test_an_ipam_plugin_needs_its_object(call: MakeCall, context: Context, ipam: object) -> None:
+    with pytest.raises(ConfigError, match=r"\$\.ipam"):
+        decode_ipam(call("x", ipam=ipam), Options, context)
+
+
+def test_capability_arguments_that_are_no_object_count_as_none(call: MakeCall) -> None:
+    assert runtime_config(call("x", runtimeConfig=[]), Options) == Options()
+
+
+def test_an_argument_by_its_name(call: MakeCall) -> None:
+    assert argument(call("x", cni_args={"ip": "10.0.0.1"}), "IP") == "10.0.0.1"
+    assert argument(call("x"), "IP") == ""
+
+
+def test_own_dns_wins_over_that_of_ipam(call: MakeCall) -> None:
+    ipam = DNS(nameservers=("10.0.0.2",))
+    assert dns_or(call("x", dns={"domain": "a"}), ipam) == DNS(domain="a")
+    assert dns_or(call("x"), ipam) == ipam
+    with pytest.raises(ConfigError):
+        dns_or(call("x", dns={"search": 1}), ipam)
+
+
+def test_gc_without_a_list_of_attachments_does_nothing(call: MakeCall) -> None:
+    listed = call("x", **{"cni.dev/valid-attachments": [{"containerID": "a", "ifname": "eth0"}]})
+    assert valid_attachments(listed) == {("a", "eth0")}
+    assert valid_attachments(call("x", **{"cni.dev/valid-attachments": None})) == frozenset()
+    with pytest.raises(ConfigError, match=r"without cni\.dev/valid-attachments"):
+        valid_attachments(call("x"))
+
+
+def test_a_previous_result_that_is_missing(call: MakeCall) -> None:
+    with pytest.raises(ConfigError, match="needs a prevResult"):
+        require_previous(call("x"))
