@@ -25,7 +25,6 @@ from cni_runtime.net.libnftables import Nft, NftError
 
 STATE = Path("/run/cni-runtime/nftables")
 _BODY = "table"  # the file that holds the table itself
-_LIMIT = 1 << 20
 
 
 class Owner(Struct, frozen=True):
@@ -268,7 +267,7 @@ def _read(path: Path | str, directory: int | None = None) -> Holding | None:
     except FileNotFoundError:
         return None
     try:
-        return _HOLDING.decode(os.read(handle, _LIMIT))
+        return _HOLDING.decode(os.read(handle, os.fstat(handle).st_size))
     except msgspec.DecodeError:
         return None
     finally:
