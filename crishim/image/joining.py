@@ -82,7 +82,7 @@ async def cancellable(work: Callable[[threading.Event], T]) -> T:
 
 
 async def _ended(*tasks: asyncio.Task[Any]) -> None:
-    """Wait until tasks have cleaned up, whatever they end with; what they raise has been told or has nobody to go to."""
+    """Wait until tasks have cleaned up; what they raise has been told already or has nobody to go to."""
     if tasks:
         await to_the_end(asyncio.ensure_future(asyncio.wait(tasks)))
     for task in tasks:

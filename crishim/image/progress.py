@@ -52,12 +52,6 @@ class Progress:
     doing: str = "starting"
     steps: list[Step] = field(default_factory=list)
 
-    def step(self, digest: str, size: int) -> Step:
-        """A new part."""
-        step = Step(digest, size)
-        self.steps.append(step)
-        return step
-
     @property
     def is_unpacking(self) -> bool:
         """Whether this machine itself is at work."""

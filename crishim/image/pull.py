@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from crishim.core.errors import NotFoundError
+from crishim.image.describe import describe
 from crishim.image.digest import Digest
 from crishim.image.errors import ContentError
 from crishim.image.joining import Joined, side_by_side
@@ -36,13 +37,14 @@ _NO_LIMIT = 1 << 16
 
 @dataclass(frozen=True)
 class PullTools:
-    """What every pull works with. ``downloads`` lets pulls share the blobs they want at the same time."""
+    """What every pull works with. ``downloads`` and ``steps`` let pulls share the blobs they want at the same time."""
 
     store: ImageStore
     settings: ImageSettings
     platform: Platform
     unpacking: Unpacking
     downloads: Joined
+    steps: WeakValueDictionary[str, Step]
 
 
 class Pull:
@@ -66,10 +68,19 @@ class Pull:
             body = await self._document("blobs", manifest.config.checked_digest, manifest.config.size)
             config = decode_config(body, manifest.config.digest)
             check_layers(manifest, config, str(self._reference))
-            layers = plan_layers(manifest, config)
-            await self._layers(layers)
+            await self._layers(plan_layers(manifest, config))
             self._progress.doing = f"recording {self._reference}"
-            return await self._store.add_image(self._record(target, digest, manifest, layers, config.execution.user))
+            record = describe(
+                manifest,
+                config,
+                digest=digest,
+                manifest_size=self._store.blobs.sizes[digest],
+                documents=self._documents,
+                repo_tags=(self._reference.repo_tag,) if self._reference.repo_tag else (),
+                repo_digests=(self._reference.repo_digest(target),),
+                pinned=self._tools.settings.pinned,
+            )
+            return await self._store.add_image(record)
 
     async def _resolve(self) -> Digest:
         resolved = await self._client.resolve()
@@ -104,7 +115,7 @@ class Pull:
         """A manifest, index or configuration, from the store if it is there."""
         self._use(digest)
         self._documents.append(digest)
-        if digest in self._store.blobs.sizes:
+        if self._has(digest, size):
             return await self._store.blobs.read(digest)
         document = await self._client.document(kind, digest, size)
         await self._store.blobs.add(document.body, digest)
@@ -114,7 +125,7 @@ class Pull:
         for layer in layers:
             self._use(layer.chain_id, layer.blob.digest)
         missing = [layer for layer in layers if layer.chain_id not in self._store.index.layers]
-        steps = {layer.chain_id: self._progress.step(layer.blob.digest, layer.blob.size) for layer in layers}
+        steps = {layer.chain_id: self._step(layer) for layer in layers}
         for layer in layers:
             if layer not in missing:
                 steps[layer.chain_id].stage = Stage.DONE
@@ -131,7 +142,7 @@ class Pull:
 
     async def _fetch(self, layer: PlannedLayer, step: Step, slots: asyncio.Semaphore, arrived: asyncio.Event) -> None:
         digest, size = layer.blob.checked_digest, layer.blob.size
-        if digest not in self._store.blobs.sizes:
+        if not self._has(digest, size):
             async with slots:
                 await self._tools.downloads.run(f"download {digest}", lambda: self._download(digest, size, step))
         step.offset, step.stage = size, Stage.DOWNLOADED
@@ -151,25 +162,20 @@ class Pull:
             await self._tools.unpacking.unpack(layer, steps[layer.chain_id], allowed)
             allowed -= self._store.index.layers[layer.chain_id].used_bytes
 
+    def _has(self, digest: Digest, size: int | None) -> bool:
+        """Whether the store has the blob; raises ContentError when it is not as long as its descriptor says."""
+        known = self._store.blobs.sizes.get(digest)
+        if known is not None and size is not None and known != size:
+            raise ContentError(f"blob {digest}: it has {known} bytes, its descriptor says {size}")
+        return known is not None
+
+    def _step(self, layer: PlannedLayer) -> Step:
+        """The state of a blob, which pulls that want it at the same time share."""
+        digest, size = layer.blob.digest, layer.blob.size
+        step = self._tools.steps.setdefault(digest, Step(digest, size))
+        self._progress.steps.append(step)
+        return step
+
     def _use(self, *keys: str) -> None:
         """Keep blobs and layers from the garbage collector until this pull ends."""
         self._pins.enter_context(self._store.using(*keys))
-
-    def _record(
-        self, target: Digest, digest: Digest, manifest: Manifest, layers: Sequence[PlannedLayer], user: str
-    ) -> ImageRecord:
-        reference = self._reference
-        blobs = [*self._documents, *(layer.blob.digest for layer in layers)]
-        descriptors = (manifest.config, *manifest.layers)
-        return ImageRecord(
-            id=manifest.config.digest,
-            manifest=digest,
-            blobs=tuple(dict.fromkeys(blobs)),
-            chain=tuple(layer.chain_id for layer in layers),
-            size=self._store.blobs.sizes[digest] + sum(descriptor.size for descriptor in descriptors),
-            created_at=time.time_ns(),
-            repo_tags=(reference.repo_tag,) if reference.repo_tag else (),
-            repo_digests=(reference.repo_digest(target),),
-            user=user,
-            pinned=str(reference) in self._tools.settings.pinned,
-        )

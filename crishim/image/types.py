@@ -60,7 +60,7 @@ _LAYER_SUFFIXES = {
 }
 
 
-class Descriptor(Struct, frozen=True, rename="camel"):
+class Descriptor(Struct, frozen=True, rename="camel", omit_defaults=True):
     """A pointer to content: what it is, its digest and its size in bytes."""
 
     media_type: str
@@ -76,7 +76,7 @@ class Descriptor(Struct, frozen=True, rename="camel"):
         return Digest(self.digest)
 
 
-class Manifest(Struct, frozen=True, rename="camel"):
+class Manifest(Struct, frozen=True, rename="camel", omit_defaults=True):
     """One image for one platform."""
 
     schema_version: int
@@ -142,9 +142,13 @@ class _Probe(Struct, rename="camel"):
 
     schema_version: int = 0
     media_type: str = ""
-    manifests: msgspec.Raw | None = None
-    layers: msgspec.Raw | None = None
-    fs_layers: msgspec.Raw | None = None
+    manifests: msgspec.Raw = msgspec.Raw()
+    layers: msgspec.Raw = msgspec.Raw()
+    fs_layers: msgspec.Raw = msgspec.Raw()
+
+    def has(self, key: str) -> bool:
+        """Whether the document has the key, with a value."""
+        return bytes(getattr(self, key)) not in (b"", b"null")
 
 
 def decode_document(body: bytes, what: str, content_type: str = "") -> Manifest | Index:
@@ -154,12 +158,12 @@ def decode_document(body: bytes, what: str, content_type: str = "") -> Manifest 
     neither, is both (a known trick), has a schema this program does not read, or says two things about its type.
     """
     probe = _decode(body, _Probe, what)
-    if probe.fs_layers is not None or probe.schema_version == 1:
+    if probe.has("fs_layers") or probe.schema_version == 1:
         raise ContentError(f"{what}: image manifest schema 1 is not supported; it was deprecated in 2019")
-    if probe.manifests is not None and probe.layers is not None:
+    if probe.has("manifests") and probe.has("layers"):
         raise ContentError(f"{what}: has both 'manifests' and 'layers', so it is neither a manifest nor an index")
     said = probe.media_type or content_type.partition(";")[0].strip()
-    is_index = probe.manifests is not None
+    is_index = probe.has("manifests")
     if (is_index and said in MANIFEST_TYPES) or (not is_index and said in INDEX_TYPES):
         raise ContentError(f"{what}: is called {said}, but its content is the other kind")
     return _checked_index(body, what) if is_index else _checked_manifest(body, what)

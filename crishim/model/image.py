@@ -29,15 +29,17 @@ class LayerRecord(Struct, frozen=True, kw_only=True):
 class ImageRecord(Struct, frozen=True, kw_only=True):
     """One image. ``id`` is the digest of its configuration.
 
-    ``manifest`` is the digest of the manifest for this platform, ``blobs`` are all blobs that belong to it: indexes,
-    manifests, configuration, layers. ``chain`` are the chain ids of its layers, lowest first. ``size`` counts the bytes
-    of manifest, configuration and packed layers. ``user`` is as the configuration has it: empty, name or uid, maybe
-    with a group. ``created_at``: when it came to this node, nanoseconds since the epoch.
+    ``manifest`` is the digest of the manifest for this platform. ``documents`` are the blobs that describe the image,
+    indexes, manifests and configuration; ``packed`` are its layers as they were sent; ``chain`` the chain ids of what
+    they were unpacked to, lowest first. ``size`` counts the bytes of manifest, configuration and packed layers. ``user``
+    is as the configuration has it: empty, name or uid, maybe with a group. ``created_at``: when it came to this node,
+    nanoseconds since the epoch.
     """
 
     id: str
     manifest: str
-    blobs: tuple[str, ...]
+    documents: tuple[str, ...]
+    packed: tuple[str, ...]
     chain: tuple[str, ...]
     size: int
     created_at: int
@@ -46,6 +48,11 @@ class ImageRecord(Struct, frozen=True, kw_only=True):
     user: str = ""
     pinned: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """Everything of it that is in the blob store."""
+        return self.documents + self.packed
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -86,7 +86,8 @@ def join(known: ImageRecord, new: ImageRecord) -> ImageRecord:
     """One record for one image that came twice, maybe by two names."""
     return msgspec.structs.replace(
         known,
-        blobs=_together(known.blobs, new.blobs),
+        documents=_together(known.documents, new.documents),
+        packed=_together(known.packed, new.packed),
         repo_tags=_together(known.repo_tags, new.repo_tags),
         repo_digests=_together(known.repo_digests, new.repo_digests),
         pinned=known.pinned or new.pinned,

@@ -25,7 +25,6 @@ from crishim.image.store.index import ImageIndex
 from crishim.image.store.layers import LayerFiles
 from crishim.model.image import HoldRecord, ImageRecord, LayerRecord
 
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -83,7 +82,7 @@ class ImageStore:
 
     @_to_the_end
     async def add_layer(self, staged: Path, chain_id: str, diff_id: Digest, used_bytes: int, inodes: int) -> None:
-        """Let a fully unpacked directory be the layer ``chain_id``: the files get their place, then comes the record."""
+        """Let a fully unpacked directory be the layer ``chain_id``: files get their place, then comes the record."""
         async with self._lock:
             record = LayerRecord(
                 chain_id=chain_id,
@@ -157,15 +156,13 @@ class ImageStore:
         await threads.run(self.layers.empty, discarded)
 
     @_to_the_end
-    async def forget_blobs(self, image_id: str, digests: Iterable[str]) -> None:
-        """Give back blobs of an image that are needed no more, since its layers are unpacked and on the disk."""
+    async def discard_packed(self, image_id: str) -> None:
+        """Give back the packed layers of an image: they are needed no more once the unpacked ones are on the disk."""
         async with self._lock:
             image = self.index.images.get(image_id)
             if image is not None:
-                dropped = set(digests)
-                kept = tuple(digest for digest in image.blobs if digest not in dropped)
-                await self._put(msgspec.structs.replace(image, blobs=kept))
-                await self._delete(blobs=dropped - self.index.blobs_in_use())
+                await self._put(msgspec.structs.replace(image, packed=()))
+                await self._delete(blobs=set(image.packed) - self.index.blobs_in_use())
 
     @_to_the_end
     async def sync(self) -> None:

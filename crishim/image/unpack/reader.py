@@ -4,15 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from crishim.image.errors import LayerError
 from crishim.image.unpack import header as tar
 from crishim.image.unpack.header import BLOCK, ZERO_BLOCK, Header, show
 from crishim.image.unpack.pax import Records, override, parse_records
-from crishim.image.unpack.source import LayerSource
 from crishim.image.unpack.sparse import SparseMap, from_old_gnu, from_pax
 
 MAX_EXTENSION = 1 << 20
+
+
+class ByteSource(Protocol):
+    """Where a tar stream comes from."""
+
+    def some(self, most: int) -> memoryview:
+        """Between 1 and ``most`` bytes; empty only at the end of the stream."""
+        ...
+
+    def exactly(self, count: int) -> bytes:
+        """``count`` bytes; raises LayerError when the stream ends before."""
+        ...
+
+    def skip(self, count: int) -> None:
+        """Pass over ``count`` bytes; raises LayerError when the stream ends before."""
+        ...
+
+    def at_end(self) -> bool:
+        """Whether nothing is left."""
+        ...
 
 
 @dataclass(slots=True)
@@ -30,7 +50,7 @@ class Entry:
 class TarReader:
     """Iterates over the entries of ``source``. Data of an entry that the consumer left unread is passed over."""
 
-    def __init__(self, source: LayerSource) -> None:
+    def __init__(self, source: ByteSource) -> None:
         self.source = source
         self._unread = 0
         self._padding = 0

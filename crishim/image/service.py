@@ -1,0 +1,163 @@
+"""Images as the rest of the program sees them: one method per verb, each a few lines over the module that does it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import structlog
+
+from crishim.core.errors import NotFoundError
+from crishim.core.tasks import TaskOwner
+from crishim.image.archive.load import load_archive
+from crishim.image.credentials import RequestAuth, credentials_for
+from crishim.image.fs_info import FilesystemUsage, image_usage
+from crishim.image.joining import Joined
+from crishim.image.layering import Unpacking
+from crishim.image.platform import Platform
+from crishim.image.progress import Progress, with_timeout
+from crishim.image.pull import Pull, PullTools
+from crishim.image.reference import Reference, parse_reference
+from crishim.image.registry.auth import Authorizer
+from crishim.image.registry.client import RegistryClient
+from crishim.image.registry.hosts import hosts_for
+from crishim.image.registry.retry import Backoff
+from crishim.image.registry.transport import Transport
+from crishim.image.remove import remove_image
+from crishim.image.repair import repair
+from crishim.image.settings import ImageSettings
+from crishim.image.status import image_config, verbose_info
+from crishim.image.store.store import ImageStore
+from crishim.image.types import ImageConfig
+from crishim.model.image import ImageRecord
+
+_log = structlog.get_logger(__name__)
+
+_COLLECT_EVERY = 600.0
+
+
+@dataclass(frozen=True)
+class RootFS:
+    """What a container is made from: the layers, topmost first, and what the image says about running it."""
+
+    image: ImageRecord
+    layers: tuple[Path, ...]
+    config: ImageConfig
+
+
+class Images:
+    """The ImageService of CRI, and what containers need of images."""
+
+    def __init__(
+        self,
+        store: ImageStore,
+        settings: ImageSettings,
+        transport: Transport,
+        owner: TaskOwner,
+        platform: Platform,
+        backoff: Backoff,
+    ) -> None:
+        self._store, self._settings, self._transport, self._owner = store, settings, transport, owner
+        self._backoff = backoff
+        unpacking = Unpacking(store, settings.limits, settings.max_concurrent_unpacks)
+        self._tools = PullTools(store, settings, platform, unpacking, Joined(), WeakValueDictionary())
+        self._pulls, self._progress = Joined(), {}  # type: tuple[Joined, dict[str, Progress]]
+
+    async def start(self) -> None:
+        """Make images whole that need it, then collect garbage now and then for as long as the server runs."""
+        await repair(self._store, self._tools.unpacking, self._settings.limits.max_unpacked_bytes)
+        self._owner.spawn("images collect", self._collect_forever())
+
+    async def pull(self, name: str, auth: RequestAuth | None = None) -> str:
+        """Pull an image and return its id. A pull of the same name by the same credentials is joined.
+
+        Raises InvalidArgumentError, NotFoundError, UnauthenticatedError, RegistryError, ContentError, LimitError,
+        LayerError, DeadlineError (no progress), each saying of what.
+        """
+        reference = parse_reference(name)
+        return await self._pulls.run(f"pull {reference} {hash(auth)}", lambda: self._pull(reference, auth))
+
+    def progress(self, name: str) -> Progress | None:
+        """How far the pull of ``name`` is, None when there is none."""
+        return self._progress.get(str(parse_reference(name)))
+
+    def list(self, name: str = "") -> Sequence[ImageRecord]:
+        """All images, or the one called ``name``; in the order they came."""
+        if name:
+            found = self._store.index.find(name)
+            return [] if found is None else [found]
+        return list(self._store.index.images.values())
+
+    def find(self, name: str) -> ImageRecord | None:
+        """The image called ``name`` (id, beginning of one, tag or digest), None when there is none."""
+        return self._store.index.find(name)
+
+    async def info(self, image: ImageRecord) -> Mapping[str, Any]:
+        """What a verbose status shows beyond the image; values that JSON knows."""
+        return await verbose_info(self._store, image)
+
+    async def remove(self, name: str) -> None:
+        """Remove an image, whatever it is called; one that is not there is no error."""
+        await remove_image(self._store, name)
+
+    def usage(self) -> FilesystemUsage:
+        """What images take on their file system."""
+        return image_usage(self._store)
+
+    async def load(self, archive: Path, name: str = "") -> Sequence[ImageRecord]:
+        """Import the images of an OCI or docker archive; ``name`` is for one that has none. See ``load_archive``."""
+        records = await load_archive(self._tools, archive, name)
+        self._settle_later(records)
+        return records
+
+    async def rootfs(self, owner: str, name: str) -> RootFS:
+        """What a container called ``owner`` is made from; its layers stay until ``release``. Raises NotFoundError."""
+        image = self._store.index.find(name)
+        if image is None:
+            raise NotFoundError(f"image {name} is not there")
+        layers = await self._store.hold(owner, image.id)
+        return RootFS(image, tuple(layers), await image_config(self._store, image))
+
+    async def release(self, owner: str) -> None:
+        """The container called ``owner`` is gone."""
+        await self._store.release(owner)
+
+    async def _pull(self, reference: Reference, auth: RequestAuth | None) -> str:
+        hosts = await asyncio.to_thread(hosts_for, reference.domain, self._settings.config_path)
+        authorizer = Authorizer(self._transport, credentials_for(auth, self._settings.credentials))
+        client = RegistryClient(
+            self._transport,
+            authorizer,
+            reference,
+            hosts,
+            backoff=self._backoff,
+            max_document_bytes=self._settings.limits.max_document_bytes,
+        )
+        progress = self._progress[str(reference)] = Progress()
+        pull = Pull(self._tools, client, reference, progress)
+        try:
+            record = await with_timeout(pull.run, progress, self._settings.progress_timeout, str(reference))
+        finally:
+            self._progress.pop(str(reference), None)
+        _log.info("image.pulled", image=str(reference), id=record.id, size=record.size, layers=len(record.chain))
+        self._settle_later([record])
+        return record.id
+
+    def _settle_later(self, records: Sequence[ImageRecord]) -> None:
+        """What need not be waited for: getting layers onto the disk, then giving back what they were made from."""
+        self._owner.spawn("images settle", self._settle(records))
+
+    async def _settle(self, records: Sequence[ImageRecord]) -> None:
+        await self._store.sync()
+        if self._settings.discard_unpacked_layers:
+            for record in records:
+                await self._store.discard_packed(record.id)
+
+    async def _collect_forever(self) -> None:
+        while True:
+            await self._store.collect(self._settings.garbage_grace)
+            await asyncio.sleep(_COLLECT_EVERY)

@@ -1,0 +1,73 @@
+"""An image store for tests: records in memory, files in a directory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from crishim.model.image import HoldRecord, ImageRecord, LayerRecord
+from crishim.testing.failures import Failures
+
+
+class MemoryImageRecords:
+    """Records with the rules of ``crishim.drivers.image_database.ImageDatabase``; they outlive a store made on them."""
+
+    def __init__(self) -> None:
+        self.failures = Failures()
+        self.images: dict[str, ImageRecord] = {}
+        self.layers: dict[str, LayerRecord] = {}
+        self.holds: dict[str, HoldRecord] = {}
+
+    async def load_images(self) -> Sequence[ImageRecord]:
+        """All images."""
+        return list(self.images.values())
+
+    async def load_layers(self) -> Sequence[LayerRecord]:
+        """All layers."""
+        return list(self.layers.values())
+
+    async def load_holds(self) -> Sequence[HoldRecord]:
+        """All holds."""
+        return list(self.holds.values())
+
+    async def put(self, *records: ImageRecord | LayerRecord | HoldRecord) -> None:
+        """Write or replace records, all or none."""
+        self.failures.strike("put")
+        for record in records:
+            match record:
+                case ImageRecord():
+                    self.images[record.id] = record
+                case LayerRecord():
+                    self.layers[record.chain_id] = record
+                case HoldRecord():
+                    self.holds[record.owner] = record
+
+    async def delete(
+        self, *, images: Sequence[str] = (), layers: Sequence[str] = (), holds: Sequence[str] = ()
+    ) -> None:
+        """Forget records, all or none."""
+        self.failures.strike("delete")
+        for key in images:
+            self.images.pop(key, None)
+        for key in layers:
+            self.layers.pop(key, None)
+        for key in holds:
+            self.holds.pop(key, None)
+
+    def after_power_loss(self) -> None:
+        """Let every layer be one of an earlier boot."""
+        for key, layer in self.layers.items():
+            self.layers[key] = msgspec.structs.replace(layer, boot_id="an earlier boot")
+
+
+class NoSync:
+    """Plays the kernel's sync and counts it."""
+
+    def __init__(self) -> None:
+        self.synced: list[Path] = []
+
+    async def sync(self, path: Path) -> None:
+        """Note it."""
+        self.synced.append(path)
