@@ -72,6 +72,10 @@ class SystemCallError(CrishimError):
     """The kernel refused; the message names the call, its object and the errno."""
 
 
+class RuntimeFailedError(CrishimError):
+    """An OCI runtime or its monitor failed, or what it said makes no sense; the message is what it said."""
+
+
 class ConfigError(CrishimError):
     """The configuration is not valid; the message names file, key path, found and expected."""
 
