@@ -85,8 +85,16 @@ class NamespaceOptions(Struct, frozen=True):
     userns: UserNamespace | None = None
 
 
+class ProfileType(IntEnum):
+    """Where a seccomp or AppArmor profile comes from: the runtime, nowhere (there is none), or the node."""
+
+    RUNTIME_DEFAULT = 0
+    UNCONFINED = 1
+    LOCALHOST = 2
+
+
 class SecurityProfile(Struct, frozen=True):
-    """A seccomp or AppArmor profile: 0 RuntimeDefault, 1 Unconfined, 2 Localhost (then ``localhost_ref``)."""
+    """A seccomp or AppArmor profile; ``profile_type`` is a ``ProfileType``, LOCALHOST comes with ``localhost_ref``."""
 
     profile_type: int = 0
     localhost_ref: str = ""

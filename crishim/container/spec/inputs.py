@@ -7,9 +7,18 @@ from typing import Any
 
 from msgspec import Struct
 
-from crishim.drivers.cgroups import CgroupMode
-from crishim.model.container import Container
+from crishim.drivers.cdi import ContainerEdits
+from crishim.drivers.devices import DeviceNode
+from crishim.drivers.host_facts import HostFacts
+from crishim.model.container import Container, ContainerConfig
 from crishim.model.sandbox import Sandbox
+
+__all__ = ["OCI_VERSION", "HostFacts", "Json", "PodFiles", "SpecInputs", "User"]
+
+Json = dict[str, Any]
+
+OCI_VERSION = "1.0.2"
+"""What every OCI runtime in use accepts; newer versions are refused by some."""
 
 
 class User(Struct, frozen=True):
@@ -30,32 +39,17 @@ class PodFiles(Struct, frozen=True):
     shm: str
 
 
-class HostFacts(Struct, frozen=True, kw_only=True):
-    """What the node can do. ``capabilities`` are those of the server's bounding set, as ``CAP_`` names.
-
-    ``oom_score_adj_min`` is the lowest value the server may set, ``devices`` the node's devices for privileged
-    containers as (path, kind, major, minor).
-    """
-
-    cgroup_mode: CgroupMode
-    systemd_cgroup: bool = False
-    capabilities: frozenset[str] = frozenset()
-    apparmor: bool = False
-    selinux: bool = False
-    seccomp: bool = True
-    recursive_read_only: bool = False
-    id_mapped_mounts: bool = False
-    oom_score_adj_min: int = -1000
-    devices: tuple[tuple[str, str, int, int], ...] = ()
-
-
 class SpecInputs(Struct, frozen=True, kw_only=True):
     """The parts of one container's OCI configuration.
 
     ``image_config`` is the ``config`` object of the OCI image, ``rootfs`` where its root is mounted.
-    ``image_mounts`` maps the container path of a mount that asks for an image to a directory with its content.
+    ``image_mounts`` maps the container path of a mount that asks for an image to the directory to be seen there: the
+    sub path, resolved inside the image. ``volumes`` maps the paths of the image's anonymous volumes to directories.
+    ``devices`` maps the host path of each device asked for to what ``stat_device`` found there.
     ``pid_namespace`` is the path of the namespace to join: the pod's or a target container's.
-    ``seccomp_profile`` is the loaded profile, None for unconfined. ``cdi_edits`` are containerEdits objects.
+    ``seccomp_profile`` is the profile of a node's file, loaded and checked. ``annotations`` are those that the
+    runtime handler passes on. ``all_devices_allowed``: a privileged container may use devices it was not given.
+    ``device_ownership``: devices get the user and group of the security context.
     """
 
     container: Container
@@ -66,8 +60,17 @@ class SpecInputs(Struct, frozen=True, kw_only=True):
     user: User
     host: HostFacts
     image_mounts: Mapping[str, str] = {}
+    volumes: Mapping[str, str] = {}
+    devices: Mapping[str, tuple[DeviceNode, ...]] = {}
     pid_namespace: str | None = None
     seccomp_profile: Mapping[str, Any] | None = None
-    cdi_edits: tuple[Mapping[str, Any], ...] = ()
+    cdi_edits: tuple[ContainerEdits, ...] = ()
     privileged_without_host_devices: bool = False
+    all_devices_allowed: bool = False
+    device_ownership: bool = False
     annotations: Mapping[str, str] = {}
+
+    @property
+    def config(self) -> ContainerConfig:
+        """What was asked for."""
+        return self.container.config

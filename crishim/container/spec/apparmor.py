@@ -1,0 +1,37 @@
+"""The AppArmor profile of a container, by name; profiles are loaded by the node's administrator."""
+
+from __future__ import annotations
+
+from crishim.container.spec.inputs import HostFacts
+from crishim.container.spec.refusal import SECURITY, refusal
+from crishim.core.errors import InvalidArgumentError
+from crishim.model.container import ContainerConfig
+from crishim.model.pod import ProfileType
+
+DEFAULT_PROFILE = "crishim-default"
+"""The profile that RuntimeDefault means."""
+
+_FIELD = f"{SECURITY}.apparmor"
+
+
+def apparmor_profile(config: ContainerConfig, host: HostFacts) -> str:
+    """The name of a loaded profile, empty for none.
+
+    A container that says nothing gets the default profile where it is loaded. Raises InvalidArgumentError for a
+    profile that the node does not have.
+    """
+    asked, privileged = config.security.apparmor, config.security.privileged
+    if asked is None:
+        return DEFAULT_PROFILE if DEFAULT_PROFILE in host.apparmor_profiles and not privileged else ""
+    if asked.profile_type == ProfileType.LOCALHOST:
+        if not host.apparmor:
+            raise InvalidArgumentError(f"{_FIELD}: AppArmor is off on this node; only Unconfined is possible")
+        return _loaded(asked.localhost_ref.removeprefix("localhost/"), host)
+    wanted = asked.profile_type == ProfileType.RUNTIME_DEFAULT and host.apparmor and not privileged
+    return _loaded(DEFAULT_PROFILE, host) if wanted else ""
+
+
+def _loaded(name: str, host: HostFacts) -> str:
+    if name not in host.apparmor_profiles:
+        raise refusal(f"{_FIELD}.localhost_ref", "the name of a loaded AppArmor profile", name)
+    return name
