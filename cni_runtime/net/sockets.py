@@ -92,13 +92,14 @@ class NetlinkSocket:
                 waiting.discard(reply.sequence)
                 code, words = codec.error_of(reply)
                 if code:
-                    failed[reply.sequence] = _error(requests[reply.sequence - 1], code, words)
+                    failed[reply.sequence] = request_error(requests[reply.sequence - 1], code, words)
         if failed:
             raise failed[min(failed)]
         return answers
 
 
-def _error(request: Request, code: int, words: str) -> NetlinkError:
+def request_error(request: Request, code: int, words: str) -> NetlinkError:
+    """What the kernel said about ``request``."""
     what = request.what or f"netlink request {request.type}"
     return NetlinkError(code, f"{what}: {os.strerror(code)}" + (f" ({words})" if words else ""))
 
