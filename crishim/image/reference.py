@@ -70,7 +70,7 @@ def parse_reference(text: str) -> Reference:
     domain, rest = _split_domain(text)
     match = _REFERENCE.fullmatch(f"{domain}/{rest}")
     if match is None:
-        raise InvalidArgumentError(f"image reference {text!r}: {_complaint(rest)}")
+        raise InvalidArgumentError(f"image reference {text!r}: {_complaint(text)}")
     tag, digest = match["tag"], match["digest"]
     if digest is not None and not is_digest(digest):
         raise InvalidArgumentError(f"image reference {text!r}: {digest!r} is not a sha256 or sha512 digest")
@@ -93,10 +93,12 @@ def _split_domain(text: str) -> tuple[str, str]:
     return domain, rest
 
 
-def _complaint(rest: str) -> str:
-    name = rest.partition("@")[0]
-    if not name or name.startswith("/"):
+def _complaint(text: str) -> str:
+    name = text.partition("@")[0]
+    if not name or name.startswith((":", "/")):
         return "the name is empty"
-    if any(letter.isupper() for letter in name.rpartition(":")[0] or name):
+    if "://" in name:
+        return "a reference has no scheme such as https://"
+    if name.lower() != name and "/" not in name:
         return "the repository name must be lower case"
     return "expected [host[:port]/]path[:tag][@digest]"

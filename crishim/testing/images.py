@@ -71,8 +71,10 @@ def opaque(name: str) -> Member:
 def with_xattr(member: Member, **attributes: bytes) -> Member:
     """``member`` with extended attributes; ``security_capability`` stands for security.capability."""
     info, content = member
-    for name, value in attributes.items():
-        info.pax_headers[f"SCHILY.xattr.{name.replace('_', '.', 1)}"] = value.decode("utf-8", "surrogateescape")
+    info.pax_headers = {
+        f"SCHILY.xattr.{name.replace('_', '.', 1)}": value.decode("utf-8", "surrogateescape")
+        for name, value in attributes.items()
+    }
     return info, content
 
 

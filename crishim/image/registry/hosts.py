@@ -142,7 +142,7 @@ def _find_directory(domain: str, config_path: Iterable[Path]) -> Path | None:
 
 
 def _host(server: str, table: _HostTable, file: Path) -> RegistryHost:
-    url = urlsplit(server if server.startswith("http") else f"https://{server}")
+    url = urlsplit(server if "://" in server else f"https://{server}")
     if not url.netloc or url.scheme not in ("http", "https"):
         raise ConfigError(f"{file}: {server!r} is not a URL of a registry")
     path = url.path.rstrip("/")
