@@ -243,8 +243,13 @@ class Node:
     def leftovers(self) -> set[str]:
         """Everything of a pod that is on the node; to be asked when no pod should have anything there.
 
-        Not of a pod: bridges, host-local's lock and last address, rules without a pod's chain or address.
+        Not of a pod: bridges, host-local's lock and last address, rules without a pod's chain or address. The kernel
+        gets a moment to free the devices of a network namespace that is gone.
         """
+        eventually(lambda: not self._leftovers(), timeout=3)
+        return self._leftovers()
+
+    def _leftovers(self) -> set[str]:
         now, empty = self.snapshot(), self._empty
         left = now.links | now.files | now.mounts | now.records
         left -= empty.links | empty.files | empty.mounts | empty.records
