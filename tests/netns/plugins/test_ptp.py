@@ -1,0 +1,59 @@
+"""ptp on a real kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from cni_runtime.errors import PluginError
+from tests.netns.plugins.conftest import Config, Pods
+
+pytestmark = pytest.mark.anyio
+
+PTP: Config = {
+    "cniVersion": "1.1.0",
+    "name": "net",
+    "type": "ptp",
+    "ipam": {
+        "type": "host-local",
+        "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd00:1::/64"}]],
+        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
+    },
+}
+
+
+async def test_pods_reach_the_host_and_each_other_at_once(pods: Pods) -> None:
+    first, second = await pods.add("a", PTP), await pods.add("b", PTP)
+    for position in (0, 1):
+        assert pods.host.can_reach(pods.address(first, position))
+        assert pods.ping("b", pods.address(first, position))
+    assert [one["name"] for one in second["interfaces"]] == [pods.host_end(second), "eth0"]
+
+
+async def test_an_address_can_move_to_another_pod_at_once(pods: Pods) -> None:
+    for pod in ("a", "b", "c"):
+        await pods.add(pod, PTP, ips=["10.1.0.9"])
+        assert pods.host.can_reach("10.1.0.9"), pod
+        await pods.delete(pod, PTP)
+        assert not pods.host.can_reach("10.1.0.9"), pod
+
+
+async def test_check(pods: Pods) -> None:
+    answer = await pods.add("a", PTP)
+    await pods.check("a", PTP, answer)
+    pods.host.run("ip", "link", "set", "eth0", "address", "02:00:00:00:00:01", netns=pods.netns["a"])
+    with pytest.raises(PluginError, match="interface eth0 has MAC 02:00:00:00:00:01, expected"):
+        await pods.check("a", PTP, answer)
+
+
+async def test_a_gateway_is_needed(pods: Pods) -> None:
+    ipam = {"type": "static", "addresses": [{"address": "10.1.0.5/24"}]}
+    with pytest.raises(PluginError, match="address without a gateway"):
+        await pods.add("a", {**PTP, "ipam": ipam})
+
+
+async def test_two_interfaces_of_a_pod(pods: Pods) -> None:
+    await pods.add("a", PTP)
+    other = {**PTP, "name": "other", "ipam": {"type": "host-local", "subnet": "10.2.0.0/24"}}
+    await pods.add("a", other, "net1")
+    await pods.delete("a", PTP)
+    assert pods.host.can_reach("10.2.0.2")
