@@ -17,6 +17,7 @@ from crishim.image.registry.hosts import PULL, RegistryHost
 from crishim.image.registry.transport import reason
 
 _BATCH = 1 << 20
+_BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
 
 
 class Watcher(Protocol):
@@ -60,7 +61,7 @@ async def _once(
         _check_length(response, digest, size - before)
         try:
             await _pour(response, writer, watcher, host.host)
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+        except _BROKEN as exc:
             if writer.offset > before:
                 return False
             raise TemporaryError(f"registry {host.host}: blob {digest}: {reason(exc)}") from exc
@@ -99,11 +100,19 @@ async def _pour(response: ClientResponse, writer: BlobWriter, watcher: Watcher, 
 
 
 async def _batches(response: ClientResponse) -> AsyncIterator[bytes]:
+    """The body in pieces worth a thread's attention; what came before a connection broke is among them."""
     batch = bytearray()
-    while chunk := await response.content.readany():
+    broken: Exception | None = None
+    while True:
+        try:
+            chunk = await response.content.readany()
+        except _BROKEN as exc:
+            chunk, broken = b"", exc
         batch += chunk
-        if len(batch) >= _BATCH:
+        if batch and (not chunk or len(batch) >= _BATCH):
             yield bytes(batch)
             batch.clear()
-    if batch:
-        yield bytes(batch)
+        if broken is not None:
+            raise broken
+        if not chunk:
+            return
