@@ -22,6 +22,10 @@ class ContainerLayout(Struct, frozen=True):
         """The OCI bundle: config.json and what the monitor keeps beside it."""
         return self.bundles / container_id
 
+    def image_mounts(self, container_id: str) -> Path:
+        """Where images that the container mounts are mounted, one directory each."""
+        return self.bundle(container_id) / "images"
+
     def volumes(self, container_id: str) -> Path:
         """The anonymous volumes that the image declares, one directory each."""
         return self.root / "containers" / container_id / "volumes"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from msgspec import Struct
 
+from crishim.drivers.cdi import ContainerEdits
+from crishim.drivers.devices import DeviceNode
 from crishim.model.container import Container
 from crishim.model.process import ExecResult, Exit, Started
 from crishim.model.sandbox import Sandbox
@@ -120,6 +122,42 @@ class Files(Protocol):
 
     async def remove_tree(self, path: str) -> None:
         """Unmount all below ``path`` and remove it; idempotent."""
+        ...
+
+
+class Node(Protocol):
+    """What a container gets of the node's files and devices."""
+
+    async def read_in_root(self, root: str, path: str) -> str:
+        """The text of a file below ``root``, links resolved inside it; empty when there is none."""
+        ...
+
+    async def read_file(self, path: str) -> bytes:
+        """A file of the node; raises OSError."""
+        ...
+
+    async def make_missing_dir(self, path: str) -> None:
+        """Make a directory unless something is there."""
+        ...
+
+    async def fill_volume(self, root: str, path: str, target: str) -> None:
+        """Make the directory ``target``, with what the image whose root is mounted at ``root`` has at ``path``."""
+        ...
+
+    async def mount_image(self, target: str, layers: Sequence[str]) -> None:
+        """Mount layers, topmost first, read-only at the directory ``target``, which is made."""
+        ...
+
+    async def path_in_root(self, root: str, path: str) -> str:
+        """Where ``path`` of an image mounted at ``root`` really is; raises InvalidArgumentError for what is not there."""
+        ...
+
+    async def stat_device(self, path: str) -> tuple[DeviceNode, ...]:
+        """The device at ``path``, or those below it; raises InvalidArgumentError when there is none."""
+        ...
+
+    async def cdi_edits(self, names: Iterable[str]) -> tuple[ContainerEdits, ...]:
+        """What CDI says of devices by qualified name; raises InvalidArgumentError for unknown ones."""
         ...
 
 

@@ -1,0 +1,47 @@
+"""ExecSync: run a command in a container and wait for it. Also what the streaming exec starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from crishim.container.index import ContainerIndex
+from crishim.container.layout import ContainerLayout
+from crishim.container.ports import Node, OciRuntime
+from crishim.container.spec.build import build_exec_process
+from crishim.core.errors import FailedPreconditionError, InvalidArgumentError, UnavailableError
+from crishim.model.container import Container, State
+from crishim.model.process import ExecResult
+
+
+class Exec:
+    """Runs commands in containers, each as the user and with the rights of the container's own process."""
+
+    def __init__(self, index: ContainerIndex, layout: ContainerLayout, node: Node, runtime: OciRuntime) -> None:
+        self._index, self._layout, self._node, self._runtime = index, layout, node, runtime
+
+    async def sync(self, container_id: str, command: Sequence[str], seconds: float | None) -> ExecResult:
+        """Run ``command`` to its end. Raises DeadlineError when ``seconds`` pass first; nothing of it is left then."""
+        container = self.running(container_id)
+        process = await self.process(container, command, tty=False)
+        return await self._runtime.exec_sync(container, container.runtime_handler, process, seconds)
+
+    def running(self, container_id: str) -> Container:
+        """The container, which must be running; raises NotFoundError, FailedPreconditionError."""
+        container = self._index.resolve(container_id)
+        if container.state is not State.RUNNING:
+            raise FailedPreconditionError(f"container {container.id} is {container.state}, not running")
+        return container
+
+    async def process(self, container: Container, command: Sequence[str], *, tty: bool) -> dict[str, Any]:
+        """The OCI process for ``command`` in ``container``; raises InvalidArgumentError for an empty command."""
+        if not command:
+            raise InvalidArgumentError("cmd: expected a command, found none")
+        file = self._layout.bundle(container.id) / "config.json"
+        try:
+            spec = msgspec.json.decode(await self._node.read_file(str(file)))
+        except (OSError, msgspec.DecodeError) as error:
+            raise UnavailableError(f"container {container.id}: cannot read {file}: {error}") from error
+        return build_exec_process(spec["process"], command, tty=tty)

@@ -1,0 +1,94 @@
+"""The infra container: one process that holds the PID namespace a pod's containers share.
+
+It starts with the first container that asks for the pod's PID namespace, and ends with the sandbox. It has a record
+like any container, so that recovery, stop and removal need to know nothing about it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from crishim.container.index import ContainerIndex
+from crishim.container.layout import ContainerLayout
+from crishim.container.ports import Files, OciRuntime
+from crishim.container.remove import RemoveContainer
+from crishim.container.spec.build import infra_spec
+from crishim.container.spec.inputs import HostFacts
+from crishim.container.start import start
+from crishim.container.watch import Watch
+from crishim.core.clock import boot_id, now_ns
+from crishim.core.tasks import InFlight
+from crishim.model.container import Container, ContainerConfig, ContainerMetadata, Event, ImageSpec, State
+from crishim.model.sandbox import Sandbox
+
+INIT_PATH = "/usr/bin/catatonit"
+
+
+class Infra:
+    """Makes infra containers, one per sandbox, however many ask for it at the same time."""
+
+    def __init__(
+        self,
+        index: ContainerIndex,
+        layout: ContainerLayout,
+        files: Files,
+        runtime: OciRuntime,
+        remove: RemoveContainer,
+        watch: Watch,
+        in_flight: InFlight,
+        hosts: Mapping[str, HostFacts],
+    ) -> None:
+        """``hosts`` says by runtime handler what the node can do."""
+        self._index, self._layout, self._files, self._runtime = index, layout, files, runtime
+        self._remove, self._watch, self._in_flight, self._hosts = remove, watch, in_flight, hosts
+
+    async def pid_namespace(self, sandbox: Sandbox) -> str:
+        """The path of the pod's PID namespace, made now if it is not there yet."""
+        pid = await self._in_flight.run(f"infra {sandbox.id}", lambda: self._ensure(sandbox))
+        return f"/proc/{pid}/ns/pid"
+
+    async def _ensure(self, sandbox: Sandbox) -> int:
+        for container in self._index.of_sandbox(sandbox.id):
+            if container.infra:
+                if container.state is State.RUNNING:
+                    return container.pid
+                await self._remove.remove(container.id)
+        return await self._make(sandbox)
+
+    async def _make(self, sandbox: Sandbox) -> int:
+        container = Container(
+            id=secrets.token_hex(32),
+            sandbox_id=sandbox.id,
+            infra=True,
+            config=ContainerConfig(ContainerMetadata("infra"), ImageSpec("")),
+            runtime_handler=sandbox.runtime_handler,
+            created_at=now_ns(),
+            boot_id=boot_id(),
+            stop_signal="SIGKILL",
+        )
+        await self._index.put(container)
+        try:
+            return await self._run(sandbox, container)
+        except BaseException:
+            await self._remove.remove(container.id)
+            raise
+
+    async def _run(self, sandbox: Sandbox, container: Container) -> int:
+        bundle = self._layout.bundle(container.id)
+        rootfs = bundle / "rootfs"
+        await self._files.make_dir(str(rootfs), 0o755)
+        host = self._hosts[sandbox.runtime_handler]
+        spec = infra_spec(container.id, sandbox, str(rootfs), INIT_PATH, host)
+        made = await self._runtime.create(container, container.runtime_handler, bundle, spec)
+        await self._index.put(replace(container, pid=made.pid, pid_start=made.pid_start))
+        created = await self._index.advance(container.id, Event.MADE)
+        self._watch.begin(created)
+        await start(self._index, self._runtime, created, _nobody)
+        return made.pid
+
+
+def _nobody(container: Container, event: Event) -> None:
+    """Nobody is told of the server's own containers."""

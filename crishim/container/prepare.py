@@ -1,0 +1,146 @@
+"""Gather everything a container's OCI configuration is made of, and make it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from crishim.container.index import ContainerIndex
+from crishim.container.infra import Infra
+from crishim.container.layout import ContainerLayout
+from crishim.container.ports import ImageRoot, Images, Node
+from crishim.container.spec.annotations import passed_on
+from crishim.container.spec.build import build_spec
+from crishim.container.spec.cdi import cdi_devices
+from crishim.container.spec.inputs import HostFacts, PodFiles, SpecInputs, User
+from crishim.container.spec.mounts import host_paths
+from crishim.container.spec.seccomp import parse_profile, seccomp_file
+from crishim.container.spec.user import resolve_user
+from crishim.container.spec.volumes import image_volumes
+from crishim.container.validate import check_config
+from crishim.core.config import RuntimeHandler
+from crishim.core.errors import FailedPreconditionError, InvalidArgumentError
+from crishim.model.container import Container, ContainerConfig, State
+from crishim.model.pod import NamespaceMode
+from crishim.model.sandbox import Sandbox
+
+
+class Handler(Struct, frozen=True):
+    """A runtime handler's configuration, and what the node can do with it."""
+
+    config: RuntimeHandler
+    host: HostFacts
+
+
+class Prepared(Struct, frozen=True):
+    """A container's OCI configuration, and whom it runs as."""
+
+    spec: dict[str, Any]
+    user: User
+
+
+class Prepare:
+    """Makes OCI configurations. What it makes on disk lies in the container's own directories."""
+
+    def __init__(
+        self,
+        index: ContainerIndex,
+        layout: ContainerLayout,
+        handlers: Mapping[str, Handler],
+        pod_files: Callable[[str], PodFiles],
+        images: Images,
+        node: Node,
+        infra: Infra,
+        *,
+        device_ownership: bool,
+    ) -> None:
+        self._index, self._layout, self._handlers, self._pod_files = index, layout, handlers, pod_files
+        self._images, self._node, self._infra = images, node, infra
+        self._device_ownership = device_ownership
+
+    def check(self, sandbox: Sandbox, config: ContainerConfig) -> None:
+        """Refuse, before anything is touched, what can not be made; raises InvalidArgumentError."""
+        check_config(config, sandbox, self._handlers[sandbox.runtime_handler].host)
+
+    async def prepare(self, sandbox: Sandbox, container: Container, image: ImageRoot, rootfs: str) -> Prepared:
+        """The configuration of ``container`` on its mounted ``rootfs``.
+
+        Raises InvalidArgumentError, NotFoundError for an image to be mounted, FailedPreconditionError for a target
+        container that does not run.
+        """
+        config, handler = container.config, self._handlers[sandbox.runtime_handler]
+        passwd, group = [await self._node.read_in_root(rootfs, path) for path in ("/etc/passwd", "/etc/group")]
+        for path in host_paths(config):
+            await self._node.make_missing_dir(path)
+        inputs = SpecInputs(
+            container=container,
+            sandbox=sandbox,
+            image_config=image.config,
+            rootfs=rootfs,
+            files=self._pod_files(sandbox.id),
+            user=resolve_user(config, image.config, passwd, group),
+            host=handler.host,
+            image_mounts=await self._image_mounts(container),
+            volumes=await self._volumes(container, image, rootfs),
+            devices={device.host_path: await self._node.stat_device(device.host_path) for device in config.devices},
+            pid_namespace=await self._pid_namespace(sandbox, config),
+            seccomp_profile=await self._seccomp_profile(config),
+            cdi_edits=await self._node.cdi_edits(cdi_devices(config)),
+            privileged_without_host_devices=handler.config.privileged_without_host_devices,
+            all_devices_allowed=handler.config.privileged_without_host_devices_all_devices_allowed,
+            device_ownership=self._device_ownership,
+            annotations=_annotations(sandbox, config, handler.config),
+        )
+        return Prepared(build_spec(inputs), inputs.user)
+
+    async def _pid_namespace(self, sandbox: Sandbox, config: ContainerConfig) -> str | None:
+        options = config.security.namespaces
+        if options.pid is NamespaceMode.POD:
+            return await self._infra.pid_namespace(sandbox)
+        if options.pid is not NamespaceMode.TARGET:
+            return None
+        target = self._index.resolve(options.target_id)
+        if target.state is not State.RUNNING or target.sandbox_id != sandbox.id:
+            raise FailedPreconditionError(f"target container {target.id} does not run in pod sandbox {sandbox.id}")
+        return f"/proc/{target.pid}/ns/pid"
+
+    async def _volumes(self, container: Container, image: ImageRoot, rootfs: str) -> dict[str, str]:
+        """A directory of its own for every anonymous volume of the image, with the image's content in it."""
+        directory = self._layout.volumes(container.id)
+        volumes: dict[str, str] = {}
+        for number, path in enumerate(image_volumes(image.config, container.config)):
+            volumes[path] = str(directory / str(number))
+            await self._node.fill_volume(rootfs, path, volumes[path])
+        return volumes
+
+    async def _image_mounts(self, container: Container) -> dict[str, str]:
+        """A read-only mount of every image that is mounted, and in it the directory that is asked for."""
+        found: dict[str, str] = {}
+        for number, mount in enumerate(container.config.mounts):
+            if mount.image is None:
+                continue
+            image = await self._images.root(mount.image.image)
+            owner = f"{container.id}/{number}"
+            await self._images.hold(image.image_id, owner)
+            target = self._layout.image_mounts(container.id) / str(number)
+            await self._node.mount_image(str(target), image.layers)
+            found[mount.container_path] = await self._node.path_in_root(str(target), mount.image_sub_path)
+        return found
+
+    async def _seccomp_profile(self, config: ContainerConfig) -> Mapping[str, Any] | None:
+        file = seccomp_file(config.security)
+        if file is None:
+            return None
+        try:
+            return parse_profile(await self._node.read_file(file), file)
+        except OSError as error:
+            field = "config.linux.security_context.seccomp.localhost_ref"
+            raise InvalidArgumentError(f"{field}: cannot read {file}: {error.strerror}") from error
+
+
+def _annotations(sandbox: Sandbox, config: ContainerConfig, handler: RuntimeHandler) -> dict[str, str]:
+    """Those annotations of the pod and the container that the handler passes on to the OCI runtime."""
+    of_pod = passed_on(sandbox.config.annotations, handler.pod_annotations)
+    return of_pod | passed_on(config.annotations, handler.container_annotations)

@@ -1,0 +1,110 @@
+"""What containers get of the node: files of images, volumes, mounted images, devices."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from crishim.core.errors import InvalidArgumentError, SystemCallError
+from crishim.drivers import syscalls, threads
+from crishim.drivers.cdi import ContainerEdits, cdi_edits
+from crishim.drivers.devices import DeviceNode, stat_device
+from crishim.drivers.rooted import read_in_root
+from crishim.drivers.syscalls import system_call
+
+
+class ContainerNode:
+    """Answers the container domain's questions to the node. Raises SystemCallError when the kernel refuses."""
+
+    async def read_in_root(self, root: str, path: str) -> str:
+        """See ``rooted.read_in_root``."""
+        return await read_in_root(root, path)
+
+    async def read_file(self, path: str) -> bytes:
+        """A file of the node; raises OSError."""
+        return await threads.run(Path(path).read_bytes)
+
+    async def make_missing_dir(self, path: str) -> None:
+        """Make a directory and its parents, unless something is there."""
+        await threads.run(_make_missing_dir, path)
+
+    async def fill_volume(self, root: str, path: str, target: str) -> None:
+        """Copy what the image has at ``path`` into the new directory ``target``, with owners, modes and attributes."""
+        await self.make_missing_dir(target)
+        source = await threads.run(_open_directory, root, path)
+        if source is None:
+            return
+        try:
+            await _copy(source, target)
+        finally:
+            os.close(source)
+
+    async def mount_image(self, target: str, layers: Sequence[str]) -> None:
+        """Mount ``layers``, topmost first, read-only at ``target``."""
+        await self.make_missing_dir(target)
+        await threads.run(_mount_image, target, tuple(layers))
+
+    async def path_in_root(self, root: str, path: str) -> str:
+        """Where ``path`` really is, links resolved inside ``root``."""
+        return await threads.run(_path_in_root, root, path)
+
+    async def stat_device(self, path: str) -> tuple[DeviceNode, ...]:
+        """See ``devices.stat_device``."""
+        return await stat_device(path)
+
+    async def cdi_edits(self, names: Iterable[str]) -> tuple[ContainerEdits, ...]:
+        """See ``cdi.cdi_edits``."""
+        return await cdi_edits(names)
+
+
+def _make_missing_dir(path: str) -> None:
+    with system_call("mkdir", path):
+        if not os.path.lexists(path):
+            Path(path).mkdir(0o755, parents=True)
+
+
+def _open_directory(root: str, path: str) -> int | None:
+    """The directory at ``path`` inside ``root``; None when the image has no directory there."""
+    directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return syscalls.open_in_root(directory, path, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    finally:
+        os.close(directory)
+
+
+async def _copy(source: int, target: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        "cp", "-a", "--reflink=auto", f"/proc/self/fd/{source}/.", target,
+        pass_fds=(source,), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, errors = await process.communicate()
+    if process.returncode:
+        raise SystemCallError(f"copy the image's content into volume {target}: {errors.decode(errors='replace')}")
+
+
+def _mount_image(target: str, layers: tuple[str, ...]) -> None:
+    with system_call("mount image", target):
+        if len(layers) == 1:
+            syscalls.mount(layers[0], target, "", syscalls.MS_BIND)
+            syscalls.mount("", target, "", syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY)
+        else:
+            syscalls.mount("overlay", target, "overlay", syscalls.MS_RDONLY, f"lowerdir={':'.join(layers)}")
+
+
+def _path_in_root(root: str, path: str) -> str:
+    directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        found = syscalls.open_in_root(directory, path or ".", os.O_PATH)
+    except OSError as error:
+        raise InvalidArgumentError(f"image_sub_path {path!r} of the image: {error.strerror}") from error
+    finally:
+        os.close(directory)
+    try:
+        return str(Path(f"/proc/self/fd/{found}").readlink())
+    finally:
+        os.close(found)
