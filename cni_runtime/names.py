@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from cni_runtime.errors import CniError, ConfigError, ErrorCode
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.\-]*")
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _MAX_FILE_NAME = 255
 _MAX_INTERFACE = 15
 
@@ -49,6 +50,14 @@ def interface_name(name: str) -> str:
     if any(char in "/:\0" or char.isspace() or "\ud800" <= char <= "\udfff" for char in name):
         raise _environment(f"interface name {name!r} holds '/', ':', white space or bytes that are not UTF-8")
     return name
+
+
+def mac_address(text: str) -> str:
+    """A MAC address in the form aa:bb:cc:dd:ee:ff, out of that form or with ``-``; raises ConfigError."""
+    mac = text.lower().replace("-", ":")
+    if not _MAC.fullmatch(mac):
+        raise ConfigError(f"expected a MAC address, got {text[:80]!r}")
+    return mac
 
 
 def generic_args(args: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

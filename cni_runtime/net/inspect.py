@@ -22,7 +22,7 @@ _LINK = struct.Struct("=BxHiII")
 _ADDRESS = struct.Struct("=BBBBI")
 _ROUTE = struct.Struct("=BBBBBBBBI")
 _STATES = ("unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up")
-_IFF_UP = 0x1
+_IFF_UP, _IFF_ALLMULTI = 0x1, 0x200
 # Without the statistics, which are half of what the kernel says of a link.
 _BRIEF = codec.u32(Ifla.EXT_MASK, 1 << 3)
 
@@ -32,7 +32,8 @@ class Link(Struct, frozen=True):
 
     ``peer_index`` is the index of a veth's other end (or a vlan's parent), in the namespace that has the id
     ``peer_nsid`` here; None there means in this same namespace. ``master`` is the index of its bridge.
-    ``vlan_filtering`` and ``default_vlan`` (of new ports, 0: none) are a bridge's.
+    ``vlan_filtering`` and ``default_vlan`` (of new ports, 0: none) are a bridge's. ``details`` are the attributes of
+    the link's kind as the kernel gave them, ``queue_length`` is in packets.
     """
 
     name: str
@@ -49,6 +50,9 @@ class Link(Struct, frozen=True):
     alias: str = ""
     vlan_filtering: bool = False
     default_vlan: int = 0
+    all_multicast: bool = False
+    queue_length: int = 0
+    details: bytes = b""
 
 
 class Address(Struct, frozen=True):
@@ -212,7 +216,8 @@ def link_of(reply: Reply) -> Link:
     found = attributes(reply.body, _LINK.size)
     info = attributes(found.get(Ifla.LINKINFO, b""))
     kind = get_text(info, IflaInfo.KIND)
-    bridge = attributes(info.get(IflaInfo.DATA, b"")) if kind == "bridge" else {}
+    details = info.get(IflaInfo.DATA, b"")
+    bridge = attributes(details) if kind == "bridge" else {}
     state = found.get(Ifla.OPERSTATE, b"\0")[0]
     return Link(
         name=get_text(found, Ifla.IFNAME),
@@ -229,6 +234,9 @@ def link_of(reply: Reply) -> Link:
         alias=get_text(found, Ifla.IFALIAS),
         vlan_filtering=bridge.get(BridgeInfo.VLAN_FILTERING, b"\0") != b"\0",
         default_vlan=int.from_bytes(bridge.get(BridgeInfo.DEFAULT_PVID, b""), sys.byteorder),
+        all_multicast=bool(flags & _IFF_ALLMULTI),
+        queue_length=get_u32(found, Ifla.TXQLEN) or 0,
+        details=details,
     )
 
 

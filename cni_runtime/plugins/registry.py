@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cni_runtime.plugins.bandwidth import Bandwidth
 from cni_runtime.plugins.base import Plugin
 from cni_runtime.plugins.bridge.plugin import Bridge
 from cni_runtime.plugins.host_local.plugin import HostLocal
+from cni_runtime.plugins.ipvlan import Ipvlan
 from cni_runtime.plugins.loopback import Loopback
+from cni_runtime.plugins.macvlan import Macvlan
 from cni_runtime.plugins.ptp import Ptp
 from cni_runtime.plugins.static import Static
+from cni_runtime.plugins.vlan import Vlan
 
 
 def builtin_plugins() -> Mapping[str, Plugin]:
     """New instances of all built-in plugins."""
-    plugins: tuple[Plugin, ...] = (Bridge(), HostLocal(), Loopback(), Ptp(), Static())
+    plugins: tuple[Plugin, ...] = (
+        Bandwidth(),
+        Bridge(),
+        HostLocal(),
+        Ipvlan(),
+        Loopback(),
+        Macvlan(),
+        Ptp(),
+        Static(),
+        Vlan(),
+    )
     return {plugin.type: plugin for plugin in plugins}

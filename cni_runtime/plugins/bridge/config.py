@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -13,7 +12,6 @@ from cni_runtime.errors import ConfigError
 from cni_runtime.plugins.base import Context, argument, cni_arguments, decode, runtime_config, where_of
 from cni_runtime.plugins.delegate import IpamConfig
 
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _VlanId = Annotated[int, Meta(ge=1, le=4094)]
 
 
@@ -96,10 +94,7 @@ def bridge_config(call: PluginCall, context: Context) -> BridgeConfig:
 def requested_mac(call: PluginCall) -> str:
     """The MAC that the caller wants for the pod: of the runtime, else of the arguments; empty: any. ConfigError."""
     found = runtime_config(call, _Mac).mac or cni_arguments(call, _Mac).mac or argument(call, "MAC")
-    mac = found.lower().replace("-", ":")
-    if mac and not _MAC.fullmatch(mac):
-        raise ConfigError(f"{where_of(call)}: expected a MAC address, got {found[:80]!r}")
-    return mac
+    return names.mac_address(found) if found else ""
 
 
 def _contradiction(config: BridgeConfig) -> str:

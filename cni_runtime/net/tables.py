@@ -1,0 +1,86 @@
+"""Routes as the kernel tells them, to be put into another table or back where they were.
+
+They are kept as the kernel's own bytes, so that what this program has no name for (preference, next hops, locks of
+metrics) is copied too. Source: rtnetlink(7), include/uapi/linux/rtnetlink.h.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import struct
+
+from msgspec import Struct
+
+from cni_runtime.net import codec
+from cni_runtime.net.codec import Request
+from cni_runtime.net.rtnl import Rta, Rtm
+from cni_runtime.net.sockets import NetlinkSocket
+
+_ROUTE = struct.Struct("=BBBBBBBBI")
+_CLONED, _ONLINK = 0x200, 0x4
+# Of a route that is there: how it has been used, and how long it lives.
+_STATE = frozenset({12, 23})
+
+
+class KernelRoute(Struct, frozen=True):
+    """A route of one link. ``source`` and ``gateway`` are empty when it has none, ``body`` is the kernel's message."""
+
+    destination: str
+    table: int
+    body: bytes
+    source: str = ""
+    gateway: str = ""
+
+    def __str__(self) -> str:
+        return f"route {self.destination} of table {self.table}"
+
+
+def list_link_routes(netlink: NetlinkSocket, index: int) -> tuple[KernelRoute, ...]:
+    """The routes of both families through the link, of all tables."""
+    found: list[KernelRoute] = []
+    for family in (socket.AF_INET, socket.AF_INET6):
+        body = _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
+        for reply in netlink.ask(Request(Rtm.GETROUTE, body, codec.DUMP, "list routes")):
+            attributes = codec.attributes(reply.body, _ROUTE.size)
+            cloned = _ROUTE.unpack_from(reply.body)[8] & _CLONED
+            if not cloned and codec.get_u32(attributes, Rta.OIF) == index:
+                found.append(_route(reply.body))
+    return tuple(found)
+
+
+def put_route(route: KernelRoute, table: int) -> Request:
+    """Add the route to ``table``, in the place of one to the same destination that is there."""
+    body = _in_table(route.body, table)
+    return Request(Rtm.NEWROUTE, body, codec.CREATE | codec.REPLACE, f"copy {route} to table {table}")
+
+
+def take_route(route: KernelRoute) -> Request:
+    """Delete the route from the table that it is in; ESRCH when it is not there."""
+    return Request(Rtm.DELROUTE, _in_table(route.body, route.table), what=f"delete {route}")
+
+
+def _route(body: bytes) -> KernelRoute:
+    family, length, _, _, table, *_ = _ROUTE.unpack_from(body)
+    found = codec.attributes(body, _ROUTE.size)
+    unspecified = bytes(4 if family == socket.AF_INET else 16)
+    return KernelRoute(
+        destination=f"{ipaddress.ip_address(found.get(Rta.DST, unspecified))}/{length}",
+        table=codec.get_u32(found, Rta.TABLE) or table,
+        body=body,
+        source=str(ipaddress.ip_address(found[Rta.PREFSRC])) if Rta.PREFSRC in found else "",
+        gateway=str(ipaddress.ip_address(found[Rta.GATEWAY])) if Rta.GATEWAY in found else "",
+    )
+
+
+def _in_table(body: bytes, table: int) -> bytes:
+    """The message with another table, and without flags of state, which the kernel refuses."""
+    family, length, source_length, tos, _, protocol, scope, kind, flags = _ROUTE.unpack_from(body)
+    short = table if table < 256 else 0
+    kept = [
+        codec.attribute(number, value)
+        for number, value in codec.each_attribute(body, _ROUTE.size)
+        if number != Rta.TABLE and number not in _STATE
+    ]
+    header = _ROUTE.pack(family, length, source_length, tos, short, protocol, scope, kind, flags & _ONLINK)
+    return header + b"".join(kept) + codec.u32(Rta.TABLE, table)
