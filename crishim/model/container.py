@@ -81,12 +81,16 @@ class ContainerMetadata(Struct, frozen=True):
 
 
 class ImageSpec(Struct, frozen=True):
-    """The image as the caller names it. ``user_specified_image`` is what the pod's author wrote."""
+    """The image as the caller names it. ``user_specified_image`` is what the pod's author wrote.
+
+    ``image_ref`` is the digest, which the kubelet knows of an image that it has mounted.
+    """
 
     image: str
     annotations: Mapping[str, str] = {}
     user_specified_image: str = ""
     runtime_handler: str = ""
+    image_ref: str = ""
 
 
 class Mount(Struct, frozen=True):
@@ -139,8 +143,6 @@ class ContainerSecurity(Struct, frozen=True):
     readonly_paths: tuple[str, ...] = ()
     seccomp: SecurityProfile | None = None
     apparmor: SecurityProfile | None = None
-    apparmor_profile: str = ""
-    seccomp_profile_path: str = ""
 
 
 class ContainerConfig(Struct, frozen=True):
@@ -210,9 +212,10 @@ class ContainerFilter(Struct, frozen=True):
 
     def matches(self, container: Container) -> bool:
         """Whether ``container`` is wanted."""
+        shown = State.EXITED if container.state is State.REMOVING else container.state
         return (
             container.id.startswith(self.id)
             and container.sandbox_id.startswith(self.sandbox_id)
-            and self.state in (None, container.state)
+            and self.state in (None, shown)
             and self.labels.items() <= container.config.labels.items()
         )

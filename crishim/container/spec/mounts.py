@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from crishim.container.spec.inputs import HostFacts, Json, SpecInputs
 from crishim.container.spec.mount_paths import depth, normal_path
 from crishim.container.spec.namespaces import oci_mappings, user_namespace
 from crishim.container.spec.refusal import check_path, check_text, refusal
 from crishim.core.errors import InvalidArgumentError
+from crishim.drivers.propagation import Propagation
 from crishim.model.container import ContainerConfig, Mount, MountPropagation
 from crishim.model.pod import IDMapping, NamespaceMode
 
@@ -63,6 +64,23 @@ def check_mounts(config: ContainerConfig, host: HostFacts) -> None:
         for option in mount.mount_options:
             if option not in _MOUNT_OPTIONS:
                 raise refusal(f"{field}.mount_options", " or ".join(_MOUNT_OPTIONS), option)
+
+
+def check_propagation(config: ContainerConfig, found: Mapping[str, Propagation]) -> None:
+    """Refuse mounts that would not propagate; ``found`` is how mounts do at each of ``propagating_paths``."""
+    for index, mount in enumerate(config.mounts):
+        enough = {
+            MountPropagation.BIDIRECTIONAL: (Propagation.SHARED,),
+            MountPropagation.HOST_TO_CONTAINER: (Propagation.SHARED, Propagation.SLAVE),
+        }.get(mount.propagation)
+        if enough and mount.host_path and found[mount.host_path] not in enough:
+            field, wanted = f"config.mounts[{index}].host_path", " or ".join(enough)
+            raise refusal(field, f"a path on a {wanted} mount, for {mount.propagation.name}", mount.host_path)
+
+
+def propagating_paths(config: ContainerConfig) -> list[str]:
+    """The paths of the node whose mounts are to reach the container."""
+    return [each.host_path for each in config.mounts if each.host_path and each.propagation]
 
 
 def _check_paths(field: str, mount: Mount) -> None:

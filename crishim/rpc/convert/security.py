@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from crishim.core.errors import InvalidArgumentError
+from crishim.model.container import Capabilities, ContainerSecurity
 from crishim.model.pod import (
     IDMapping,
     NamespaceMode,
@@ -18,7 +19,7 @@ from crishim.rpc.convert.fields import invalid, member, number_of, required
 from crishim.rpc.pb import api_pb2 as pb
 
 _LOCALHOST = "localhost/"
-_SECCOMP_WORDS = {
+_PROFILE_WORDS = {
     "runtime/default": pb.SecurityProfile.RuntimeDefault,
     "docker/default": pb.SecurityProfile.RuntimeDefault,
     "unconfined": pb.SecurityProfile.Unconfined,
@@ -41,6 +42,35 @@ def sandbox_security(path: str, message: pb.LinuxSandboxSecurityContext) -> Sand
         privileged=message.privileged,
         seccomp=_seccomp(path, message),
         apparmor=security_profile(f"{path}.apparmor", message.apparmor) if message.HasField("apparmor") else None,
+    )
+
+
+def container_security(path: str, message: pb.LinuxContainerSecurityContext) -> ContainerSecurity:
+    """Security settings of a container; ``path`` names ``message``."""
+    has_user = message.HasField("run_as_user")
+    if has_user and message.run_as_username:
+        raise InvalidArgumentError(f"{path}.run_as_username: is not possible together with run_as_user")
+    if message.HasField("run_as_group") and not has_user and not message.run_as_username:
+        raise InvalidArgumentError(
+            f"{path}.run_as_group: is only possible together with run_as_user or run_as_username"
+        )
+    policy = f"{path}.supplemental_groups_policy"
+    return ContainerSecurity(
+        capabilities=_capabilities(message.capabilities),
+        privileged=message.privileged,
+        namespaces=namespace_options(f"{path}.namespace_options", message.namespace_options),
+        selinux=selinux_options(message.selinux_options) if message.HasField("selinux_options") else None,
+        run_as_user=message.run_as_user.value if has_user else None,
+        run_as_group=message.run_as_group.value if message.HasField("run_as_group") else None,
+        run_as_username=message.run_as_username,
+        readonly_rootfs=message.readonly_rootfs,
+        supplemental_groups=tuple(message.supplemental_groups),
+        supplemental_groups_policy=number_of(policy, pb.SupplementalGroupsPolicy, message.supplemental_groups_policy),
+        no_new_privs=message.no_new_privs,
+        masked_paths=tuple(message.masked_paths),
+        readonly_paths=tuple(message.readonly_paths),
+        seccomp=_seccomp(path, message),
+        apparmor=_apparmor(path, message),
     )
 
 
@@ -69,6 +99,11 @@ def selinux_options(message: pb.SELinuxOption) -> SELinuxOptions:
     return SELinuxOptions(user=message.user, role=message.role, type=message.type, level=message.level)
 
 
+def id_mappings(extents: Iterable[pb.IDMapping]) -> tuple[IDMapping, ...]:
+    """Extents of an id map."""
+    return tuple(IDMapping(extent.host_id, extent.container_id, extent.length) for extent in extents)
+
+
 def namespace_message(options: NamespaceOptions) -> pb.NamespaceOption:
     """The message a status shows."""
     userns = options.userns
@@ -81,41 +116,54 @@ def namespace_message(options: NamespaceOptions) -> pb.NamespaceOption:
     )
 
 
-def _seccomp(path: str, message: pb.LinuxSandboxSecurityContext) -> SecurityProfile | None:
+def mapping_message(extent: IDMapping) -> pb.IDMapping:
+    """The message of one extent."""
+    return pb.IDMapping(host_id=extent.host_id, container_id=extent.container_id, length=extent.length)
+
+
+def _capabilities(message: pb.Capability) -> Capabilities:
+    return Capabilities(
+        add=tuple(message.add_capabilities),
+        drop=tuple(message.drop_capabilities),
+        add_ambient=tuple(message.add_ambient_capabilities),
+    )
+
+
+def _seccomp(
+    path: str, message: pb.LinuxSandboxSecurityContext | pb.LinuxContainerSecurityContext
+) -> SecurityProfile | None:
     if message.HasField("seccomp"):
         return security_profile(f"{path}.seccomp", message.seccomp)
-    return _legacy_seccomp(f"{path}.seccomp_profile_path", message.seccomp_profile_path)
+    return _legacy_profile(f"{path}.seccomp_profile_path", message.seccomp_profile_path)
 
 
-def _legacy_seccomp(path: str, text: str) -> SecurityProfile | None:
-    """What the deprecated field says, for callers that still use it."""
+def _apparmor(path: str, message: pb.LinuxContainerSecurityContext) -> SecurityProfile | None:
+    if message.HasField("apparmor"):
+        return security_profile(f"{path}.apparmor", message.apparmor)
+    return _legacy_profile(f"{path}.apparmor_profile", message.apparmor_profile)
+
+
+def _legacy_profile(path: str, text: str) -> SecurityProfile | None:
+    """What a deprecated field says, for callers that still use it."""
     if not text:
         return None
-    if text in _SECCOMP_WORDS:
-        return SecurityProfile(profile_type=_SECCOMP_WORDS[text])
+    if text in _PROFILE_WORDS:
+        return SecurityProfile(profile_type=_PROFILE_WORDS[text])
     if text.startswith(_LOCALHOST) and text != _LOCALHOST:
         return SecurityProfile(pb.SecurityProfile.Localhost, text.removeprefix(_LOCALHOST))
-    raise invalid(path, " or ".join([*_SECCOMP_WORDS, f"{_LOCALHOST}PATH"]), text)
+    raise invalid(path, " or ".join([*_PROFILE_WORDS, f"{_LOCALHOST}PATH"]), text)
 
 
 def _user_namespace(path: str, message: pb.UserNamespace) -> UserNamespace:
     mode = member(f"{path}.mode", NamespaceMode, message.mode)
     if mode not in (NamespaceMode.POD, NamespaceMode.NODE):
         raise invalid(f"{path}.mode", "POD or NODE", mode.name)
-    return UserNamespace(mode, _mappings(message.uids), _mappings(message.gids))
-
-
-def _mappings(extents: Iterable[pb.IDMapping]) -> tuple[IDMapping, ...]:
-    return tuple(IDMapping(extent.host_id, extent.container_id, extent.length) for extent in extents)
-
-
-def _mapping_message(extent: IDMapping) -> pb.IDMapping:
-    return pb.IDMapping(host_id=extent.host_id, container_id=extent.container_id, length=extent.length)
+    return UserNamespace(mode, id_mappings(message.uids), id_mappings(message.gids))
 
 
 def _user_namespace_message(userns: UserNamespace) -> pb.UserNamespace:
     return pb.UserNamespace(
         mode=userns.mode.name,
-        uids=[_mapping_message(extent) for extent in userns.uids],
-        gids=[_mapping_message(extent) for extent in userns.gids],
+        uids=[mapping_message(extent) for extent in userns.uids],
+        gids=[mapping_message(extent) for extent in userns.gids],
     )
