@@ -68,11 +68,6 @@ def number(found: Mapping[int, bytes], kind: int) -> int:
     return int.from_bytes(found.get(kind, b""), "big")
 
 
-def be32(kind: int, value: int) -> bytes:
-    """A big-endian 32-bit attribute."""
-    return codec.attribute(kind, struct.pack(">I", value))
-
-
 def be64(kind: int, value: int) -> bytes:
     """A big-endian 64-bit attribute."""
     return codec.attribute(kind, struct.pack(">Q", value))
