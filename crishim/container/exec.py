@@ -11,7 +11,7 @@ from crishim.container.index import ContainerIndex
 from crishim.container.layout import ContainerLayout
 from crishim.container.ports import Node, OciRuntime
 from crishim.container.spec.build import build_exec_process
-from crishim.core.errors import FailedPreconditionError, InvalidArgumentError, UnavailableError
+from crishim.core.errors import FailedPreconditionError, UnavailableError
 from crishim.model.container import Container, State
 from crishim.model.process import ExecResult
 
@@ -37,8 +37,6 @@ class Exec:
 
     async def process(self, container: Container, command: Sequence[str], *, tty: bool) -> dict[str, Any]:
         """The OCI process for ``command`` in ``container``; raises InvalidArgumentError for an empty command."""
-        if not command:
-            raise InvalidArgumentError("cmd: expected a command, found none")
         file = self._layout.bundle(container.id) / "config.json"
         try:
             spec = msgspec.json.decode(await self._node.read_file(str(file)))

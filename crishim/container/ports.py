@@ -149,7 +149,7 @@ class Node(Protocol):
         ...
 
     async def path_in_root(self, root: str, path: str) -> str:
-        """Where ``path`` of an image mounted at ``root`` really is; raises InvalidArgumentError for what is not there."""
+        """Where ``path`` of the image mounted at ``root`` really is; raises InvalidArgumentError when it is not."""
         ...
 
     async def stat_device(self, path: str) -> tuple[DeviceNode, ...]:
