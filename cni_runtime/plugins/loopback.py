@@ -6,14 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
-import anyio.to_thread
 from msgspec import Struct
 
 from cni_runtime.call import PluginCall
 from cni_runtime.errors import CniError
 from cni_runtime.net import links
 from cni_runtime.net.inspect import Link, find_link, list_addresses
-from cni_runtime.net.sockets import NetlinkSocket, in_namespace, opened
+from cni_runtime.net.sockets import NetlinkSocket, in_namespace, opened, run_in_own_thread
 from cni_runtime.plugins.base import Context, Plugin, decode, netns_of, previous_of
 from cni_runtime.result import Interface, IPConfig, Result
 
@@ -34,19 +33,19 @@ class Loopback(Plugin):
     async def add(self, call: PluginCall, context: Context) -> Result:
         decode(call, LoopbackConfig, context)
         previous = previous_of(call)
-        addresses = await anyio.to_thread.run_sync(partial(_in_pod, netns_of(call), _bring_up))
+        addresses = await run_in_own_thread(partial(_in_pod, netns_of(call), _bring_up))
         return previous or loopback_result(netns_of(call), addresses)
 
     async def delete(self, call: PluginCall, context: Context) -> None:
         if not call.netns:
             return
         try:
-            await anyio.to_thread.run_sync(partial(_in_pod, call.netns, _bring_down))
+            await run_in_own_thread(partial(_in_pod, call.netns, _bring_down))
         except FileNotFoundError:
             return
 
     async def check(self, call: PluginCall, context: Context) -> None:
-        await anyio.to_thread.run_sync(partial(_in_pod, netns_of(call), _require_up))
+        await run_in_own_thread(partial(_in_pod, netns_of(call), _require_up))
 
 
 def loopback_result(netns: str, addresses: tuple[str, ...]) -> Result:

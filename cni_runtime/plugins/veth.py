@@ -6,14 +6,12 @@ import errno
 from collections.abc import Callable
 from functools import partial
 
-import anyio.to_thread
-
 from cni_runtime import faults
 from cni_runtime.call import PluginCall
 from cni_runtime.net import links
 from cni_runtime.net.inspect import Link, find_link
 from cni_runtime.net.quiesce import CutOff, cut_off
-from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, opened
+from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, opened, run_in_own_thread
 from cni_runtime.plugins.base import Context, previous_of
 from cni_runtime.result import Interface, Result
 
@@ -21,19 +19,19 @@ _ATTEMPTS = 3
 
 
 async def attach(context: Context, work: Callable[[], Result]) -> Result:
-    """Do ``work``, the kernel's part of an ADD, in a worker thread; it draws its random names itself.
+    """Do ``work``, the kernel's part of an ADD, in a thread; it draws its random names itself.
 
     Done again when one of the names was taken: by lot, by another ADD that made the same shared link, or in the pod
     by a pair that DEL has cut off but not deleted yet.
     """
     for _ in range(_ATTEMPTS - 1):
         try:
-            return await anyio.to_thread.run_sync(work)
+            return await run_in_own_thread(work)
         except NetlinkError as exc:
             if exc.errno != errno.EEXIST:
                 raise
         await context.reaper.flush()
-    return await anyio.to_thread.run_sync(work)
+    return await run_in_own_thread(work)
 
 
 async def detach(call: PluginCall, context: Context) -> CutOff | None:
@@ -44,7 +42,7 @@ async def detach(call: PluginCall, context: Context) -> CutOff | None:
     """
     previous = previous_of(call)
     interfaces = previous.interfaces if previous else ()
-    found = await anyio.to_thread.run_sync(partial(_cut_off, call, interfaces))
+    found = await run_in_own_thread(partial(_cut_off, call, interfaces))
     if found is not None and found.veth is not None:
         context.reaper.expect(found.veth)
     return found
