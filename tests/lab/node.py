@@ -224,11 +224,12 @@ class Node:
         return {link["ifname"] for link in self.host.ip("link", "show", "type", "bridge")}
 
     def _rules(self) -> Iterator[str]:
-        for family in ("iptables-save", "ip6tables-save"):
-            lines = self.host.run(family).splitlines()
-            yield from (f"{family}: {line}" for line in lines if line[:2] == "-A")
+        """Chains, rules and set elements, as the two tools list them."""
+        for tool in ("iptables-save", "ip6tables-save"):
+            lines = self.host.run(tool).splitlines()
+            yield from (f"{tool}: {line.partition(' [')[0]}" for line in lines if line[:1] in ("-", ":"))
         listed = self.host.run("nft", "--stateless", "list", "ruleset").splitlines()
-        yield from (f"nft: {line.strip()}" for line in listed if line.startswith("\t\t"))
+        yield from (f"nft: {line.strip()}" for line in listed if line.startswith("\t"))
 
     def _records(self) -> Iterator[str]:
         """Rows of the server's databases by their first column, read as anyone could. Settings are about no sandbox."""
@@ -240,13 +241,13 @@ class Node:
 
     # -- proofs
 
-    def leftovers(self) -> set[str]:
+    def leftovers(self, patience: float = 3) -> set[str]:
         """Everything of a pod that is on the node; to be asked when no pod should have anything there.
 
         Not of a pod: bridges, host-local's lock and last address, rules without a pod's chain or address. The kernel
-        gets a moment to free the devices of a network namespace that is gone.
+        gets ``patience`` seconds to free the devices of a network namespace that is gone.
         """
-        eventually(lambda: not self._leftovers(), timeout=3)
+        eventually(lambda: not self._leftovers(), timeout=patience)
         return self._leftovers()
 
     def _leftovers(self) -> set[str]:
