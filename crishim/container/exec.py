@@ -37,9 +37,15 @@ class Exec:
 
     async def process(self, container: Container, command: Sequence[str], *, tty: bool) -> dict[str, Any]:
         """The OCI process for ``command`` in ``container``; raises InvalidArgumentError for an empty command."""
-        file = self._layout.bundle(container.id) / "config.json"
-        try:
-            spec = msgspec.json.decode(await self._node.read_file(str(file)))
-        except (OSError, msgspec.DecodeError) as error:
-            raise UnavailableError(f"container {container.id}: cannot read {file}: {error}") from error
+        spec = await self.spec(container)
+        if spec is None:
+            raise UnavailableError(f"container {container.id}: its OCI configuration can not be read")
         return build_exec_process(spec["process"], command, tty=tty)
+
+    async def spec(self, container: Container) -> dict[str, Any] | None:
+        """The OCI configuration of a container, None once it is gone."""
+        try:
+            text = await self._node.read_file(str(self._layout.bundle(container.id) / "config.json"))
+            return dict(msgspec.json.decode(text))
+        except (OSError, msgspec.DecodeError):
+            return None

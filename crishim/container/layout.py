@@ -18,6 +18,11 @@ class ContainerLayout(Struct, frozen=True):
         """Holds one OCI bundle per container."""
         return self.state / "containers"
 
+    @property
+    def kept(self) -> Path:
+        """Holds one directory per container with what a reboot must not lose."""
+        return self.root / "containers"
+
     def bundle(self, container_id: str) -> Path:
         """The OCI bundle: config.json and what the monitor keeps beside it."""
         return self.bundles / container_id
@@ -28,4 +33,4 @@ class ContainerLayout(Struct, frozen=True):
 
     def volumes(self, container_id: str) -> Path:
         """The anonymous volumes that the image declares, one directory each."""
-        return self.root / "containers" / container_id / "volumes"
+        return self.kept / container_id / "volumes"

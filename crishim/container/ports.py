@@ -93,6 +93,10 @@ class OciRuntime(Protocol):
         """Wait for the end, also of one that ended while this server was down. Never polls."""
         ...
 
+    async def ended(self, container: Container) -> Exit | None:
+        """How the container ended; None while it lives."""
+        ...
+
     async def delete(self, container_id: str, handler: str) -> None:
         """Remove all that the runtime and the monitor keep of a container that has ended; idempotent."""
         ...

@@ -37,19 +37,20 @@ class RemoveContainer:
         if self._index.get(container_id).state is not State.CREATING:
             await self._index.advance(container_id, Event.REMOVE)
         reach(ContainerFaultPoint.REMOVE_RECORDED)
-        await self._release(container_id, container.runtime_handler)
+        await self.release(container_id, container.runtime_handler)
         removed = self._index.get(container_id)
         await self._index.drop(container_id)
         reach(ContainerFaultPoint.REMOVE_DONE)
         if removed.state is not State.CREATING:
             self._on_change(removed, Event.REMOVE)
 
-    async def _release(self, container_id: str, handler: str) -> None:
+    async def release(self, container_id: str, handler: str) -> None:
+        """Undo all that a container may have, whether or not there is a record of it; it has ended, or is killed."""
         await self._watch.end(container_id)  # its own deletion may be under way
         await self._runtime.delete(container_id, handler)
         reach(ContainerFaultPoint.REMOVE_DELETED)
         await self._rootfs.remove(container_id)
         await self._files.remove_tree(str(self._layout.bundle(container_id)))
-        await self._files.remove_tree(str(self._layout.volumes(container_id).parent))
+        await self._files.remove_tree(str(self._layout.kept / container_id))
         reach(ContainerFaultPoint.REMOVE_FILES)
         await self._images.release(container_id)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from crishim.container.create import CreateContainer
+from crishim.container.exec import Exec
 from crishim.container.index import ContainerIndex
 from crishim.container.ports import OciRuntime
 from crishim.container.remove import RemoveContainer
+from crishim.container.spec.inputs import HostFacts
 from crishim.container.start import start
 from crishim.container.stop import stop
+from crishim.container.update import update
 from crishim.container.watch import OnChange, Watch
 from crishim.core.errors import NotFoundError
 from crishim.core.tasks import InFlight
-from crishim.model.container import Container, ContainerConfig, ContainerFilter
+from crishim.model.container import Container, ContainerConfig, ContainerFilter, State
+from crishim.model.pod import Resources
+from crishim.model.process import ExecResult
 
 
 class Containers:
@@ -30,8 +35,11 @@ class Containers:
         watch: Watch,
         in_flight: InFlight,
         on_change: OnChange,
+        execute: Exec,
+        hosts: Mapping[str, HostFacts],
     ) -> None:
         self._index, self._create, self._remove, self._runtime = index, create, remove, runtime
+        self._execute, self._hosts = execute, hosts
         self._watch, self._in_flight, self._on_change = watch, in_flight, on_change
 
     async def create(self, sandbox_id: str, config: ContainerConfig) -> str:
@@ -60,6 +68,29 @@ class Containers:
     async def remove_all(self, sandbox_id: str) -> None:
         """Remove every container of a sandbox; raises an ExceptionGroup of what failed."""
         await self._each(sandbox_id, lambda container: self._remove.remove(container.id))
+
+    async def update(self, container_id: str, wanted: Resources) -> None:
+        """See ``update``."""
+        await update(self._index, self._runtime, self._hosts, container_id, wanted)
+
+    async def exec_sync(self, container_id: str, command: Sequence[str], seconds: float | None) -> ExecResult:
+        """See ``Exec.sync``."""
+        return await self._execute.sync(container_id, command, seconds)
+
+    async def reopen_log(self, container_id: str) -> None:
+        """Write to a new log file from now on; raises FailedPreconditionError unless the container runs."""
+        await self._runtime.reopen_log(self._execute.running(container_id))
+
+    async def info(self, container: Container) -> dict[str, Any]:
+        """The verbose status as plain values."""
+        return {
+            "sandboxID": container.sandbox_id,
+            "pid": container.pid if container.state is State.RUNNING else 0,
+            "runtimeHandler": container.runtime_handler,
+            "state": container.state.value,
+            "imageID": container.image_ref,
+            "runtimeSpec": await self._execute.spec(container),
+        }
 
     def get(self, container_id: str) -> Container:
         """The container with this id or unique beginning of one; raises NotFoundError."""

@@ -50,6 +50,12 @@ class FailedPreconditionError(CrishimError):
     code = Code.FAILED_PRECONDITION
 
 
+class ResourceExhaustedError(CrishimError):
+    """A limit is reached; the message names it."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+
 class DeadlineError(CrishimError):
     """The operation did not end in its time."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
+from crishim.model.container import Container, ContainerConfig, ContainerFilter
 from crishim.model.node import NodeStatus
-from crishim.model.pod import PodConfig
+from crishim.model.pod import PodConfig, Resources
+from crishim.model.process import ExecResult
 from crishim.model.sandbox import Sandbox, SandboxFilter
 
 
@@ -35,6 +37,50 @@ class SandboxService(Protocol):
 
     def info(self, sandbox: Sandbox) -> Mapping[str, object]:
         """What a verbose status shows beyond the configuration; values that JSON knows."""
+        ...
+
+
+class ContainerService(Protocol):
+    """Containers. Where an id is taken, so is a prefix of exactly one id."""
+
+    async def create(self, sandbox_id: str, config: ContainerConfig) -> str:
+        """Make a container that waits for its start, and return its id."""
+        ...
+
+    async def start(self, container_id: str) -> None:
+        """Let a created container run."""
+        ...
+
+    async def stop(self, container_id: str, grace: float) -> None:
+        """Bring a container to its end, by force after ``grace`` seconds; one that is not there is no error."""
+        ...
+
+    async def remove(self, container_id: str) -> None:
+        """Forget a container, stopping it first if need be; one that is not there is no error."""
+        ...
+
+    def get(self, container_id: str) -> Container:
+        """One container; raises NotFoundError."""
+        ...
+
+    def list(self, wanted: ContainerFilter) -> Sequence[Container]:
+        """The containers that ``wanted`` matches."""
+        ...
+
+    async def info(self, container: Container) -> Mapping[str, object]:
+        """What a verbose status shows beyond the configuration; values that JSON knows."""
+        ...
+
+    async def update(self, container_id: str, wanted: Resources) -> None:
+        """Change the limits that are set in ``wanted``."""
+        ...
+
+    async def reopen_log(self, container_id: str) -> None:
+        """Write to a new log file from now on."""
+        ...
+
+    async def exec_sync(self, container_id: str, command: Sequence[str], seconds: float | None) -> ExecResult:
+        """Run a command in a container to its end; raises DeadlineError when ``seconds`` pass first."""
         ...
 
 

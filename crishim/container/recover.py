@@ -1,0 +1,91 @@
+"""Start-up: make the records of containers true again, and watch those that live.
+
+record says        and                       then
+CREATING           -                         undo, forget
+CREATED, RUNNING   another boot              it has ended; how, nobody knows
+CREATED            its start was begun       kill it: whether it runs can not be told; kubelet starts another
+CREATED, RUNNING   otherwise                 watch it; one that ended meanwhile is recorded at once
+EXITED             -                         nothing
+REMOVING           -                         remove
+(no record)        a bundle or a root        remove what it has
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from pathlib import Path
+
+import structlog
+
+from crishim.container.index import ContainerIndex
+from crishim.container.layout import ContainerLayout
+from crishim.container.ports import OciRuntime
+from crishim.container.remove import RemoveContainer
+from crishim.container.start import fail_start
+from crishim.container.watch import Watch
+from crishim.core.clock import boot_id, now_ns
+from crishim.core.errors import explain
+from crishim.model.container import Container, Event, State
+
+_log = structlog.get_logger()
+
+UNKNOWN_EXIT_CODE = 255
+
+
+class RecoverContainers:
+    """Reconciles the containers, before the sandboxes."""
+
+    def __init__(
+        self,
+        index: ContainerIndex,
+        layout: ContainerLayout,
+        runtime: OciRuntime,
+        remove: RemoveContainer,
+        watch: Watch,
+    ) -> None:
+        self._index, self._layout, self._runtime = index, layout, runtime
+        self._remove, self._watch = remove, watch
+
+    async def reconcile(self) -> None:
+        """Bring every container to a state that is true; nothing here is fatal."""
+        for container in self._index.all():
+            await _survive(container.id, self._reconcile(container))
+        known = {container.id for container in self._index.all()}
+        for container_id in sorted(_entries(self._layout.bundles, self._layout.kept) - known):
+            await _survive(container_id, self._remove.release(container_id, ""))
+            _log.warning("recovery.unknown_container_dropped", container=container_id)
+
+    async def _reconcile(self, container: Container) -> None:
+        if container.state in (State.CREATING, State.REMOVING):
+            await self._remove.remove(container.id)
+        elif container.state in (State.CREATED, State.RUNNING):
+            await self._find_out(container)
+
+    async def _find_out(self, container: Container) -> None:
+        if container.boot_id != boot_id():
+            await self._index.advance(
+                container.id,
+                Event.EXITED,
+                exit_code=UNKNOWN_EXIT_CODE,
+                finished_at=now_ns(),
+                reason="Unknown",
+                message="the node was rebooted",
+            )
+        elif container.state is State.CREATED and container.started_at:
+            await fail_start(self._index, container.id, "the server ended while the container was being started")
+            await self._runtime.kill_all(container, container.runtime_handler)
+        else:
+            if ended := await self._runtime.ended(container):
+                await self._watch.record(container.id, ended)
+            self._watch.begin(container)
+
+
+def _entries(*parents: Path) -> set[str]:
+    return {entry.name for parent in parents if parent.is_dir() for entry in parent.iterdir()}
+
+
+async def _survive(container_id: str, work: Awaitable[None]) -> None:
+    try:
+        await work
+    except Exception as error:
+        _log.warning("recovery.incomplete", object=f"container {container_id}", error=explain(error))
