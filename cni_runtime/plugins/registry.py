@@ -11,6 +11,7 @@ from cni_runtime.plugins.host_local.plugin import HostLocal
 from cni_runtime.plugins.ipvlan import Ipvlan
 from cni_runtime.plugins.loopback import Loopback
 from cni_runtime.plugins.macvlan import Macvlan
+from cni_runtime.plugins.portmap.plugin import Portmap
 from cni_runtime.plugins.ptp import Ptp
 from cni_runtime.plugins.static import Static
 from cni_runtime.plugins.vlan import Vlan
@@ -25,6 +26,7 @@ def builtin_plugins() -> Mapping[str, Plugin]:
         Ipvlan(),
         Loopback(),
         Macvlan(),
+        Portmap(),
         Ptp(),
         Static(),
         Vlan(),

@@ -1,0 +1,73 @@
+"""What an ADD of portmap does to the kernel."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import ClassVar
+
+from msgspec import Struct
+
+from cni_runtime.net.conntrack import Connection, connections_to, forget
+from cni_runtime.net.inspect import list_addresses
+from cni_runtime.net.netfilter import NetfilterSocket
+from cni_runtime.net.nft import Element, OwnedTable, Owner, Rival
+from cni_runtime.net.plan import Place, Where
+from cni_runtime.plugins.portmap.config import PROTOCOLS, Forward
+
+log = logging.getLogger(__name__)
+
+
+class ForwardPorts(Struct, frozen=True):
+    """What ``owner``, who lives in ``netns``, has in the table; ``rival`` finds what stands in the way."""
+
+    name: ClassVar[str] = "forward_ports"
+    where: ClassVar[Where] = Where.HOST
+    table: OwnedTable
+    owner: Owner
+    elements: tuple[Element, ...]
+    netns: str
+    rival: Rival
+
+    def do(self, place: Place) -> None:
+        self.table.put(self.owner, self.elements, netns=self.netns, rival=self.rival)
+
+    def undo(self, place: Place) -> None:
+        self.table.drop(self.owner)
+
+
+class ForgetConnections(Struct, frozen=True):
+    """UDP connections to the ports that lead elsewhere: without this the kernel would keep them there."""
+
+    name: ClassVar[str] = "forget_connections"
+    where: ClassVar[Where] = Where.HOST
+    forwards: tuple[Forward, ...]
+
+    def do(self, place: Place) -> None:
+        local = {address.address.partition("/")[0] for address in list_addresses(place.netlink)}
+        forget_udp(self.forwards, lambda forward, one: _is_stale(forward, one, local))
+
+    def undo(self, place: Place) -> None:
+        """Nothing."""
+
+
+def forget_udp(forwards: tuple[Forward, ...], choose: Callable[[Forward, Connection], bool]) -> None:
+    """Forget the UDP connections that ``choose`` picks. Failing is worth a warning: they time out by themselves."""
+    udp = [forward for forward in forwards if forward.protocol == "udp"]
+    try:
+        with NetfilterSocket() as netfilter:
+            for forward in udp:
+                found = connections_to(netfilter, forward.family, PROTOCOLS["udp"], forward.host_port)
+                forget(netfilter, (one for one in found if choose(forward, one)))
+    except OSError as exc:
+        log.warning("stale UDP connections to ports of %s may remain: %s", {one.pod for one in udp}, exc)
+
+
+def _is_stale(forward: Forward, connection: Connection, local: set[str]) -> bool:
+    """Whether it was made to this port of the host and leads elsewhere."""
+    here = forward.host == connection.destination if forward.host else _is_local(connection.destination, local)
+    return here and connection.replies_from != forward.pod
+
+
+def _is_local(address: str, local: set[str]) -> bool:
+    return address in local or address.startswith("127.")
