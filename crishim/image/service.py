@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -30,23 +29,13 @@ from crishim.image.registry.transport import Transport
 from crishim.image.remove import remove_image
 from crishim.image.repair import repair
 from crishim.image.settings import ImageSettings
-from crishim.image.status import image_config, verbose_info
+from crishim.image.status import image_root, verbose_info
 from crishim.image.store.store import ImageStore
-from crishim.image.types import ImageConfig
-from crishim.model.image import ImageRecord
+from crishim.model.image import ImageRecord, ImageRoot
 
 _log = structlog.get_logger(__name__)
 
 _COLLECT_EVERY = 600.0
-
-
-@dataclass(frozen=True)
-class RootFS:
-    """What a container is made from: the layers, topmost first, and what the image says about running it."""
-
-    image: ImageRecord
-    layers: tuple[Path, ...]
-    config: ImageConfig
 
 
 class Images:
@@ -114,17 +103,20 @@ class Images:
         self._settle_later(records)
         return records
 
-    async def rootfs(self, owner: str, name: str) -> RootFS:
-        """What a container called ``owner`` is made from; its layers stay until ``release``. Raises NotFoundError."""
-        image = self._store.index.find(name)
+    async def root(self, reference: str) -> ImageRoot:
+        """Layers and configuration of an image by any of its names or its id; raises NotFoundError."""
+        image = self._store.index.find(reference)
         if image is None:
-            raise NotFoundError(f"image {name} is not there")
-        layers = await self._store.hold(owner, image.id)
-        return RootFS(image, tuple(layers), await image_config(self._store, image))
+            raise NotFoundError(f"image {reference} is not there")
+        return await image_root(self._store, image)
 
-    async def release(self, owner: str) -> None:
-        """The container called ``owner`` is gone."""
-        await self._store.release(owner)
+    async def hold(self, image_id: str, container_id: str) -> None:
+        """Keep the layers of an image, removed or not, until ``release``; idempotent. Raises NotFoundError."""
+        await self._store.hold(container_id, image_id)
+
+    async def release(self, container_id: str) -> None:
+        """Give back what ``hold`` kept; idempotent."""
+        await self._store.release(container_id)
 
     async def _pull(self, reference: Reference, auth: RequestAuth | None) -> str:
         hosts = await asyncio.to_thread(hosts_for, reference.domain, self._settings.config_path)

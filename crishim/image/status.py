@@ -10,12 +10,19 @@ import msgspec
 from crishim.image.digest import Digest
 from crishim.image.store.store import ImageStore
 from crishim.image.types import ImageConfig, decode_config
-from crishim.model.image import ImageRecord
+from crishim.model.image import ImageRecord, ImageRoot
 
 
 async def image_config(store: ImageStore, image: ImageRecord) -> ImageConfig:
     """The configuration of an image: what its containers run, as whom, with which environment."""
     return decode_config(await store.blobs.read(Digest(image.id)), image.id)
+
+
+async def image_root(store: ImageStore, image: ImageRecord) -> ImageRoot:
+    """What a container is made from."""
+    document = msgspec.json.decode(await store.blobs.read(Digest(image.id)), type=dict[str, Any])
+    layers = tuple(str(path) for path in store.layer_paths(image.chain))
+    return ImageRoot(image.id, (*image.repo_digests, image.id)[0], layers, document.get("config") or {})
 
 
 async def verbose_info(store: ImageStore, image: ImageRecord) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -58,6 +59,19 @@ class ImageRecord(Struct, frozen=True, kw_only=True):
     def names(self) -> tuple[str, ...]:
         """Every name it was pulled or imported by."""
         return self.repo_tags + self.repo_digests
+
+
+class ImageRoot(Struct, frozen=True):
+    """An image as a container needs it: layers for overlayfs, topmost first, and the OCI image ``config`` object.
+
+    ``image_id`` is the digest of the configuration, ``reference`` a name with digest by which the image was pulled, or
+    the id where there is none.
+    """
+
+    image_id: str
+    reference: str
+    layers: tuple[str, ...]
+    config: Mapping[str, Any]
 
 
 class HoldRecord(Struct, frozen=True):

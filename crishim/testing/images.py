@@ -163,7 +163,7 @@ def index(images: Mapping[Platform, Image]) -> Image:
 def write_oci_archive(path: Path, images: Mapping[str, Image]) -> None:
     """An OCI layout in a tar file; the keys are full names."""
     entries = [
-        {**_descriptor(entry.media_type, entry.body), "annotations": {"io.containerd.image.name": name}}
+        {**_descriptor(entry.media_type, entry.body), "annotations": _annotations(name)}
         for name, entry in images.items()
     ]
     blobs = {digest: blob for entry in images.values() for digest, blob in entry.blobs.items()}
@@ -196,6 +196,11 @@ def write_docker_archive(path: Path, images: Mapping[str, Image]) -> None:
         members.append(file(config, entry.blobs[entry.id]))
         entries.append({"Config": config, "RepoTags": [name], "Layers": layers})
     path.write_bytes(tar([*members, file("manifest.json", json.dumps(entries).encode())]))
+
+
+def _annotations(name: str) -> dict[str, str]:
+    tag = name.rpartition(":")[2]
+    return {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": tag}
 
 
 def _config(streams: Sequence[bytes], platform: Platform, execution: Mapping[str, Any]) -> bytes:

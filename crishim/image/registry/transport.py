@@ -94,11 +94,11 @@ class Transport:
         raise RegistryError(f"{method} {_show(url)}: more than {MAX_REDIRECTS} redirects")
 
     async def _session(self, tls: TLS) -> ClientSession:
-        session = self._sessions.get(tls)
-        if session is None:
+        if tls not in self._sessions:
             context = await asyncio.to_thread(_context, tls)
-            session = self._sessions.setdefault(tls, _new_session(context))
-        return session
+            if tls not in self._sessions:  # another request may have been faster
+                self._sessions[tls] = _new_session(context)
+        return self._sessions[tls]
 
 
 def _new_session(context: ssl.SSLContext) -> ClientSession:

@@ -120,8 +120,8 @@ class ImageStore:
         await threads.run(self.layers.empty, discarded)
 
     @_to_the_end
-    async def hold(self, owner: str, image_id: str) -> list[Path]:
-        """Keep the layers of an image for ``owner`` until ``release``; their directories, topmost first.
+    async def hold(self, owner: str, image_id: str) -> None:
+        """Keep the layers of an image, with those it holds already, for ``owner`` until ``release``; idempotent.
 
         Raises NotFoundError when the image is not known.
         """
@@ -129,8 +129,8 @@ class ImageStore:
             image = self.index.images.get(image_id)
             if image is None:
                 raise NotFoundError(f"image {image_id} is not there")
-            await self._put(HoldRecord(owner, image.chain))
-            return self.layer_paths(image.chain)
+            held = self.index.holds.get(owner, HoldRecord(owner, ())).chain
+            await self._put(HoldRecord(owner, tuple(dict.fromkeys((*held, *image.chain)))))
 
     @_to_the_end
     async def release(self, owner: str) -> None:
