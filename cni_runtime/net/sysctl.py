@@ -28,9 +28,21 @@ def write(key: str, value: str) -> None:
     except OSError as exc:
         if exc.errno == errno.EROFS and read(key) == value:
             return
-        raise
+        if exc.errno != errno.EACCES:
+            raise
+        _write_only(key, value)
+        return
     try:
         if os.read(handle, _LENGTH).decode().strip() != value:
             os.pwrite(handle, value.encode(), 0)
+    finally:
+        os.close(handle)
+
+
+def _write_only(key: str, value: str) -> None:
+    """Some cannot be read: ``net/ipv4/route/flush``."""
+    handle = os.open(_ROOT + key, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(handle, value.encode())
     finally:
         os.close(handle)

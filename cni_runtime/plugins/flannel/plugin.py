@@ -1,0 +1,143 @@
+"""The verbs of flannel: each is the same verb of the other plugin. Its configuration is saved from ADD to DEL."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anyio
+import anyio.to_thread
+import msgspec
+from msgspec import structs
+
+from cni_runtime import faults, files
+from cni_runtime.call import PluginCall, Verb
+from cni_runtime.errors import CniError
+from cni_runtime.plugins.base import Context, Plugin, network_of, valid_attachments
+from cni_runtime.plugins.delegate import delegate
+from cni_runtime.plugins.flannel.config import (
+    FlannelConfig,
+    delegate_config,
+    flannel_config,
+    saved_directory,
+    saved_path,
+)
+from cni_runtime.plugins.flannel.subnet import read_subnet
+from cni_runtime.result import Result, decode_result
+
+log = logging.getLogger(__name__)
+
+_UNDO_TIMEOUT = 30.0
+_PASSED_ON = ("prevResult", "cni.dev/valid-attachments", "cni.dev/attachments")
+
+Config = dict[str, Any]
+
+
+class Flannel(Plugin):
+    """See the package."""
+
+    type: ClassVar[str] = "flannel"
+
+    async def add(self, call: PluginCall, context: Context) -> Result:
+        config = flannel_config(call, context)
+        path = saved_path(call, config, context)
+        wanted = await anyio.to_thread.run_sync(partial(_wanted, call, config))
+        faults.reach("flannel.ADD.save")
+        await anyio.to_thread.run_sync(partial(_save, path, wanted))
+        try:
+            faults.reach("flannel.ADD.delegate")
+            answer = await delegate(call, context, wanted["type"], wanted)
+        except BaseException as exc:
+            await _undo(call, context, path, wanted, exc)
+            raise
+        return decode_result(answer or {}, assume=str(call.config.get("cniVersion", "")))
+
+    async def delete(self, call: PluginCall, context: Context) -> None:
+        config = flannel_config(call, context)
+        path = saved_path(call, config, context)
+        saved = await anyio.to_thread.run_sync(partial(_load_or_make, call, config, path))
+        if saved is not None:
+            await _pass_on(call, context, saved)
+        faults.reach("flannel.DEL.forget")
+        await anyio.to_thread.run_sync(partial(path.unlink, missing_ok=True))
+
+    async def check(self, call: PluginCall, context: Context) -> None:
+        config = flannel_config(call, context)
+        path = saved_path(call, config, context)
+        saved = await anyio.to_thread.run_sync(partial(_load_or_make, call, config, path))
+        if saved is None:
+            raise CniError(f"there is no saved configuration {path}")
+        await _pass_on(call, context, saved)
+
+    async def gc(self, call: PluginCall, context: Context) -> None:
+        config = flannel_config(call, context)
+        valid = frozenset(container for container, _ in valid_attachments(call))
+        directory = saved_directory(config, context)
+        saved = await anyio.to_thread.run_sync(partial(_saved_of, network_of(call), directory))
+        try:
+            wanted: Config | None = await anyio.to_thread.run_sync(partial(_wanted, call, config))
+        except CniError:
+            wanted = next(iter(saved.values()), None)  # flanneld has not come up yet, but pods had been there
+        if wanted is not None:
+            await _pass_on(call, context, wanted)
+        faults.reach("flannel.GC.forget")
+        for path in saved:
+            if path.name not in valid:
+                await anyio.to_thread.run_sync(partial(path.unlink, missing_ok=True))
+
+    async def status(self, call: PluginCall, context: Context) -> None:
+        config = flannel_config(call, context)
+        await _pass_on(call, context, await anyio.to_thread.run_sync(partial(_wanted, call, config)))
+
+
+async def _pass_on(call: PluginCall, context: Context, config: Config) -> None:
+    extra = {key: call.config[key] for key in _PASSED_ON if key in call.config}
+    await delegate(call, context, str(config.get("type", "")), {**config, **extra})
+
+
+async def _undo(call: PluginCall, context: Context, path: Path, config: Config, cause: BaseException) -> None:
+    """Take back an ADD that failed. What cannot be taken back keeps its file, for DEL."""
+    release = structs.replace(call, verb=Verb.DEL)
+    with anyio.move_on_after(_UNDO_TIMEOUT, shield=True):
+        try:
+            await delegate(release, context, config["type"], config)
+        except CniError as exc:
+            cause.add_note(f"undoing the ADD of {config['type']} failed: {exc}")
+            return
+        await anyio.to_thread.run_sync(partial(path.unlink, missing_ok=True))
+
+
+def _wanted(call: PluginCall, config: FlannelConfig) -> Config:
+    return delegate_config(call, config, read_subnet(Path(config.subnet_file)))
+
+
+def _save(path: Path, config: Config) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.replace(path, msgspec.json.encode(config, order="sorted"))
+
+
+def _load_or_make(call: PluginCall, config: FlannelConfig, path: Path) -> Config | None:
+    """The saved configuration, or one as ADD would make it now if the file was damaged. None: there is no file."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as exc:
+        log.warning("%s is damaged: %s", path, exc)
+        return _wanted(call, config)
+
+
+def _saved_of(network: str, directory: Path) -> dict[Path, Config]:
+    """The saved configurations of one network."""
+    return {path: config for path, config in _all_saved(directory) if config.get("name") == network}
+
+
+def _all_saved(directory: Path) -> Iterator[tuple[Path, Config]]:
+    for path in sorted(directory.glob("[!.]*")):
+        try:
+            yield path, msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        except (msgspec.DecodeError, OSError):
+            continue

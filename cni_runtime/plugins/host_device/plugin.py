@@ -1,0 +1,118 @@
+"""The verbs of host-device."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from functools import partial
+from typing import ClassVar
+
+import anyio.to_thread
+from msgspec import structs
+
+from cni_runtime import faults
+from cni_runtime.call import PluginCall
+from cni_runtime.errors import CniError, ConfigError
+from cni_runtime.net import plan as plans
+from cni_runtime.net.inspect import Link, list_links, read_netns
+from cni_runtime.net.moving import MoveIn, move_out, reclaim
+from cni_runtime.net.plan import Plan
+from cni_runtime.net.sockets import NetlinkSocket, opened
+from cni_runtime.net.wait import wait_addresses_settled
+from cni_runtime.plugins.base import Context, Plugin, dns_or, netns_of, network_of, require_previous, where_of
+from cni_runtime.plugins.delegate import ipam_addresses, ipam_call
+from cni_runtime.plugins.host_device.config import HostDeviceConfig, Selected, host_device_config, select
+from cni_runtime.plugins.pod_link import check_pod_link, pod_link_plan
+from cni_runtime.result import DNS, Interface, Result
+
+log = logging.getLogger(__name__)
+
+
+class HostDevice(Plugin):
+    """See the package."""
+
+    type: ClassVar[str] = "host-device"
+
+    async def add(self, call: PluginCall, context: Context) -> Result:
+        config = host_device_config(call, context)
+        if not config.ipam.type:
+            return await anyio.to_thread.run_sync(partial(_add, call, config, Result()))
+        async with ipam_addresses(call, context, config.ipam) as given:
+            ips = tuple(structs.replace(ip, interface=0) for ip in given.ips)
+            result = structs.replace(given, ips=ips, dns=dns_or(call, DNS()))
+            return await anyio.to_thread.run_sync(partial(_add, call, config, result))
+
+    async def delete(self, call: PluginCall, context: Context) -> None:
+        config = host_device_config(call, context)
+        await anyio.to_thread.run_sync(partial(_delete, call, config))
+        faults.reach("host-device.DEL.ipam")
+        await ipam_call(call, context, config.ipam)
+
+    async def check(self, call: PluginCall, context: Context) -> None:
+        config = host_device_config(call, context)
+        await ipam_call(call, context, config.ipam)
+        await anyio.to_thread.run_sync(partial(_check, call, config, require_previous(call)))
+
+    async def gc(self, call: PluginCall, context: Context) -> None:
+        await ipam_call(call, context, host_device_config(call, context).ipam)
+
+    async def status(self, call: PluginCall, context: Context) -> None:
+        await ipam_call(call, context, host_device_config(call, context).ipam)
+
+
+def host_device_plan(device: Link, ifname: str, result: Result) -> Plan:
+    """Effects of an ADD. Pure."""
+    return MoveIn(device, ifname), *pod_link_plan(ifname, result.ips, result.routes, dad=True)
+
+
+def pick(links: tuple[Link, ...], selected: Selected) -> Link:
+    """The host's link that was selected. Raises CniError. Pure."""
+    if selected.device:
+        found, what = [link for link in links if link.name == selected.device], selected.device
+    else:
+        found, what = [link for link in links if link.mac == selected.mac], f"with the MAC {selected.mac}"
+    if not found:
+        raise CniError(f"there is no device {what} on the host")
+    return found[0]
+
+
+def _add(call: PluginCall, config: HostDeviceConfig, result: Result) -> Result:
+    netns, selected = netns_of(call), select(call, config)
+    interface = Interface(name=call.ifname, sandbox=netns)
+    if selected.dpdk:
+        return structs.replace(result, interfaces=(interface,))
+    with NetlinkSocket() as netlink:
+        device = pick(list_links(netlink), selected)
+    plan = host_device_plan(device, call.ifname, result)
+    with opened(netns) as pod, plans.applied(plan, pod=pod, label="host-device.ADD"):
+        if any(ip.family == 6 and ip.gateway for ip in result.ips):
+            wait_addresses_settled(pod, call.ifname)
+    return structs.replace(result, interfaces=(structs.replace(interface, mac=device.mac),))
+
+
+def _delete(call: PluginCall, config: HostDeviceConfig) -> None:
+    faults.reach("host-device.DEL.move_out")
+    if call.netns:
+        with suppress(FileNotFoundError), opened(call.netns) as pod:
+            name = move_out(pod, call.ifname, config.device)
+            if name:
+                log.info("network %s: %s went back to the host as %s", network_of(call), call.ifname, name)
+            return
+    if config.device:
+        reclaim(config.device)
+
+
+def _check(call: PluginCall, config: HostDeviceConfig, result: Result) -> None:
+    netns = netns_of(call)
+    expected = next((one for one in result.interfaces if (one.name, one.sandbox) == (call.ifname, netns)), None)
+    if expected is None:
+        raise ConfigError(f"{where_of(call)}: prevResult does not have the interface {call.ifname} in {netns}")
+    view = read_netns(netns)
+    link = view.link(call.ifname)
+    if link is None:
+        if not expected.mac:  # a DPDK device
+            return
+        raise CniError(f"there is no {call.ifname} in {netns}")
+    if expected.mac and expected.mac != link.mac:
+        raise CniError(f"interface {call.ifname} has MAC {link.mac}, expected {expected.mac}")
+    check_pod_link(view, call.ifname, result)
