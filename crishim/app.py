@@ -23,6 +23,7 @@ from crishim.drivers.mounts import MountDriver
 from crishim.drivers.namespaces import NamespaceDriver
 from crishim.drivers.preflight import Requirements, check_node
 from crishim.drivers.store import Store
+from crishim.events import Events
 from crishim.node import Node
 from crishim.recovery import Recovery
 from crishim.rpc.runtime_service import runtime_service
@@ -129,11 +130,18 @@ def _sandboxes(
     )
     network = PodNetwork(index, cni, ConfiguredNetworks(watchers[""], watchers), namespaces, policy)
     files = SandboxFiles(layout, mounts)
-    teardown = Teardown(index, network, namespaces, files)
+    events = Events(index.find, lambda sandbox_id: [])
+    teardown = Teardown(index, _NoContainers(), network, namespaces, files, events.on_sandbox)
     in_flight = InFlight(owner)
-    run = RunSandbox(index, layout, files, namespaces, network, teardown, in_flight, driver)
+    run = RunSandbox(index, layout, files, namespaces, network, teardown, in_flight, driver, events.on_sandbox)
     sandboxes = Sandboxes(index, run, teardown, in_flight, config.runtimes, config.default_runtime_name)
     return sandboxes, Recovery(index, layout, teardown, namespaces, mounts, end_leftovers)
+
+
+class _NoContainers:
+    async def stop_all(self, sandbox_id: str) -> None: ...
+
+    async def remove_all(self, sandbox_id: str) -> None: ...
 
 
 def _node(config: Config, watcher: ConfDirWatcher, cni: CniRuntime, driver: CgroupDriver) -> Node:

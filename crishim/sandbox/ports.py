@@ -8,6 +8,7 @@ from typing import Protocol
 from cni_runtime.conf.types import NetworkList
 from cni_runtime.runtime import Added, Attachment, Step
 from crishim.model.attachment import AttachmentRecord
+from crishim.model.event import EventType
 from crishim.model.sandbox import NamespacePaths, NamespaceSpec, Sandbox
 
 BeforePlugin = Callable[[int, str], Awaitable[None]]
@@ -85,6 +86,22 @@ class Cni(Protocol):
     ) -> Sequence[Step]:
         """Run DEL through the first ``begun`` plugins of the chain, backwards."""
         ...
+
+
+class Containers(Protocol):
+    """The containers that live in sandboxes."""
+
+    async def stop_all(self, sandbox_id: str) -> None:
+        """Bring every container of a sandbox to its end; raises an ExceptionGroup of what failed."""
+        ...
+
+    async def remove_all(self, sandbox_id: str) -> None:
+        """Remove every container of a sandbox; raises an ExceptionGroup of what failed."""
+        ...
+
+
+OnEvent = Callable[[Sandbox, EventType], None]
+"""Told what happened to a sandbox, right after it is recorded."""
 
 
 class NetworkSource(Protocol):

@@ -15,13 +15,14 @@ from crishim.core.errors import AlreadyExistsError, explain
 from crishim.core.faultpoints import FaultPoint, reach
 from crishim.core.tasks import InFlight
 from crishim.drivers.cgroups import CgroupDriver
+from crishim.model.event import EventType
 from crishim.model.pod import PodConfig
 from crishim.model.sandbox import Event, NamespaceSpec, Sandbox, State, advance
 from crishim.sandbox.files import SandboxFiles
 from crishim.sandbox.index import SandboxIndex
 from crishim.sandbox.layout import Layout
 from crishim.sandbox.network import PodNetwork
-from crishim.sandbox.ports import Namespaces
+from crishim.sandbox.ports import Namespaces, OnEvent
 from crishim.sandbox.sysctls import split_by_interface
 from crishim.sandbox.teardown import Teardown
 from crishim.sandbox.validate import check_config
@@ -45,10 +46,11 @@ class RunSandbox:
         teardown: Teardown,
         in_flight: InFlight,
         cgroup_driver: CgroupDriver,
+        on_event: OnEvent,
     ) -> None:
         self._index, self._layout, self._files = index, layout, files
         self._namespaces, self._network, self._teardown = namespaces, network, teardown
-        self._in_flight, self._cgroup_driver = in_flight, cgroup_driver
+        self._in_flight, self._cgroup_driver, self._on_event = in_flight, cgroup_driver, on_event
 
     async def run(self, config: PodConfig, runtime_handler: str) -> str:
         """The id of a ready sandbox for ``config``; ``runtime_handler`` is empty or a configured one.
@@ -103,8 +105,11 @@ class RunSandbox:
             ips = await self._network.attach(planned)
             await self._namespaces.write_sysctls(sandbox.namespaces, late)
         reach(FaultPoint.RUN_ATTACHED)
-        await self._index.put(replace(sandbox, ips=ips, state=advance(sandbox.id, sandbox.state, Event.READY)))
+        ready = replace(sandbox, ips=ips, state=advance(sandbox.id, sandbox.state, Event.READY))
+        await self._index.put(ready)
         reach(FaultPoint.RUN_READY)
+        for kind in (EventType.CREATED, EventType.STARTED):
+            self._on_event(ready, kind)
 
     async def _create_namespaces(self, sandbox: Sandbox, hostname: str, sysctls: Mapping[str, str]) -> Sandbox:
         inode = await self._namespaces.create(

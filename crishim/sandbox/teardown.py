@@ -9,22 +9,32 @@ from msgspec.structs import replace
 
 from crishim.core.faultpoints import FaultPoint, reach
 from crishim.core.tasks import KeyedLock
+from crishim.model.event import EventType
 from crishim.model.sandbox import Event, Sandbox, State, advance
 from crishim.sandbox.files import SandboxFiles
 from crishim.sandbox.index import SandboxIndex
 from crishim.sandbox.network import PodNetwork
-from crishim.sandbox.ports import Namespaces
+from crishim.sandbox.ports import Containers, Namespaces, OnEvent
 
 
 class Teardown:
     """Brings a sandbox down: first to STOPPED, then to nothing. One teardown of a sandbox at a time."""
 
-    def __init__(self, index: SandboxIndex, network: PodNetwork, namespaces: Namespaces, files: SandboxFiles) -> None:
-        self._index, self._network, self._namespaces, self._files = index, network, namespaces, files
+    def __init__(
+        self,
+        index: SandboxIndex,
+        containers: Containers,
+        network: PodNetwork,
+        namespaces: Namespaces,
+        files: SandboxFiles,
+        on_event: OnEvent,
+    ) -> None:
+        self._index, self._containers, self._network = index, containers, network
+        self._namespaces, self._files, self._on_event = namespaces, files, on_event
         self._locks = KeyedLock()
 
     async def stop(self, sandbox_id: str, *, reason: str | None = None) -> None:
-        """Detach the network, drop the namespaces, give back the memory; the sandbox is STOPPED then.
+        """End the containers, detach the network, drop the namespaces; the sandbox is STOPPED then.
 
         Does nothing for a sandbox that is stopped or gone. Raises an ExceptionGroup when a DEL failed: the sandbox
         stays STOPPING, and the namespaces stay for the next attempt. ``reason`` None keeps the reason it has.
@@ -61,12 +71,14 @@ class Teardown:
             return
         sandbox = await self._index.advance(sandbox_id, Event.STOP, reason=reason)
         reach(FaultPoint.STOP_RECORDED)
+        await self._containers.stop_all(sandbox_id)
         await self._network.detach(sandbox_id)
         reach(FaultPoint.STOP_DETACHED)
         await self._release(sandbox)
         reach(FaultPoint.STOP_NAMESPACES)
-        await self._index.advance(sandbox_id, Event.STOPPED)
+        stopped = await self._index.advance(sandbox_id, Event.STOPPED)
         reach(FaultPoint.STOP_STOPPED)
+        self._on_event(stopped, EventType.STOPPED)
 
     async def _release(self, sandbox: Sandbox) -> None:
         await self._namespaces.remove(sandbox.namespaces)
@@ -75,9 +87,11 @@ class Teardown:
     async def _remove(self, sandbox_id: str) -> None:
         if self._index.find(sandbox_id) is None:
             return
-        await self._index.advance(sandbox_id, Event.REMOVE)
+        removing = await self._index.advance(sandbox_id, Event.REMOVE)
         reach(FaultPoint.REMOVE_RECORDED)
+        await self._containers.remove_all(sandbox_id)
         await self._files.remove(sandbox_id)
         reach(FaultPoint.REMOVE_FILES)
         await self._index.drop(sandbox_id)
         reach(FaultPoint.REMOVE_DONE)
+        self._on_event(removing, EventType.DELETED)

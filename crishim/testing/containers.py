@@ -65,6 +65,11 @@ class FakeRuntime:
         """Wait for the end."""
         return await asyncio.shield(self._ends[container.id])
 
+    async def ended(self, container: Container) -> Exit | None:
+        """How it ended, if it did."""
+        end = self._ends.get(container.id)
+        return end.result() if end and end.done() else None
+
     async def delete(self, container_id: str, handler: str) -> None:
         """Forget a container; one that is not there is fine."""
         self.failures.strike("delete")

@@ -10,7 +10,9 @@ from cni_runtime.conf.types import ConfDir
 from crishim.core.config.types import RuntimeHandler
 from crishim.core.tasks import InFlight, TaskOwner
 from crishim.drivers.cgroups import CgroupDriver
+from crishim.model.event import EventType
 from crishim.model.pod import PodConfig, PodMetadata
+from crishim.model.sandbox import Sandbox
 from crishim.recovery import Recovery
 from crishim.sandbox.files import SandboxFiles
 from crishim.sandbox.index import SandboxIndex
@@ -21,6 +23,7 @@ from crishim.sandbox.run import RunSandbox
 from crishim.sandbox.service import Sandboxes
 from crishim.sandbox.teardown import Teardown
 from crishim.testing.cni import FakeCni, FixedDirectory
+from crishim.testing.failures import Failures
 from crishim.testing.mounts import FakeMounts
 from crishim.testing.namespaces import FakeNamespaces
 from crishim.testing.store import MemoryStore
@@ -35,6 +38,25 @@ def example_pod(name: str = "web", **more: object) -> PodConfig:
     return PodConfig(PodMetadata(name, "u1", "shop"), **more)  # type: ignore[arg-type]
 
 
+class FakeContainers:
+    """``of`` holds the names of the containers in each sandbox, ``stopped`` those of them that have ended."""
+
+    def __init__(self) -> None:
+        self.failures = Failures()
+        self.of: dict[str, set[str]] = {}
+        self.stopped: set[str] = set()
+
+    async def stop_all(self, sandbox_id: str) -> None:
+        """End them."""
+        self.failures.strike("stop_all")
+        self.stopped |= self.of.get(sandbox_id, set())
+
+    async def remove_all(self, sandbox_id: str) -> None:
+        """Forget them."""
+        self.failures.strike("remove_all")
+        self.of.pop(sandbox_id, None)
+
+
 class World:
     """The machine as the fakes have it, and the sandbox domain on top; ``restart`` plays a new server on it."""
 
@@ -42,6 +64,8 @@ class World:
         self.store, self.cni = MemoryStore(), FakeCni()
         self.namespaces, self.mounts = FakeNamespaces(), FakeMounts()
         self.directory = FixedDirectory(ConfDir(Path("/etc/cni/net.d"), (NETWORK,)))
+        self.containers = FakeContainers()
+        self.events: list[tuple[str, EventType]] = []
         self.ended_plugins_of: set[str] = set()
         self._owner = owner
         self._compose()
@@ -52,13 +76,18 @@ class World:
         source = ConfiguredNetworks(self.directory, {})
         network = PodNetwork(self.index, self.cni, source, self.namespaces, NetworkPolicy(timeout=5))
         files = SandboxFiles(layout, self.mounts)
-        teardown = Teardown(self.index, network, self.namespaces, files)
+        teardown = Teardown(self.index, self.containers, network, self.namespaces, files, self._on_event)
         in_flight = InFlight(self._owner)
         driver = CgroupDriver.CGROUPFS
-        run = RunSandbox(self.index, layout, files, self.namespaces, network, teardown, in_flight, driver)
+        run = RunSandbox(
+            self.index, layout, files, self.namespaces, network, teardown, in_flight, driver, self._on_event
+        )
         handlers = {"crun": RuntimeHandler()}
         self.sandboxes = Sandboxes(self.index, run, teardown, in_flight, handlers, "crun")
         self.recovery = Recovery(self.index, layout, teardown, self.namespaces, self.mounts, self._end_plugins)
+
+    def _on_event(self, sandbox: Sandbox, kind: EventType) -> None:
+        self.events.append((sandbox.id, kind))
 
     async def _end_plugins(self, sandbox_ids: Collection[str]) -> None:
         self.ended_plugins_of = set(sandbox_ids)

@@ -6,7 +6,8 @@ import pytest
 
 from cni_runtime.conf.types import ConfDir
 from cni_runtime.errors import CniError
-from crishim.core.errors import NotFoundError
+from crishim.core.errors import NotFoundError, SystemCallError
+from crishim.model.event import EventType
 from crishim.model.sandbox import State
 from crishim.testing.world import World
 from crishim.testing.world import example_pod as pod
@@ -76,3 +77,26 @@ async def test_del_without_a_netns_when_it_is_gone(world: World) -> None:
     world.namespaces.pins.clear()
     await world.sandboxes.stop(sandbox_id)
     assert {attachment.netns for _, attachment in world.cni.deleted} == {None}
+
+
+async def test_the_containers_end_with_their_sandbox(world: World) -> None:
+    sandbox_id = await world.sandboxes.run(pod(), "")
+    world.containers.of[sandbox_id] = {"app"}
+    await world.sandboxes.stop(sandbox_id)
+    assert world.containers.stopped == {"app"}
+    await world.sandboxes.remove(sandbox_id)
+    assert world.containers.of == {}
+
+
+async def test_a_container_that_does_not_end_keeps_the_network(world: World) -> None:
+    sandbox_id = await world.sandboxes.run(pod(), "")
+    world.containers.failures["stop_all"] = SystemCallError("it does not end")
+    with pytest.raises(SystemCallError):
+        await world.sandboxes.stop(sandbox_id)
+    assert world.cni.attached
+
+
+async def test_every_step_of_a_life_is_told(world: World) -> None:
+    sandbox_id = await world.sandboxes.run(pod(), "")
+    await world.sandboxes.remove(sandbox_id)
+    assert [kind for told, kind in world.events if told == sandbox_id] == list(EventType)
