@@ -1,0 +1,79 @@
+"""Real traffic between namespaces: servers that say who they are and whom they see, and questions to them.
+
+Sockets are opened by a thread that enters the namespace; everything stays in the test's own process.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from cni_runtime.net.sockets import in_namespace, opened
+
+_PATIENCE = 0.7  # seconds
+_SCTP = 132
+
+
+@contextmanager
+def serving(name: str, netns: Path, port: int = 80) -> Iterator[None]:
+    """Answer on TCP and UDP ``port`` of all addresses in ``netns`` with ``name`` and the client's address."""
+    done = threading.Event()
+    with ExitStack() as undo, opened(netns) as fd:
+        sockets = in_namespace(fd, lambda: [undo.enter_context(one) for one in _listening(port)])
+        server = threading.Thread(target=_answer, args=(name, sockets, done), daemon=True)
+        server.start()
+        undo.callback(server.join)
+        undo.callback(done.set)
+        yield
+
+
+def ask(protocol: str, address: str, port: int, netns: Path | None = None) -> str:
+    """What the server behind ``address`` answers somebody in ``netns`` (None: the host); empty: nothing."""
+    if netns is None:
+        return _ask(protocol, address, port)
+    with opened(netns) as fd:
+        return in_namespace(fd, lambda: _ask(protocol, address, port))
+
+
+def _ask(protocol: str, address: str, port: int) -> str:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
+    with socket.socket(family, kind, _SCTP if protocol == "sctp" else 0) as client:
+        client.settimeout(_PATIENCE)
+        try:
+            client.connect((address, port))
+            client.send(b"?")
+            return client.recv(200).decode()
+        except OSError:
+            return ""
+
+
+def _listening(port: int) -> Iterator[socket.socket]:
+    for family, everything in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            server = socket.socket(family, kind)
+            if family == socket.AF_INET6:
+                server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            server.bind((everything, port))
+            if kind == socket.SOCK_STREAM:
+                server.listen()
+            yield server
+
+
+def _answer(name: str, sockets: Sequence[socket.socket], done: threading.Event) -> None:
+    while not done.is_set():
+        for ready in select.select(sockets, (), (), 0.02)[0]:
+            if ready.type == socket.SOCK_STREAM:
+                connection, client = ready.accept()
+                with connection:
+                    connection.sendall(f"{name} {client[0]}".encode())
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(100):
+                        pass
+            else:
+                _, client = ready.recvfrom(100)
+                ready.sendto(f"{name} {client[0]}".encode(), client)
