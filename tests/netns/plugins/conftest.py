@@ -74,3 +74,17 @@ async def pods(host_netns: Host) -> AsyncIterator[Pods]:
     invoker = BuiltinInvoker()
     yield Pods(host_netns, invoker)
     await invoker.aclose()
+
+
+@pytest.fixture
+def outside(host_netns: Host) -> Path:
+    """A neighbour of the host, who reaches pods only through the host."""
+    netns = host_netns.add_netns("outside")
+    for where in (None, netns):  # nobody else is here, and looking for him takes a second
+        host_netns.run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0", netns=where)
+    host_netns.run("ip", "link", "add", "uplink", "type", "veth", "peer", "name", "eth0", "netns", "outside")
+    for where, link, number in ((None, "uplink", 1), (netns, "eth0", 2)):
+        for address in (f"192.0.2.{number}/24", f"2001:db8::{number}/64"):
+            host_netns.run("ip", "address", "add", address, "dev", link, netns=where)
+        host_netns.run("ip", "link", "set", link, "up", netns=where)
+    return netns
