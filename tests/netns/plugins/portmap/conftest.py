@@ -50,9 +50,12 @@ class Ports:
 
     async def portmap(self, verb: Verb, pod: str, *ports: dict[str, Any], **options: Any) -> Answer | None:
         """One verb of portmap."""
+        return await self.pods.call(verb, pod, self.config(pod, *ports, **options))
+
+    def config(self, pod: str, *ports: dict[str, Any], **options: Any) -> Config:
+        """What portmap is told."""
         runtime = {"portMappings": list(ports)}
-        config = {**PORTMAP, "runtimeConfig": runtime, "prevResult": self._previous[pod], **options}
-        return await self.pods.call(verb, pod, config)
+        return {**PORTMAP, "runtimeConfig": runtime, "prevResult": self._previous[pod], **options}
 
 
 def seen_by(answer: str) -> str:
