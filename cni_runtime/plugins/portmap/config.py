@@ -154,7 +154,7 @@ def _contradiction(config: PortmapConfig) -> str:
     of_iptables = ["externalSetMarkChain"] if config.external_set_mark_chain is not None else []
     of_nftables: list[str] = []
     for name, conditions in (("conditionsV4", config.conditions_v4), ("conditionsV6", config.conditions_v6)):
-        if conditions:
+        if any(conditions):
             (of_iptables if is_iptables(conditions) else of_nftables).append(name)
     wrong = of_iptables if config.backend == "nftables" else of_nftables if config.backend == "iptables" else []
     return f"backend {config.backend} does not go with {', '.join(wrong)}" if wrong else ""
