@@ -19,13 +19,19 @@ from crishim.core.config import Config
 from crishim.core.errors import UnavailableError
 from crishim.core.tasks import InFlight, TaskOwner
 from crishim.drivers.cgroups import CgroupDriver, detect
+from crishim.drivers.filesystems import FileSystemDriver
+from crishim.drivers.image_database import ImageDatabase
 from crishim.drivers.mounts import MountDriver
 from crishim.drivers.namespaces import NamespaceDriver
 from crishim.drivers.preflight import Requirements, check_node
 from crishim.drivers.store import Store
 from crishim.events import Events
+from crishim.image.configure import image_settings
+from crishim.image.opening import opened_images
+from crishim.image.service import Images
 from crishim.node import Node
 from crishim.recovery import Recovery
+from crishim.rpc.handlers.images import ImageHandlers, OwnImageHandlers
 from crishim.rpc.runtime_service import runtime_service
 from crishim.rpc.server import serving
 from crishim.sandbox.files import SandboxFiles
@@ -64,6 +70,7 @@ async def running(config: Config) -> AsyncIterator[TaskOwner]:
         owner = TaskOwner()
         store = await _open_store(config)
         undo.push_async_callback(store.close)
+        images = await _open_images(config, owner, undo)
         undo.push_async_callback(owner.aclose)
         watchers = await _watch(config, owner)
         index = SandboxIndex(store)
@@ -77,8 +84,20 @@ async def running(config: Config) -> AsyncIterator[TaskOwner]:
         owner.spawn("recovery.retry", recovery.retry_forever())
         node = _node(config, watchers[""], cni, driver)
         handlers = runtime_service(node, sandboxes)
-        await undo.enter_async_context(serving(config.address, runtime=handlers, grace=STOP_GRACE_SECONDS))
+        image, own = ImageHandlers(images).handlers(), OwnImageHandlers(images).handlers()
+        server = serving(config.address, runtime=handlers, image=image, own=own, grace=STOP_GRACE_SECONDS)
+        await undo.enter_async_context(server)
         yield owner
+
+
+async def _open_images(config: Config, owner: TaskOwner, undo: AsyncExitStack) -> Images:
+    settings = image_settings(config)
+    records = await ImageDatabase.open(settings.root / "images.db")
+    undo.push_async_callback(records.close)
+    for problem in records.problems:
+        _log.warning("images.problem", problem=problem)
+    images = opened_images(settings, records, FileSystemDriver(), owner, config.root / "containers")
+    return await undo.enter_async_context(images)
 
 
 async def _open_store(config: Config) -> Store:

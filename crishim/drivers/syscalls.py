@@ -57,6 +57,7 @@ _setns = _bind("setns", ctypes.c_int, ctypes.c_int)
 _mount = _bind("mount", ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
 _umount2 = _bind("umount2", ctypes.c_char_p, ctypes.c_int)
 _sethostname = _bind("sethostname", ctypes.c_char_p, ctypes.c_size_t)
+_syncfs = _bind("syncfs", ctypes.c_int)
 _prctl = _bind("prctl", ctypes.c_int, *(4 * (ctypes.c_ulong,)))
 
 
@@ -97,6 +98,11 @@ def sethostname(name: str) -> None:
     """Set the host name of the calling thread's UTS namespace. See sethostname(2)."""
     encoded = _text(name)
     _check(_sethostname(encoded, len(encoded)), name)
+
+
+def syncfs(fd: int) -> None:
+    """Write everything of the file system that ``fd`` is on to the disk. See syncfs(2)."""
+    _check(_syncfs(fd))
 
 
 def become_subreaper() -> None:

@@ -39,7 +39,7 @@ def credentials_for(
 
     Raises InvalidArgumentError when ``request.auth`` is not what it should be.
     """
-    sent = None if request is None else _credentials(request)
+    sent = None if request is None else credentials_of(request)
     address = "" if request is None else _host_of(request.server_address)
 
     def choose(host: str) -> Credentials | None:
@@ -50,7 +50,8 @@ def credentials_for(
     return choose
 
 
-def _credentials(request: RequestAuth) -> Credentials | None:
+def credentials_of(request: RequestAuth) -> Credentials | None:
+    """What a request brings; None when it brings nothing. Raises InvalidArgumentError when ``auth`` is no pair."""
     username, password = request.username, request.password
     if not username and request.auth:
         username, password = _decode(request.auth)

@@ -14,7 +14,7 @@ from crishim.core.errors import NotFoundError
 from crishim.core.tasks import TaskOwner
 from crishim.image.archive.load import load_archive
 from crishim.image.credentials import RequestAuth, credentials_for
-from crishim.image.fs_info import FilesystemUsage, image_usage
+from crishim.image.fs_info import FilesystemUsage, TreeUsage, image_usage
 from crishim.image.joining import Joined
 from crishim.image.layering import Unpacking
 from crishim.image.platform import Platform
@@ -49,9 +49,11 @@ class Images:
         owner: TaskOwner,
         platform: Platform,
         backoff: Backoff,
+        containers: Path,
     ) -> None:
+        """``containers`` is where containers have their writable layers; it need not exist yet."""
         self._store, self._settings, self._transport, self._owner = store, settings, transport, owner
-        self._backoff = backoff
+        self._backoff, self._containers = backoff, TreeUsage(containers)
         unpacking = Unpacking(store, settings.limits, settings.max_concurrent_unpacks)
         self._tools = PullTools(store, settings, platform, unpacking, Joined(), WeakValueDictionary())
         self._pulls, self._progress = Joined(), {}  # type: tuple[Joined, dict[str, Progress]]
@@ -93,9 +95,9 @@ class Images:
         """Remove an image, whatever it is called; one that is not there is no error."""
         await remove_image(self._store, name)
 
-    def usage(self) -> FilesystemUsage:
-        """What images take on their file system."""
-        return image_usage(self._store)
+    async def usage(self) -> tuple[FilesystemUsage, FilesystemUsage]:
+        """What images and what the writable layers of containers take on their file systems."""
+        return image_usage(self._store), await self._containers()
 
     async def load(self, archive: Path, name: str = "") -> Sequence[ImageRecord]:
         """Import the images of an OCI or docker archive; ``name`` is for one that has none. See ``load_archive``."""

@@ -37,13 +37,14 @@ class ImageSettings(Struct, frozen=True, kw_only=True):
     """Everything configurable about images. Times are seconds.
 
     ``config_path`` lists the directories with ``HOST/hosts.toml``; ``credentials`` maps a registry host to what the
-    configuration file says for it; ``plain_http`` names hosts that may be spoken to without TLS though not loopback.
+    configuration file says for it; ``pinned`` are image names in normal form. No more than
+    ``max_concurrent_downloads`` layers of one image are downloaded at once (0 or less: all of them); what no image
+    needs is kept for ``garbage_grace``, for a pull that comes again.
     """
 
     root: Path
     config_path: tuple[Path, ...] = ()
     credentials: Mapping[str, Credentials] = field(default_factory=dict)
-    headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     limits: Limits = Limits()
     max_concurrent_downloads: int = 3
     max_concurrent_unpacks: int = 2

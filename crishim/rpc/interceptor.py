@@ -26,7 +26,7 @@ UnaryHandler = Callable[[Any], Awaitable[Message]]
 StreamHandler = Callable[[Any], AsyncGenerator[Message, None]]
 Context = ServicerContext[Any, Any]
 
-_CHANGES = ("RunPod", "Create", "Start", "Stop", "Remove", "Update", "Checkpoint", "Restore", "Pull")
+_CHANGES = ("RunPod", "Create", "Start", "Stop", "Remove", "Update", "Checkpoint", "Restore", "Pull", "Import")
 """How the names of rpcs begin that change something; the others kubelet calls every few seconds."""
 
 _EXPECTED = (StatusCode.NOT_FOUND, StatusCode.UNIMPLEMENTED, StatusCode.CANCELLED)

@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 
 from crishim.core.errors import UnavailableError
 from crishim.rpc.pb import api_pb2 as pb
+from crishim.rpc.pb import images_pb2
 from crishim.rpc.registry import Handlers, complete_service
 from crishim.rpc.socket_file import publish
 
@@ -32,7 +33,8 @@ _OPTIONS = (
 
 _RUNTIME = pb.DESCRIPTOR.services_by_name["RuntimeService"]
 _IMAGE = pb.DESCRIPTOR.services_by_name["ImageService"]
-_SERVICES = (_RUNTIME.full_name, _IMAGE.full_name)
+_OWN = images_pb2.DESCRIPTOR.services_by_name["Images"]
+_SERVICES = (_RUNTIME.full_name, _IMAGE.full_name, _OWN.full_name)
 _NOTHING: Handlers = MappingProxyType({})
 
 _log = structlog.get_logger(__name__)
@@ -40,14 +42,15 @@ _log = structlog.get_logger(__name__)
 
 @asynccontextmanager
 async def serving(
-    address: Path, *, runtime: Handlers, image: Handlers = _NOTHING, grace: float = 5.0
+    address: Path, *, runtime: Handlers, image: Handlers = _NOTHING, own: Handlers = _NOTHING, grace: float = 5.0
 ) -> AsyncIterator[None]:
     """Serve at ``address`` while the body runs, then let calls end for up to ``grace`` seconds and stop.
 
     Raises UnavailableError when gRPC cannot listen, and what ``publish`` raises.
     """
     server = grpc.aio.server(options=_OPTIONS)
-    server.add_generic_rpc_handlers((complete_service(_RUNTIME, runtime), complete_service(_IMAGE, image)))
+    services = ((_RUNTIME, runtime), (_IMAGE, image), (_OWN, own))
+    server.add_generic_rpc_handlers(tuple(complete_service(service, handlers) for service, handlers in services))
     probes = await _add_health(server)
     names = [*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME]
     reflection.enable_server_reflection(names, server)

@@ -19,6 +19,7 @@ from crishim.core.config.types import (
     LogFormat,
     LogLevel,
     PluginSource,
+    RegistryAuth,
     RuntimeHandler,
     StreamServer,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "LogFormat",
     "LogLevel",
     "PluginSource",
+    "RegistryAuth",
     "RuntimeHandler",
     "StreamServer",
     "default_toml",

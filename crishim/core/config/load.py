@@ -63,6 +63,7 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def effective(config: Config) -> dict[str, Any]:
-    """The configuration as an object that JSON can carry; durations are seconds, paths strings."""
+    """The configuration as an object that JSON can carry; durations are seconds, paths strings; no secrets."""
     values: dict[str, Any] = msgspec.to_builtins(config, enc_hook=str)
+    values["images"]["auths"] = sorted(config.images.auths)
     return values

@@ -7,8 +7,24 @@ from pathlib import Path
 
 from crishim.core.config.check import wrong
 from crishim.core.config.read import Document
-from crishim.core.config.tables import DEFAULT_BIN_DIRS, HandlerTable, ServerTable, Tables
-from crishim.core.config.types import CniConfig, Config, ImageConfig, IPPreference, RuntimeHandler, StreamServer
+from crishim.core.config.tables import (
+    DEFAULT_BIN_DIRS,
+    CrishimImagesTable,
+    HandlerTable,
+    ImagesTable,
+    RegistryAuthTable,
+    ServerTable,
+    Tables,
+)
+from crishim.core.config.types import (
+    CniConfig,
+    Config,
+    ImageConfig,
+    IPPreference,
+    RegistryAuth,
+    RuntimeHandler,
+    StreamServer,
+)
 
 _CONTAINERD_BIN_DIRS = ("/opt/cni/bin",)
 _DURATION_PART = re.compile(r"([0-9.]+)(h|ms|m|s|us|µs|ns)")
@@ -37,10 +53,7 @@ def resolve(tables: Tables, main: Document) -> Config:
         cni=_cni(tables, main),
         runtimes={name: _handler(name, table, main) for name, table in runtimes.items()},
         default_runtime_name=default,
-        images=ImageConfig(
-            config_path=tuple(Path(part) for part in tables.images.registry.config_path.split(":") if part),
-            max_concurrent_downloads=tables.images.max_concurrent_downloads,
-        ),
+        images=_images(tables.images, own.images),
         stream_server=_stream_server(tables.server, main),
         max_container_log_line_size=runtime.max_container_log_line_size,
         drain_exec_sync_io_timeout=seconds(runtime.drain_exec_sync_io_timeout),
@@ -49,6 +62,25 @@ def resolve(tables: Tables, main: Document) -> Config:
         enable_unprivileged_icmp=runtime.enable_unprivileged_icmp,
         device_ownership_from_security_context=runtime.device_ownership_from_security_context,
         netns_mounts_under_state_dir=runtime.netns_mounts_under_state_dir,
+    )
+
+
+def _images(table: ImagesTable, own: CrishimImagesTable) -> ImageConfig:
+    auths = {host: entry.auth for host, entry in table.registry.configs.items() if entry.auth != RegistryAuthTable()}
+    return ImageConfig(
+        config_path=tuple(Path(part) for part in table.registry.config_path.split(":") if part),
+        auths={
+            host: RegistryAuth(auth.username, auth.password, auth.auth, auth.identitytoken)
+            for host, auth in auths.items()
+        },
+        pinned=tuple(table.pinned_images.values()),
+        max_concurrent_downloads=table.max_concurrent_downloads,
+        progress_timeout=seconds(table.image_pull_progress_timeout),
+        discard_unpacked_layers=table.discard_unpacked_layers,
+        max_image_bytes=own.max_image_bytes,
+        max_unpacked_bytes=own.max_unpacked_bytes,
+        max_entries=own.max_entries,
+        max_layers=own.max_layers,
     )
 
 

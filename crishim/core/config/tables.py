@@ -43,6 +43,7 @@ Name = Annotated[str, Meta(min_length=1, description="a string that is not empty
 Flag = Annotated[bool, Meta(description="true or false")]
 Number = Annotated[int, Meta(ge=-(2**31), lt=2**31, description="an integer of at most 32 bits")]
 Count = Annotated[int, Meta(ge=0, lt=2**31, description="an integer, 0 or more")]
+Size = Annotated[int, Meta(ge=1, le=2**62, description="an integer, 1 or more")]
 Texts = Annotated[tuple[str, ...], Meta(description="a list of strings")]
 Table = Annotated[dict[str, Any], Meta(description="a table")]
 AbsolutePath = Annotated[str, Meta(pattern=r"^/[^\0]*\Z", description="an absolute path")]
@@ -178,12 +179,32 @@ class RuntimeTable(Struct, frozen=True):
 _HOSTS_HINT = "describe registries under config_path"
 
 
+class RegistryAuthTable(Struct, frozen=True):
+    """``registry.configs.HOST.auth``: one of user and password, their base64, or an identity token."""
+
+    username: Text = ""
+    password: Text = ""
+    auth: Text = ""
+    identitytoken: Text = ""
+
+
+class RegistryConfigTable(Struct, frozen=True):
+    """``registry.configs.HOST``."""
+
+    auth: RegistryAuthTable = RegistryAuthTable()
+    tls: Annotated[Table, unused({}, hint=_HOSTS_HINT)] = field(default_factory=dict)
+
+
+RegistryConfigs = Annotated[dict[str, RegistryConfigTable], Meta(description="a table of registry hosts")]
+PinnedImages = Annotated[dict[str, Name], Meta(description="a table of image names")]
+
+
 class RegistryTable(Struct, frozen=True):
     """``registry`` in the images table."""
 
     config_path: SearchPath = ""
     mirrors: Annotated[Table, unused({}, hint=_HOSTS_HINT)] = field(default_factory=dict)
-    configs: Annotated[Table, unused({}, hint=_HOSTS_HINT)] = field(default_factory=dict)
+    configs: RegistryConfigs = field(default_factory=dict)
     auths: Annotated[Table, unused({}, hint="use image pull secrets")] = field(default_factory=dict)
     headers: Annotated[Table, unused({}, hint=_HOSTS_HINT)] = field(default_factory=dict)
 
@@ -195,14 +216,14 @@ class ImagesTable(Struct, frozen=True):
     max_concurrent_downloads: Number = 3
     snapshotter: Annotated[Text, unused("", "overlayfs", hint="layers are always joined by overlayfs")] = "overlayfs"
     disable_snapshot_annotations: Annotated[Flag, ACCEPTED] = True
-    discard_unpacked_layers: Annotated[Flag, unused(False)] = False
+    discard_unpacked_layers: Flag = False
     concurrent_layer_fetch_buffer: Annotated[Number, unused(0)] = 0
-    image_pull_progress_timeout: Annotated[Duration, unused("", "5m0s", "1m0s")] = "5m0s"
-    image_pull_with_sync_fs: Annotated[Flag, unused(False)] = False
+    image_pull_progress_timeout: Duration = "5m0s"
+    image_pull_with_sync_fs: Annotated[Flag, ACCEPTED] = False
     stats_collect_period: Annotated[Number, unused(10)] = 10
     use_local_image_pull: Annotated[Flag, ACCEPTED] = False
     sandbox_image: Annotated[Text, ACCEPTED] = ""
-    pinned_images: Annotated[Table, ACCEPTED] = field(default_factory=dict)
+    pinned_images: PinnedImages = field(default_factory=dict)
     runtime_platforms: Annotated[Table, unused({})] = field(default_factory=dict)
     image_decryption: Annotated[Table, unused({}, {"key_model": "node"})] = field(default_factory=dict)
 
@@ -233,6 +254,15 @@ class CrishimCniTable(Struct, frozen=True):
     plugin_timeout: Timeout = "1m0s"
 
 
+class CrishimImagesTable(Struct, frozen=True):
+    """``crishim.images``: how large an image may be; bytes, packed and unpacked, files and layers."""
+
+    max_image_bytes: Size = 64 << 30
+    max_unpacked_bytes: Size = 128 << 30
+    max_entries: Size = 5_000_000
+    max_layers: Size = 500
+
+
 class CrishimTable(Struct, frozen=True):
     """``crishim``: the keys that containerd does not have."""
 
@@ -242,6 +272,7 @@ class CrishimTable(Struct, frozen=True):
     log_level: Annotated[LogLevel, Meta(description='"debug", "info", "warning" or "error"')] = LogLevel.INFO
     log_format: Annotated[LogFormat, Meta(description='"console" or "json"')] = LogFormat.CONSOLE
     cni: CrishimCniTable = CrishimCniTable()
+    images: CrishimImagesTable = CrishimImagesTable()
 
 
 class Tables(Struct, frozen=True):

@@ -103,11 +103,36 @@ class StreamServer(Struct, frozen=True, kw_only=True):
     tls_key_file: Path | None = None
 
 
+class RegistryAuth(Struct, frozen=True):
+    """What one registry host is shown; ``auth`` is base64 of ``user:password``."""
+
+    username: str = ""
+    password: str = ""
+    auth: str = ""
+    identity_token: str = ""
+
+    def __repr__(self) -> str:
+        return f"RegistryAuth(username={self.username!r})"
+
+
 class ImageConfig(Struct, frozen=True, kw_only=True):
-    """Where image registries are described (``config_path``, searched in order), and the limit of a pull."""
+    """How images are pulled, and how large they may be.
+
+    Registries are described in ``config_path``, searched in order; ``auths`` are credentials by host. ``pinned`` are
+    names of images that kubelet shall not collect. 0 or less for ``max_concurrent_downloads`` and 0 for
+    ``progress_timeout`` (seconds) mean no limit.
+    """
 
     config_path: tuple[Path, ...] = ()
+    auths: Mapping[str, RegistryAuth] = field(default_factory=dict)
+    pinned: tuple[str, ...] = ()
     max_concurrent_downloads: int = 3
+    progress_timeout: float = 300.0
+    discard_unpacked_layers: bool = False
+    max_image_bytes: int = 64 << 30
+    max_unpacked_bytes: int = 128 << 30
+    max_entries: int = 5_000_000
+    max_layers: int = 500
 
 
 class Config(Struct, frozen=True, kw_only=True):

@@ -35,19 +35,10 @@ class ImageIndex:
                     self.holds[record.owner] = record
 
     def find(self, text: str) -> ImageRecord | None:
-        """The image called ``text``: its id, a beginning of it that fits no other, or any name it is known by.
-
-        Raises InvalidArgumentError for what can be neither.
-        """
+        """The image called ``text``: its id, a beginning of it that fits no other, or any name it is known by."""
         if is_digest(text):
             return self.images.get(text)
-        try:
-            found = self._by_name(text)
-        except InvalidArgumentError:
-            if _ID_PREFIX.fullmatch(text) is None:
-                raise
-            found = None
-        return found or self._by_id_prefix(text)
+        return self._by_name(text) or self._by_id_prefix(text)
 
     def with_names(self, image: ImageRecord) -> list[ImageRecord]:
         """``image`` joined with what is known of it, and the images that lose a name to it."""
@@ -70,7 +61,10 @@ class ImageIndex:
         return all(chain_id in self.layers for chain_id in chain)
 
     def _by_name(self, text: str) -> ImageRecord | None:
-        reference = parse_reference(text)
+        try:
+            reference = parse_reference(text)
+        except InvalidArgumentError:
+            return None
         name = reference.repo_tag or reference.repo_digest(reference.digest) if reference.digest else reference.repo_tag
         return next((image for image in self.images.values() if name in image.names), None)
 

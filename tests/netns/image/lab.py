@@ -134,7 +134,7 @@ async def image_lab(
         store = await open_store(root, records, NoSync(), "this boot")
         backoff = Backoff(attempts=3, first=0.001)
         chosen = ImageSettings(root=root, **settings)  # type: ignore[arg-type]
-        images = Images(store, chosen, transport, owner, host_platform(), backoff)
+        images = Images(store, chosen, transport, owner, host_platform(), backoff, root / "none")
         await images.start()
         try:
             yield ImageLab(images, store, serving, records, root)

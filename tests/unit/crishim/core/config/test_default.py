@@ -19,10 +19,12 @@ NAMES = {
 
 
 def honoured(schema: type[Struct], place: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The places of all honoured keys; the handler that stands for all is runc."""
+    """The places of all honoured keys; the handler that stands for all is runc. Registry hosts have no default."""
     for name, key in keys_of(schema).items():
         if key.table:
             yield from honoured(key.table, (*place, name))
+        elif name == "configs":
+            yield (*place, name)
         elif key.entries:
             yield from honoured(key.entries, (*place, name, "runc"))
         elif key.unused is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crishim.core.config import CniConfig, Config, IPPreference, Loaded, LogFormat, PluginSource, effective, load_config
-from crishim.core.config.types import RuntimeHandler
+from crishim.core.config.types import ImageConfig, RuntimeHandler
 from crishim.core.errors import ConfigError
 
 Load = Callable[[str], Loaded]
@@ -26,7 +26,9 @@ def test_containerd_1_default_loads_without_a_warning() -> None:
 
 
 def test_containerd_2_default_loads_without_a_warning() -> None:
-    assert load_config(DATA / "version4.toml") == Loaded(Config(cni=CONTAINERD_CNI), (), (DATA / "version4.toml",))
+    pinned = ImageConfig(pinned=("registry.example/pause:3.10.2",))
+    expected = Config(cni=CONTAINERD_CNI, images=pinned)
+    assert load_config(DATA / "version4.toml") == Loaded(expected, (), (DATA / "version4.toml",))
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ async def test_basic_authentication(lab: Lab, auth: RequestAuth | None, *, works
     if works:
         assert await lab.client(auth=auth).resolve() == IMAGE.digest
         return
-    with pytest.raises(UnauthenticatedError, match="wants credentials|401"):
+    with pytest.raises(UnauthenticatedError, match=r"wants credentials|401"):
         await lab.client(auth=auth).resolve()
 
 
