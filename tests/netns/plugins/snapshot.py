@@ -32,7 +32,7 @@ _VOLATILE = frozenset(
     | {"port_id", "id", "designated_port", "no", "gso_max_size", "state"}
 )
 _VETH = re.compile(r"veth[0-9a-f]{8}")
-_MAC = re.compile(r"(?!00:00:|01:80:|02:00:|ff:ff:)(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
+_MAC = re.compile(r"(?!00:00:|01:80:|02:00:00:00:|ff:ff:)(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
 _SYSCTLS = ("net/ipv4/conf", "net/ipv6/conf", "net/ipv4/ip_forward", "net/ipv4/neigh", "net/ipv6/neigh")
 
 Fields = dict[str, str]
@@ -41,12 +41,12 @@ Fields = dict[str, str]
 def settled(host: Host, pods: Mapping[str, Path], answers: Mapping[str, Any]) -> Fields:
     """``take``, when duplicate address detection and link events have come to rest, or after 6 s at the latest."""
     before: Fields = {}
-    for _ in range(30):
+    for _ in range(40):
         now = take(host, pods, answers)
         if now == before and not any(key.endswith(".tentative") for key in now):
             break
         before = now
-        time.sleep(0.2)
+        time.sleep(0.1)
     return before
 
 

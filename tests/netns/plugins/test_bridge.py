@@ -296,3 +296,11 @@ async def test_del_is_quick(pods: Pods) -> None:
     for number in range(5):
         await pods.delete(f"pod{number}", BRIDGE)
     assert (time.perf_counter() - started) / 5 < 0.03  # one deleted link alone takes 0.02
+
+
+async def test_an_address_can_move_to_another_pod_at_once(pods: Pods) -> None:
+    for pod in ("a", "b", "c"):
+        answer = await pods.add(pod, DUAL, ips=["10.1.0.9", "fd00:1::9"])
+        for position in (0, 1):
+            assert pods.host.can_reach(pods.address(answer, position)), (pod, position)
+        await pods.delete(pod, DUAL)

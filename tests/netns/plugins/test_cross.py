@@ -13,7 +13,8 @@ from cni_runtime.invoke.builtin import BuiltinInvoker
 from cni_runtime.invoke.choose import ChoosingInvoker, Mode
 from cni_runtime.invoke.executable import ExecutableInvoker
 from cni_runtime.testing.host import Host
-from tests.netns.plugins.test_differential import REFERENCE, V4, V6, host_local
+from tests.netns.plugins.differential import REFERENCE
+from tests.netns.plugins.test_differential import V4, V6, host_local
 
 pytestmark = [
     pytest.mark.anyio,
