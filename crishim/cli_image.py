@@ -54,10 +54,10 @@ def import_archive(
 @image_app.command("ls")
 def list_images(address: Address = None, config: ConfigFile = None) -> None:
     """List images."""
-    images = _run(_client(address, config).list())
+    found = _run(_client(address, config).list())
     table = Table("IMAGE", "ID", "SIZE", box=None)
-    for name, image in sorted((name, image) for image in images for name in image.names or ("<none>",)):
-        table.add_row(name, _short(image), _size(image.size))
+    for row in sorted((name, _short(image), _size(image.size)) for image in found for name in image.names or ("-",)):
+        table.add_row(*row)
     Console().print(table)
 
 
@@ -93,13 +93,13 @@ def _draw(progress: Progress, bars: dict[str, TaskID], event: PullView) -> None:
         offset = layer.size if layer.stage == _DONE else layer.offset
         progress.update(bars[layer.digest], completed=offset, stage=layer.stage)
     if event.image_id:
-        for digest in bars:
-            progress.update(bars[digest], completed=progress.tasks[bars[digest]].total or 0, stage=_DONE)
+        for bar in bars.values():
+            progress.update(bar, completed=progress.tasks[bar].total or 0, stage=_DONE)
 
 
 def _client(address: Path | None, config: Path | None) -> ImageClient:
     # Imported here: gRPC takes longer to load than other commands to run.
-    from crishim.rpc.image_client import ImageClient
+    from crishim.rpc.image_client import ImageClient  # noqa: PLC0415
 
     try:
         return ImageClient(address or load_config(config, {}).config.address)
