@@ -102,7 +102,7 @@ class OwnedTable:
         An element that another owner has, or that ``rival`` finds, raises TakenError and changes nothing; with
         ``take`` it changes hands. A rival whose namespace is gone loses all he has.
         """
-        with self._locked():
+        with locked(self._directory):
             if rival is not None:
                 self._settle(owner, rival)
             holding = Holding(owner, elements, netns)
@@ -117,7 +117,7 @@ class OwnedTable:
         path = self._path(owner)
         if not path.exists():
             return False
-        with self._locked():
+        with locked(self._directory):
             holding = _read(path)
             if holding is not None:
                 self._delete(holding)
@@ -149,7 +149,7 @@ class OwnedTable:
 
     def rebuild(self) -> None:
         """Make the kernel's table anew from the files. Raises NftError, OSError."""
-        with self._locked():
+        with locked(self._directory):
             self._rebuild()
 
     def in_force(self, owner: Owner) -> bool:
@@ -250,15 +250,17 @@ class OwnedTable:
     def _write(self, holding: Holding) -> None:
         files.replace(self._path(holding.owner), msgspec.json.encode(holding))
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._directory.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Keep other threads and processes that do this out. The directory is made when it is not there."""
+    directory.mkdir(parents=True, exist_ok=True)
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _read(path: Path | str, directory: int | None = None) -> Holding | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from cni_runtime.plugins.bandwidth import Bandwidth
 from cni_runtime.plugins.base import Plugin
 from cni_runtime.plugins.bridge.plugin import Bridge
+from cni_runtime.plugins.firewall.plugin import Firewall
 from cni_runtime.plugins.flannel.plugin import Flannel
 from cni_runtime.plugins.host_device.plugin import HostDevice
 from cni_runtime.plugins.host_local.plugin import HostLocal
@@ -26,6 +27,7 @@ def builtin_plugins() -> Mapping[str, Plugin]:
     plugins: tuple[Plugin, ...] = (
         Bandwidth(),
         Bridge(),
+        Firewall(),
         Flannel(),
         HostDevice(),
         HostLocal(),
