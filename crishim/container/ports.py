@@ -9,7 +9,9 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from crishim.drivers.cdi import ContainerEdits
+from crishim.drivers.cgroups.stats import GroupStats
 from crishim.drivers.devices import DeviceNode
+from crishim.drivers.usage import DiskUsage, InterfaceUsage
 from crishim.model.container import Container
 from crishim.model.process import ExecResult, Exit, Started
 from crishim.model.sandbox import Sandbox
@@ -162,6 +164,22 @@ class Node(Protocol):
 
     async def cdi_edits(self, names: Iterable[str]) -> tuple[ContainerEdits, ...]:
         """What CDI says of devices by qualified name; raises InvalidArgumentError for unknown ones."""
+        ...
+
+
+class Usage(Protocol):
+    """What containers and pods use; what has gone meanwhile is left out of an answer."""
+
+    async def groups(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> dict[str, GroupStats]:
+        """Control groups by id."""
+        ...
+
+    async def disks(self, containers: Sequence[Container]) -> dict[str, DiskUsage]:
+        """Writable layers by container id."""
+        ...
+
+    async def interfaces(self, sandboxes: Sequence[Sandbox]) -> dict[str, tuple[InterfaceUsage, ...]]:
+        """Network interfaces by sandbox id."""
         ...
 
 

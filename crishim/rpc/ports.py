@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Literal, Protocol
 
+from crishim.container.stats import ContainerStats, PodStats
 from crishim.model.container import Container, ContainerConfig, ContainerFilter
+from crishim.model.event import PodEvent
 from crishim.model.node import NodeStatus
 from crishim.model.pod import PodConfig, Resources
 from crishim.model.process import ExecResult
@@ -81,6 +83,26 @@ class ContainerService(Protocol):
 
     async def exec_sync(self, container_id: str, command: Sequence[str], seconds: float | None) -> ExecResult:
         """Run a command in a container to its end; raises DeadlineError when ``seconds`` pass first."""
+        ...
+
+
+class StatsService(Protocol):
+    """What containers and pods use; answers at once, from a snapshot about a second old."""
+
+    async def of_containers(self, containers: Sequence[Container]) -> Sequence[ContainerStats]:
+        """The usage of ``containers``, in their order."""
+        ...
+
+    async def of_pods(self, sandboxes: Sequence[Sandbox]) -> Sequence[PodStats]:
+        """The usage of ``sandboxes`` and their containers, in their order."""
+        ...
+
+
+class EventService(Protocol):
+    """What happens to containers and sandboxes."""
+
+    def read(self) -> AsyncGenerator[PodEvent, None]:
+        """Events from now on; raises ResourceExhaustedError for a reader that is too slow."""
         ...
 
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-import msgspec
-
 from crishim.container.spec.devices import device_rule, oci_device
 from crishim.container.spec.environment import environment_with
 from crishim.container.spec.inputs import Json
 from crishim.container.spec.mount_paths import depth
 from crishim.container.spec.refusal import refusal
-from crishim.drivers.cdi import CdiDeviceNode, CdiMount, ContainerEdits
+from crishim.drivers.cdi import CdiDeviceNode, CdiHook, CdiMount, ContainerEdits
 from crishim.drivers.devices import DeviceNode
 from crishim.model.container import ContainerConfig
 
@@ -66,7 +64,7 @@ def _apply(spec: Json, edits: ContainerEdits) -> Json:
     if edits.intel_rdt:
         edited["linux"]["intelRdt"] = dict(edits.intel_rdt)
     if edits.hooks:
-        edited["hooks"] = _with_hooks(spec.get("hooks", {}), edits)
+        edited["hooks"] = _with_hooks(spec.get("hooks", {}), edits.hooks)
     return edited
 
 
@@ -101,9 +99,9 @@ def _with_devices(linux: Json, user: Mapping[str, int], nodes: tuple[CdiDeviceNo
     return {**linux, "devices": list(devices.values()), "resources": {**linux["resources"], "devices": rules}}
 
 
-def _with_hooks(hooks: Mapping[str, list[Json]], edits: ContainerEdits) -> Json:
+def _with_hooks(hooks: Mapping[str, list[Json]], added: Iterable[CdiHook]) -> Json:
     merged = {name: list(present) for name, present in hooks.items()}
-    for hook in edits.hooks:
-        body = {name: value for name, value in msgspec.to_builtins(hook).items() if name != "hookName" and value}
-        merged.setdefault(hook.hook_name, []).append(body)
+    for hook in added:
+        parts = {"path": hook.path, "args": list(hook.args), "env": list(hook.env), "timeout": hook.timeout}
+        merged.setdefault(hook.hook_name, []).append({name: part for name, part in parts.items() if part})
     return merged

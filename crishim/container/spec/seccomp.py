@@ -77,20 +77,20 @@ class _Argument(Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class _Rule(Struct, frozen=True, rename="camel", omit_defaults=True):
-    names: tuple[str, ...]
+    names: list[str]
     action: str
     errno_ret: int | None = None
-    args: tuple[_Argument, ...] | None = None
+    args: list[_Argument] | None = None
 
 
 class _Profile(Struct, frozen=True, rename="camel", omit_defaults=True):
     default_action: str
     default_errno_ret: int | None = None
-    architectures: tuple[str, ...] | None = None
-    flags: tuple[str, ...] | None = None
+    architectures: list[str] | None = None
+    flags: list[str] | None = None
     listener_path: str = ""
     listener_metadata: str = ""
-    syscalls: tuple[_Rule, ...] | None = None
+    syscalls: list[_Rule] | None = None
 
 
 def parse_profile(text: bytes, file: str) -> Json:

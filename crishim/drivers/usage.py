@@ -1,0 +1,113 @@
+"""What containers and pods use of the machine: control groups, writable layers, network interfaces."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from crishim.core.clock import now_ns
+from crishim.core.errors import CrishimError
+from crishim.drivers import syscalls, threads
+from crishim.drivers.cgroups.hierarchy import Hierarchies
+from crishim.drivers.cgroups.stats import GroupStats, read_stats
+from crishim.drivers.syscalls import system_call
+from crishim.model.container import Container
+from crishim.model.sandbox import Sandbox
+
+
+class DiskUsage(Struct, frozen=True):
+    """What a writable layer takes at ``timestamp`` (nanoseconds since the epoch)."""
+
+    timestamp: int
+    path: str
+    bytes: int
+    inodes: int
+
+
+class InterfaceUsage(Struct, frozen=True):
+    """Counters of one interface since it was made."""
+
+    name: str
+    rx_bytes: int
+    rx_errors: int
+    tx_bytes: int
+    tx_errors: int
+
+
+class UsageDriver:
+    """Reads usage. What has gone meanwhile is left out of an answer."""
+
+    def __init__(
+        self,
+        mounted: Hierarchies,
+        group_of_container: Callable[[Container], str],
+        group_of_sandbox: Callable[[Sandbox], str],
+        writable_layer: Callable[[str], Path],
+    ) -> None:
+        self._mounted, self._writable_layer = mounted, writable_layer
+        self._group_of_container, self._group_of_sandbox = group_of_container, group_of_sandbox
+
+    async def groups(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> dict[str, GroupStats]:
+        """The control groups of containers and pods, by id."""
+        paths = {container.id: self._group_of_container(container) for container in containers}
+        paths |= {sandbox.id: self._group_of_sandbox(sandbox) for sandbox in sandboxes if sandbox.config.cgroup_parent}
+        return await threads.run(lambda: {key: read_stats(self._mounted, path) for key, path in paths.items()})
+
+    async def disks(self, containers: Sequence[Container]) -> dict[str, DiskUsage]:
+        """The writable layers of containers, by id."""
+        paths = {container.id: self._writable_layer(container.id) for container in containers if not container.infra}
+        return await threads.run(lambda: {key: _walk(path) for key, path in paths.items()})
+
+    async def interfaces(self, sandboxes: Sequence[Sandbox]) -> dict[str, tuple[InterfaceUsage, ...]]:
+        """The interfaces of pods with a network of their own, by sandbox id, without ``lo``."""
+        paths = {sandbox.id: sandbox.namespaces.net for sandbox in sandboxes}
+        own = {key: path for key, path in paths.items() if path}
+        return await threads.run_alone(_interfaces, own) if own else {}
+
+
+def parse_interfaces(text: str) -> tuple[InterfaceUsage, ...]:
+    """The content of /proc/net/dev; see proc_pid_net(5)."""
+    found = []
+    for line in text.splitlines()[2:]:
+        name, _, counters = line.partition(":")
+        values = [int(value) for value in counters.split()]
+        if name.strip() != "lo":
+            found.append(InterfaceUsage(name.strip(), values[0], values[2], values[8], values[10]))
+    return tuple(found)
+
+
+def _interfaces(netns: dict[str, str]) -> dict[str, tuple[InterfaceUsage, ...]]:
+    """Enters every namespace in turn, so the thread must end afterwards."""
+    found: dict[str, tuple[InterfaceUsage, ...]] = {}
+    for key, path in netns.items():
+        try:
+            with system_call("enter namespace", path):
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    syscalls.setns(fd, syscalls.CLONE_NEWNET)
+                finally:
+                    os.close(fd)
+            found[key] = parse_interfaces(Path("/proc/thread-self/net/dev").read_text())
+        except CrishimError:
+            continue
+    return found
+
+
+def _walk(layer: Path) -> DiskUsage:
+    """Bytes on the disk and inodes of a tree; what vanishes meanwhile does not count."""
+    used = inodes = 0
+    todo = [layer]
+    while todo:
+        try:
+            with os.scandir(todo.pop()) as entries:
+                for entry in entries:
+                    used += entry.stat(follow_symlinks=False).st_blocks * 512
+                    inodes += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append(Path(entry.path))
+        except OSError:
+            continue
+    return DiskUsage(now_ns(), str(layer), used, inodes)
