@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from crishim.model.container import Container
@@ -17,12 +17,12 @@ class Session(Protocol):
     Every method may raise a CrishimError whose message can be shown to the client.
     """
 
-    def output(self) -> AsyncIterator[tuple[Output, bytes]]:
+    def output(self) -> AsyncGenerator[tuple[Output, bytes], None]:
         """What the process writes, in chunks that are not empty; up to 64 KiB is good, more is no error.
 
         Nothing is read from the process while the caller does not ask for more. The end: everything that
         belongs to the session has been written, which a process that was left behind must not hold off.
-        A stream that was not asked for is not yielded. Iterated once.
+        A stream that was not asked for is not yielded. Iterated once, and closed before ``aclose``.
         """
         ...
 

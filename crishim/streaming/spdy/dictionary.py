@@ -5,14 +5,14 @@ Source: SPDY Draft 3.1, section 2.6.10.1 "Compression"; there as a table of 1423
 
 from __future__ import annotations
 
-_WORDS = (
+_NAMES = (
     "options head post put delete trace accept accept-charset accept-encoding accept-language accept-ranges age allow "
     "authorization cache-control connection content-base content-encoding content-language content-length "
     "content-location content-md5 content-range content-type date etag expect expires from host if-match "
     "if-modified-since if-none-match if-range if-unmodified-since last-modified location max-forwards pragma "
     "proxy-authenticate proxy-authorization range referer retry-after server te trailer transfer-encoding upgrade "
     "user-agent vary via warning www-authenticate method get status"
-).split()
+)
 _PAIRS = ("200 OK", "version", "HTTP/1.1", "url", "public", "set-cookie", "keep-alive", "origin")
 _CODES = (
     "100101201202205206300302303304305306307402405406407408409410411412413414415416417502504505"
@@ -31,4 +31,4 @@ def _counted(text: str) -> bytes:
     return len(text).to_bytes(4) + text.encode("ascii")
 
 
-DICTIONARY = b"".join(map(_counted, (*_WORDS, *_PAIRS))) + (_CODES + _DATES + _VALUES).encode("ascii")
+DICTIONARY = b"".join(map(_counted, (*_NAMES.split(), *_PAIRS))) + (_CODES + _DATES + _VALUES).encode("ascii")

@@ -1,0 +1,81 @@
+"""Connections to localhost inside a network namespace, without a process in it.
+
+A socket belongs to the namespace of the thread that made it, for as long as it exists; what is done with it later may
+be done from anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+
+import anyio
+
+from crishim.core.errors import UnavailableError
+from crishim.drivers import syscalls, threads
+from crishim.drivers.syscalls import system_call
+
+_ADDRESSES = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
+_SECONDS = 10.0  # for each address: localhost answers at once, unless its queue is full
+_READ_LIMIT = 64 * 1024
+
+
+class PodDialer:
+    """Connects to ports of pods."""
+
+    async def connect(self, netns: str | None, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to ``port`` on localhost, IPv4 first, inside the namespace pinned at ``netns``.
+
+        None: the namespace of this process. Raises UnavailableError when neither address accepts, and
+        SystemCallError when the namespace cannot be entered.
+        """
+        sockets: list[socket.socket] = []
+        try:
+            if netns is None:
+                _make_sockets(None, sockets)
+            else:
+                await threads.run_alone(_make_sockets, netns, sockets)
+            connected = await _first_that_connects(sockets, port, netns or "the node")
+            streams = await asyncio.open_connection(sock=connected, limit=_READ_LIMIT)
+            sockets.remove(connected)
+            return streams
+        finally:
+            for unused in sockets:
+                unused.close()
+
+
+def _make_sockets(netns: str | None, made: list[socket.socket]) -> None:
+    """Add a socket for each family that there is to ``made``, whose owner closes them also when cancelled meanwhile."""
+    if netns is not None:
+        _enter(netns)
+    for family in _ADDRESSES:
+        try:
+            made.append(socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
+        except OSError:  # a kernel without IPv6
+            continue
+
+
+def _enter(netns: str) -> None:
+    with system_call("open network namespace", netns):
+        file = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with system_call("enter network namespace", netns):
+            syscalls.setns(file, syscalls.CLONE_NEWNET)
+    finally:
+        os.close(file)
+
+
+async def _first_that_connects(sockets: list[socket.socket], port: int, where: str) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    refusals = []
+    for candidate in sockets:
+        address = _ADDRESSES[socket.AddressFamily(candidate.family)]
+        try:
+            with anyio.fail_after(_SECONDS):
+                await loop.sock_connect(candidate, (address, port))
+        except OSError as error:  # TimeoutError too
+            refusals.append(f"{address}: {error.strerror or 'no answer'}")
+        else:
+            return candidate
+    raise UnavailableError(f"cannot connect to port {port} in {where}: {'; '.join(refusals)}")

@@ -1,0 +1,5 @@
+"""Port-forward: from a client's streams to connections inside a pod.
+
+``relay`` copies between one stream and one connection and knows no transport; ``spdy`` and ``websocket`` bring it the
+streams of a client.
+"""

@@ -1,0 +1,86 @@
+"""One forwarded connection: a client's channel on one side, a connection to a port of the pod on the other.
+
+Either side may end its direction and go on reading, as with a connection that is not forwarded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import anyio
+import structlog
+
+from crishim.core.errors import CrishimError
+from crishim.streaming.channel import Channel, Sink
+from crishim.streaming.errors import PeerGoneError, StreamResetError
+
+CHUNK = 64 * 1024
+
+Dial = Callable[[int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+"""Connects to a port of the pod; raises a CrishimError that can be shown to the client."""
+
+_log = structlog.get_logger(__name__)
+
+
+async def forward(dial: Dial, port: int, data: Channel, error: Sink) -> bool:
+    """Serve one connection to its end; False when it failed. A port that cannot be reached is told on ``error``."""
+    try:
+        reader, writer = await dial(port)
+    except CrishimError as failure:
+        await _tell(error, f"error forwarding port {port}: {failure}")
+        return False
+    except Exception as bug:  # one connection that cannot be had ends no other
+        _log.error("port forward failed", port=port, exc_info=bug)
+        await _tell(error, f"error forwarding port {port}: for a reason that only the server's log tells")
+        return False
+    whole = False
+    try:
+        whole = await _copy(data, reader, writer)
+    finally:
+        if whole:
+            writer.close()
+        else:
+            writer.transport.abort()
+    return whole
+
+
+async def _tell(error: Sink, message: str) -> None:
+    _log.info("port forward failed", error=message)
+    with suppress(PeerGoneError, StreamResetError):
+        await error.write(message.encode())
+
+
+async def _copy(data: Channel, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Copy both ways; False when one of the sides broke its connection off."""
+    whole = True
+
+    async def from_pod(scope: anyio.CancelScope) -> None:
+        nonlocal whole
+        try:
+            while chunk := await reader.read(CHUNK):
+                await data.write(chunk)
+            await data.close()
+        except (OSError, StreamResetError, PeerGoneError):
+            whole = False
+            scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(from_pod, group.cancel_scope)
+        try:
+            await _copy_to_pod(data, writer)
+        except (StreamResetError, PeerGoneError):
+            whole = False
+            group.cancel_scope.cancel()
+    return whole
+
+
+async def _copy_to_pod(data: Channel, writer: asyncio.StreamWriter) -> None:
+    try:
+        while chunk := await data.read():
+            writer.write(chunk)
+            await writer.drain()
+        writer.write_eof()
+    except OSError:  # nobody reads in the pod; what it wrote may still be on its way
+        data.discard()

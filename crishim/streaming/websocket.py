@@ -1,0 +1,144 @@
+"""A WebSocket whose messages belong to numbered channels, for tasks to read and write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import anyio
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+
+from crishim.streaming.errors import PeerGoneError
+from crishim.streaming.inbox import Inbox
+from crishim.streaming.messages import Message, MessageError, Subprotocol, decode, encode
+from crishim.streaming.race import Activity, alongside, first_of
+from crishim.streaming.transport import delivered, hung_up
+
+_IN_LIMIT = 1024 * 1024
+_HANG_UP_SECONDS = 2.0  # how often to look, while nothing is read, whether the client is still there
+
+
+class SocketChannel:
+    """A ``channel.Channel``, read by one task and written by one task. ``inbox`` is filled by the socket."""
+
+    def __init__(self, socket: ChannelSocket, number: int) -> None:
+        self._socket, self._number = socket, number
+        self.inbox = Inbox(socket.taken)
+
+    async def read(self) -> bytes:
+        """Some bytes, or none at the end. Raises PeerGoneError."""
+        return await self.inbox.read()
+
+    def discard(self) -> None:
+        """Throw away what is there to read and what comes."""
+        self.inbox.discard()
+
+    async def write(self, data: bytes) -> None:
+        """Send ``data`` in one message, waiting while the client is slow. Raises PeerGoneError."""
+        await self._socket.send(self._number, data)
+
+    async def close(self) -> None:
+        """End both directions on this side; a client is not told, since there is no message for it."""
+        self.inbox.end()
+
+
+class ChannelSocket:
+    """All channels of one WebSocket. Made by ``channels_of``."""
+
+    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport, subprotocol: Subprotocol) -> None:
+        self._socket, self._transport, self._subprotocol = socket, transport, subprotocol
+        self._type = WSMsgType.TEXT if subprotocol.text else WSMsgType.BINARY
+        self._read_channels: dict[int, SocketChannel] = {}
+        self._unread = 0
+        self._room = asyncio.Event()
+        self._activity = Activity()
+
+    def channel(self, number: int, *, read: bool = False) -> SocketChannel:
+        """One channel, asked for once. What the client sends on it is thrown away unless it is to be ``read``.
+
+        Ask before anything is awaited: what came earlier is lost.
+        """
+        channel = SocketChannel(self, number)
+        if read:
+            self._read_channels[number] = channel
+        return channel
+
+    def taken(self, count: int) -> None:
+        """For channels: ``count`` bytes that came are no longer in memory."""
+        self._unread -= count
+        self._room.set()
+
+    async def send(self, number: int, data: bytes) -> None:
+        """For channels: send a message."""
+        try:
+            await self._socket.send_frame(encode(self._subprotocol, number, data), self._type)
+        except OSError as error:
+            raise PeerGoneError("the client is gone") from error
+        self._activity.touch()
+
+    async def run(self, idle_timeout: float) -> None:
+        """Serve the socket until it is over."""
+        await first_of(self._read, partial(self._activity.idle, idle_timeout))
+
+    async def delivered(self) -> None:
+        """Wait until the client's kernel has everything that was written."""
+        await delivered(self._transport)
+
+    async def _read(self) -> None:
+        try:
+            while (message := await self._socket.receive()).type in (WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.PING):
+                self._activity.touch()
+                await self._take(message)
+                if not await self._make_room():
+                    return
+        except MessageError as error:
+            await self._socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=str(error).encode())
+
+    async def _take(self, raw: WSMessage) -> None:
+        if raw.type is WSMsgType.PING:
+            await self._socket.pong(raw.data)
+            return
+        payload = raw.data.encode() if raw.type is WSMsgType.TEXT else bytes(raw.data)
+        message = decode(self._subprotocol, payload)
+        if message is not None and message.channel in self._read_channels:
+            self._put(message, self._read_channels[message.channel].inbox)
+
+    def _put(self, message: Message, inbox: Inbox) -> None:
+        if message.closes:
+            inbox.end()
+        elif message.data:
+            self._unread += len(message.data)
+            inbox.feed(message.data)
+
+    async def _make_room(self) -> bool:
+        """Wait until more may be read; False: the client is gone."""
+        while self._unread > _IN_LIMIT:
+            self._room.clear()
+            with anyio.move_on_after(_HANG_UP_SECONDS) as waiting:
+                await self._room.wait()
+            if waiting.cancelled_caught and hung_up(self._transport):
+                return False
+        return True
+
+
+@asynccontextmanager
+async def channels_of(
+    socket: web.WebSocketResponse, transport: asyncio.Transport, subprotocol: Subprotocol, *, idle_timeout: float
+) -> AsyncIterator[ChannelSocket]:
+    """The channels of a WebSocket while it lasts: the body is cancelled when the client goes, and the context left.
+
+    A body that ends sends the client what was written and closes the socket in order. What the body raises is raised
+    in a group. ``idle_timeout``: seconds, 0 for none.
+    """
+    channels = ChannelSocket(socket, transport, subprotocol)
+    code = WSCloseCode.GOING_AWAY
+    try:
+        async with alongside(partial(channels.run, idle_timeout)):
+            yield channels
+            await channels.delivered()
+            code = WSCloseCode.OK
+    finally:
+        with anyio.CancelScope(shield=True):
+            await socket.close(code=code)
