@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cni_runtime.cache import DEFAULT_DIR
 from cni_runtime.call import Invoker, PluginCall, Verb
 from cni_runtime.errors import CniError, ErrorCode, PluginError
 from cni_runtime.net.libnftables import open_nft
@@ -30,7 +31,7 @@ class BuiltinInvoker:
         delegates: Invoker | None = None,
         plugins: Mapping[str, Plugin] | None = None,
         state: Path = STATE,
-        data: Path = Path("/var/lib/cni"),
+        data: Path = DEFAULT_DIR,
     ) -> None:
         """``delegates`` runs the plugins that a plugin delegates to (IPAM); None: this object does.
 

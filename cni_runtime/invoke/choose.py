@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
+from cni_runtime.cache import DEFAULT_DIR
 from cni_runtime.call import Invoker, PluginCall
 from cni_runtime.invoke.builtin import BuiltinInvoker
+from cni_runtime.net.nft import STATE
 
 
 class Mode(StrEnum):
@@ -21,10 +24,18 @@ class Mode(StrEnum):
 class ChoosingInvoker:
     """An Invoker that passes each call on to one of two, by the plugin's type; delegated calls come here too."""
 
-    def __init__(self, executable: Invoker, *, mode: Mode = Mode.AUTO, types: Mapping[str, Mode] | None = None) -> None:
-        """``types`` holds exceptions from ``mode`` by plugin type."""
+    def __init__(
+        self,
+        executable: Invoker,
+        *,
+        mode: Mode = Mode.AUTO,
+        types: Mapping[str, Mode] | None = None,
+        state: Path = STATE,
+        data: Path = DEFAULT_DIR,
+    ) -> None:
+        """``types`` holds exceptions from ``mode`` by plugin type; for ``state`` and ``data`` see BuiltinInvoker."""
         self._executable = executable
-        self._builtin = BuiltinInvoker(delegates=self)
+        self._builtin = BuiltinInvoker(delegates=self, state=state, data=data)
         self._mode = mode
         self._types = dict(types or {})
 

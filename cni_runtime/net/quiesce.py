@@ -14,47 +14,35 @@ import logging
 from collections.abc import Iterable
 
 import anyio.to_thread
-from msgspec import Struct
 
 from cni_runtime.net import links
-from cni_runtime.net.inspect import Link, find_link, get_link, list_addresses, nsid_of
+from cni_runtime.net.inspect import Link, find_link, get_link, nsid_of
 from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, in_namespace
 
 _GROUP = 0x636E6901
 _log = logging.getLogger(__name__)
 
 
-class CutOff(Struct, frozen=True):
-    """A veth that was cut off: its host end, and what addresses the pod's end had."""
+def cut_off(netns_fd: int, ifname: str) -> Link | None:
+    """Set the host's end of the veth ``ifname`` in the namespace down, and return it. Blocks. Raises OSError.
 
-    veth: Link | None
-    addresses: tuple[str, ...] = ()
-
-
-def cut_off(netns_fd: int, ifname: str) -> CutOff | None:
-    """Set the host end of the veth ``ifname`` in the namespace down. None: no such link there. Blocks; OSError.
-
-    For a link that is not one end of a veth to the host the link itself is set down, and ``veth`` is None.
+    A link that is no veth to the host is set down itself; then, and when there is no such link, None.
     """
-    found = in_namespace(netns_fd, lambda: _inside(ifname))
-    if found is None:
+    inside = in_namespace(netns_fd, lambda: _inside(ifname))
+    if inside is None:
         return None
-    inside, addresses = found
     with NetlinkSocket() as host:
         veth = get_link(host, inside.peer_index) if inside.kind == "veth" and inside.peer_index else None
         if veth is not None and (veth.peer_index, veth.peer_nsid) == (inside.index, nsid_of(host, netns_fd)):
             host.ask(links.set_up(veth.index, up=False))
-            return CutOff(veth, addresses)
+            return veth
     in_namespace(netns_fd, lambda: _set_down(inside.index))
-    return CutOff(None, addresses)
+    return None
 
 
-def _inside(ifname: str) -> tuple[Link, tuple[str, ...]] | None:
+def _inside(ifname: str) -> Link | None:
     with NetlinkSocket() as pod:
-        link = find_link(pod, ifname)
-        if link is None:
-            return None
-        return link, tuple(address.address for address in list_addresses(pod, link.index))
+        return find_link(pod, ifname)
 
 
 def _set_down(index: int) -> None:

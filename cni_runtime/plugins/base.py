@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 from msgspec import Struct
 
+from cni_runtime.cache import DEFAULT_DIR
 from cni_runtime.call import Invoker, PluginCall
 from cni_runtime.errors import CniError, ConfigError, DecodeError, ErrorCode
 from cni_runtime.net.libnftables import Nft
@@ -39,7 +40,7 @@ class Context:
     nft: Nft
     reaper: Reaper
     state: Path = STATE
-    data: Path = Path("/var/lib/cni")
+    data: Path = DEFAULT_DIR
     _warned: set[tuple[str, str, str]] = field(default_factory=set)
 
     def unknown_option(self, call: PluginCall, key: str) -> None:
@@ -53,7 +54,8 @@ class Context:
 class Plugin(ABC):
     """A plugin type. Verbs raise CniError, or OSError when the kernel refused something.
 
-    ADD undoes what it did when it fails. DEL succeeds for what is not there, and does as much as it can.
+    ADD undoes what it did when it fails. DEL succeeds for what is not there; it releases addresses last, so that one
+    which failed half-way can be made again.
     """
 
     type: ClassVar[str]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from cni_runtime import faults
 from cni_runtime.call import PluginCall
 from cni_runtime.net import links
 from cni_runtime.net.inspect import Link, find_link
-from cni_runtime.net.quiesce import CutOff, cut_off
+from cni_runtime.net.quiesce import cut_off
 from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, opened, run_in_own_thread
 from cni_runtime.plugins.base import Context, previous_of
 from cni_runtime.result import Interface, Result
@@ -34,40 +35,36 @@ async def attach(context: Context, work: Callable[[], Result]) -> Result:
     return await run_in_own_thread(work)
 
 
-async def detach(call: PluginCall, context: Context) -> CutOff | None:
-    """Cut the pod's interface off and hand it to the reaper. None: there was none. Raises OSError.
+async def detach(call: PluginCall, context: Context) -> None:
+    """Cut the pod's interface off and hand it to the reaper, if there is one. Raises OSError.
 
     Without a namespace (it is gone, or the runtime no longer knows it) the host's end is found by prevResult:
     a process may still keep the namespace alive, and answer for the address that will be released next.
     """
     previous = previous_of(call)
     interfaces = previous.interfaces if previous else ()
-    found = await run_in_own_thread(partial(_cut_off, call, interfaces))
-    if found is not None and found.veth is not None:
-        context.reaper.expect(found.veth)
-    return found
+    veth = await run_in_own_thread(partial(_cut_off, call, interfaces))
+    if veth is not None:
+        context.reaper.expect(veth)
 
 
-def _cut_off(call: PluginCall, interfaces: tuple[Interface, ...]) -> CutOff | None:
+def _cut_off(call: PluginCall, interfaces: tuple[Interface, ...]) -> Link | None:
     faults.reach(f"{call.type}.DEL.cut_off")
     if call.netns:
-        try:
-            with opened(call.netns) as netns:
-                found = cut_off(netns, call.ifname)
-        except FileNotFoundError:
-            found = None
-        if found is not None:
-            return found
+        with suppress(FileNotFoundError), opened(call.netns) as netns:
+            veth = cut_off(netns, call.ifname)
+            if veth is not None:
+                return veth
     return _by_host_end(interfaces)
 
 
-def _by_host_end(interfaces: tuple[Interface, ...]) -> CutOff | None:
+def _by_host_end(interfaces: tuple[Interface, ...]) -> Link | None:
     with NetlinkSocket() as host:
         for interface in interfaces:
             link = find_link(host, interface.name) if not interface.sandbox else None
             if link is not None and _is_pair(link, interface):
                 host.ask(links.set_up(link.index, up=False))
-                return CutOff(link)
+                return link
     return None
 
 

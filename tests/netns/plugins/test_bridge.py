@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
+from cni_runtime.cache import CachedAttachment, ResultCache
 from cni_runtime.call import Verb
 from cni_runtime.errors import PluginError
 from tests.netns.plugins.conftest import BRIDGE, Pods
@@ -304,3 +305,19 @@ async def test_an_address_can_move_to_another_pod_at_once(pods: Pods) -> None:
         for position in (0, 1):
             assert pods.host.can_reach(pods.address(answer, position)), (pod, position)
         await pods.delete(pod, DUAL)
+
+
+async def test_the_pods_behind_live_ports_are_named_by_the_results_cache(pods: Pods) -> None:
+    answer = await pods.add("a", BRIDGE)
+    attachment = CachedAttachment(
+        container_id="a",
+        config=b"{}",
+        if_name="eth0",
+        network_name="net",
+        cni_args=(("K8S_POD_NAME", "web-0"),),
+        result=answer,
+    )
+    ResultCache().write(attachment)
+    moved = {**BRIDGE, "ipam": {"type": "host-local", "subnet": "10.2.0.0/24"}}
+    with pytest.raises(PluginError, match="and pods use it: web-0"):
+        await pods.add("b", moved)
