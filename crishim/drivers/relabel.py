@@ -1,0 +1,40 @@
+"""SELinux labels of files. Only called on nodes that have SELinux."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from crishim.core.errors import InvalidArgumentError
+from crishim.drivers import threads
+from crishim.drivers.syscalls import system_call
+
+_ATTRIBUTE = "security.selinux"  # <linux/xattr.h>
+_SHARED = frozenset({"/var/lib", "/var/log", "/var/run", "/usr/lib", "/usr/bin", "/usr/share", "/etc/pki"})
+
+
+async def relabel(path: str, label: str, attribute: str = _ATTRIBUTE) -> None:
+    """Label ``path`` and all below it; what lies on a file system without labels is left alone.
+
+    Raises InvalidArgumentError for what other programs of the node need with the label it has, SystemCallError.
+    """
+    await threads.run(_relabel, path, label.encode(), attribute)
+
+
+def _relabel(path: str, label: bytes, attribute: str) -> None:
+    real = os.path.realpath(path)
+    if real.count("/") < 2 or real in _SHARED:
+        raise InvalidArgumentError(f"relabel {path}: the node itself needs its label")
+    with system_call("setxattr", path):
+        _set(real, label, attribute)
+        for directory, names, files in os.walk(real):
+            for name in (*names, *files):
+                _set(f"{directory}/{name}", label, attribute)
+
+
+def _set(path: str, label: bytes, attribute: str) -> None:
+    try:
+        os.setxattr(path, attribute, label, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in (errno.ENOTSUP, errno.ENOENT):  # the owner may be removing files meanwhile
+            raise

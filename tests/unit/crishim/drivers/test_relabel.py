@@ -1,0 +1,43 @@
+"""Labels of files; a plain extended attribute stands for SELinux's, which needs root."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from crishim.core.errors import InvalidArgumentError, SystemCallError
+from crishim.drivers.relabel import relabel
+
+pytestmark = pytest.mark.anyio
+
+ATTRIBUTE = "user.label"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/file").touch()
+    (tmp_path / "outside").touch()
+    (tmp_path / "a/link").symlink_to(tmp_path / "outside")
+    try:
+        os.setxattr(tmp_path, ATTRIBUTE, b"x")
+    except OSError:
+        pytest.skip("the file system has no extended attributes")
+    return tmp_path
+
+
+async def test_all_below(tree: Path) -> None:
+    # A link can hold no attribute of this kind: that it was refused shows that the link itself was meant.
+    with pytest.raises(SystemCallError, match="setxattr"):
+        await relabel(str(tree / "a"), "label", ATTRIBUTE)
+    (tree / "a/link").unlink()
+    await relabel(str(tree / "a"), "label", ATTRIBUTE)
+    found = [os.getxattr(tree / name, ATTRIBUTE) for name in ("a", "a/b", "a/b/file")]
+    assert found == 3 * [b"label"]
+    assert os.listxattr(tree / "outside") == []
+
+
+@pytest.mark.parametrize("path", ["/", "/usr", "/var/lib/", "/var/../etc"])
+async def test_not_the_node(path: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="the node itself needs its label"):
+        await relabel(path, "label", ATTRIBUTE)
