@@ -1,0 +1,165 @@
+"""Create, start, stop and remove: each does all of its work or leaves nothing, and may be repeated."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from crishim.core.errors import (
+    AlreadyExistsError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    SystemCallError,
+)
+from crishim.model.container import Event, State
+from crishim.model.sandbox import State as SandboxState
+from crishim.testing.container_world import POD_PID, ContainerWorld, example_container, example_sandbox
+
+
+async def test_a_container_is_made_of_its_image(world: ContainerWorld) -> None:
+    container = world.containers.get(await world.containers.create("pod", example_container(log_path="main/0.log")))
+    assert (container.state, container.image_ref, container.uid) == (State.CREATED, "sha256:b0", 1000)
+    assert container.log_path == "/var/log/pods/pod/main/0.log"
+    assert world.rootfs.mounted == {container.id: ("/layers/b",)}
+    assert world.runtime.made[container.id]["process"]["args"] == ["sh"]
+
+
+async def test_it_runs_after_its_start(world: ContainerWorld) -> None:
+    container = world.containers.get(await world.run())
+    assert (container.state, container.started_at > 0) == (State.RUNNING, True)
+
+
+async def test_only_a_created_container_starts(world: ContainerWorld) -> None:
+    container_id = await world.run()
+    with pytest.raises(FailedPreconditionError, match="running"):
+        await world.containers.start(container_id)
+
+
+async def test_a_start_that_fails_ends_the_container(world: ContainerWorld) -> None:
+    container_id = await world.containers.create("pod", example_container())
+    world.runtime.failures["start"] = SystemCallError("exec format error")
+    with pytest.raises(SystemCallError):
+        await world.containers.start(container_id)
+    container = world.containers.get(container_id)
+    assert (container.state, container.reason, container.exit_code) == (State.EXITED, "StartError", 128)
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "oom_killed", "reason"), [(0, False, "Completed"), (3, False, "Error"), (137, True, "OOMKilled")]
+)
+async def test_an_end_is_recorded_with_its_reason(
+    world: ContainerWorld, exit_code: int, oom_killed: bool, reason: str
+) -> None:
+    container_id = await world.run()
+    world.runtime.finish(container_id, exit_code, oom_killed=oom_killed)
+    await world.containers.stop(container_id, 1)
+    container = world.containers.get(container_id)
+    assert (container.state, container.exit_code, container.reason) == (State.EXITED, exit_code, reason)
+
+
+async def test_stop_asks_before_it_kills(world: ContainerWorld) -> None:
+    container_id = await world.run(stop_signal=0)
+    await world.containers.stop(container_id, 10)
+    assert world.runtime.signals == [(container_id, 15)]
+    assert world.containers.get(container_id).exit_code == 143
+
+
+async def test_a_container_that_does_not_listen_is_killed(world: ContainerWorld) -> None:
+    world.runtime.deadly = set()
+    container_id = await world.run()
+    await world.containers.stop(container_id, 0.01)
+    assert world.containers.get(container_id).exit_code == 137
+
+
+async def test_no_grace_no_signal(world: ContainerWorld) -> None:
+    container_id = await world.run()
+    await world.containers.stop(container_id, 0)
+    assert (world.runtime.signals, world.containers.get(container_id).exit_code) == ([], 137)
+
+
+@pytest.mark.parametrize("started", [True, False])
+async def test_remove_ends_it_first_and_leaves_nothing(world: ContainerWorld, started: bool) -> None:
+    container_id = await (world.run() if started else world.containers.create("pod", example_container()))
+    await world.containers.remove(container_id)
+    assert await world.leavings() == []
+
+
+async def test_stop_and_remove_may_be_repeated(world: ContainerWorld) -> None:
+    container_id = await world.run()
+    for verb in (world.containers.stop(container_id, 1), world.containers.stop(container_id, 1)):
+        await verb
+    for _ in range(2):
+        await world.containers.remove(container_id)
+    await world.containers.stop("nosuch", 1)
+
+
+async def test_every_step_is_told(world: ContainerWorld) -> None:
+    container_id = await world.run()
+    await world.containers.remove(container_id)
+    assert [event for told, event in world.told if told == container_id] == list(Event)
+
+
+async def test_the_same_attempt_is_made_once(world: ContainerWorld) -> None:
+    ids = await asyncio.gather(*(world.containers.create("pod", example_container()) for _ in range(3)))
+    assert {*ids, await world.containers.create("pod", example_container())} == {ids[0]}
+
+
+async def test_the_name_of_a_container_that_ran_is_reserved(world: ContainerWorld) -> None:
+    container_id = await world.run()
+    with pytest.raises(AlreadyExistsError, match=container_id):
+        await world.containers.create("pod", example_container())
+
+
+async def test_a_sandbox_that_is_not_ready_takes_no_container(world: ContainerWorld) -> None:
+    world.pods.sandboxes["pod"] = example_sandbox(state=SandboxState.STOPPED)
+    with pytest.raises(FailedPreconditionError, match="stopped"):
+        await world.containers.create("pod", example_container())
+
+
+async def test_what_can_not_be_made_leaves_no_trace(world: ContainerWorld) -> None:
+    with pytest.raises(InvalidArgumentError, match="working_dir"):
+        await world.containers.create("pod", example_container(working_dir="\0"))
+    assert await world.leavings() == []
+
+
+async def test_an_unknown_image_leaves_no_trace(world: ContainerWorld) -> None:
+    world.images.roots.clear()
+    with pytest.raises(NotFoundError, match="busybox"):
+        await world.containers.create("pod", example_container())
+    assert await world.leavings() == []
+
+
+@pytest.mark.parametrize("part", ["images.hold", "rootfs.mount", "node.read_in_root", "runtime.create"])
+async def test_whatever_fails_is_undone(world: ContainerWorld, part: str) -> None:
+    owner, method = part.split(".")
+    getattr(world, owner).failures[method] = SystemCallError("ENOSPC")
+    with pytest.raises(SystemCallError):
+        await world.containers.create("pod", example_container())
+    assert await world.leavings() == []
+
+
+async def test_a_retry_clears_what_could_not_be_undone(world: ContainerWorld) -> None:
+    world.runtime.failures |= {"create": SystemCallError("x"), "delete": SystemCallError("y")}
+    with pytest.raises(SystemCallError):
+        await world.containers.create("pod", example_container())
+    world.runtime.failures.clear()
+    container_id = await world.containers.create("pod", example_container())
+    assert [container.id for container in await world.store.load_containers()] == [container_id]
+
+
+async def test_containers_that_share_a_pid_namespace_get_one_infra_container(world: ContainerWorld) -> None:
+    first, second = [await world.run(name, security=POD_PID) for name in ("a", "b")]
+    (infra,) = [container for container in world.index.all() if container.infra]
+    joined = {"type": "pid", "path": f"/proc/{infra.pid}/ns/pid"}
+    assert all(joined in world.runtime.made[each]["linux"]["namespaces"] for each in (first, second))
+    assert infra.id not in {each.id for each in world.index.visible()}
+
+
+async def test_the_infra_container_ends_with_the_sandbox(world: ContainerWorld) -> None:
+    await world.run(security=POD_PID)
+    await world.containers.stop_all("pod")
+    assert {container.state for container in world.index.all()} == {State.EXITED}
+    await world.containers.remove_all("pod")
+    assert await world.leavings() == []

@@ -1,0 +1,53 @@
+"""Start-up: what lives is watched again, what ended is recorded, what was half made is undone."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from crishim.model.container import State
+from crishim.testing.container_world import ContainerWorld, example_container
+
+
+async def test_a_running_container_goes_on(world: ContainerWorld) -> None:
+    container_id = await world.run()
+    before = world.containers.get(container_id)
+    await world.restart()
+    assert world.containers.get(container_id) == before
+    await world.containers.stop(container_id, 1)
+    assert world.containers.get(container_id).state is State.EXITED
+
+
+async def test_one_that_ended_meanwhile_is_recorded_before_the_first_request(world: ContainerWorld) -> None:
+    container_id = await world.run()
+    record = world.containers.get(container_id)
+    world.runtime.finish(container_id, 7)
+    await world.containers.stop(container_id, 1)
+    await world.store.put_container(record)  # as if no server had seen the end
+    await world.restart()
+    assert (world.containers.get(container_id).state, world.containers.get(container_id).exit_code) == (State.EXITED, 7)
+
+
+@pytest.mark.parametrize("state", [State.CREATING, State.REMOVING])
+async def test_what_was_half_done_is_undone(world: ContainerWorld, state: State) -> None:
+    container_id = await world.run()
+    world.runtime.finish(container_id, 0)
+    await world.store.put_container(replace(world.containers.get(container_id), state=state))
+    await world.restart()
+    assert await world.leavings() == []
+
+
+async def test_another_boot_has_ended_everything(world: ContainerWorld) -> None:
+    container_id = await world.run()
+    await world.store.put_container(replace(world.containers.get(container_id), boot_id="earlier"))
+    await world.restart()
+    container = world.containers.get(container_id)
+    assert (container.state, container.exit_code, container.message) == (State.EXITED, 255, "the node was rebooted")
+
+
+async def test_a_start_that_was_cut_off_counts_as_failed(world: ContainerWorld) -> None:
+    container_id = await world.containers.create("pod", example_container())
+    await world.store.put_container(replace(world.containers.get(container_id), started_at=1))
+    await world.restart()
+    container = world.containers.get(container_id)
+    assert (container.state, container.reason) == (State.EXITED, "StartError")
