@@ -87,4 +87,6 @@ def outside(host_netns: Host) -> Path:
         for address in (f"192.0.2.{number}/24", f"2001:db8::{number}/64"):
             host_netns.run("ip", "address", "add", address, "dev", link, netns=where)
         host_netns.run("ip", "link", "set", link, "up", netns=where)
+    for address in ("192.0.2.1", "2001:db8::1"):  # the two know each other from now on
+        assert host_netns.can_reach(address, netns=netns)
     return netns
