@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from crishim.core.capability_names import CAPABILITIES, capability_set
 from crishim.core.errors import SystemCallError
@@ -60,6 +61,16 @@ async def gather(*, systemd_configured: bool = False, restrict_oom_score_adj: bo
     if facts.oom_score_adj_min > -1000:
         _log.warning("host.oom_score_adj_restricted", minimum=facts.oom_score_adj_min)
     return facts
+
+
+async def refreshed(facts: HostFacts) -> HostFacts:
+    """``facts`` with what changes while the server runs: the node's devices and its loaded AppArmor profiles."""
+    return await threads.run(_refreshed, facts, Path("/"))
+
+
+def _refreshed(facts: HostFacts, root: Path) -> HostFacts:
+    profiles = _apparmor_profiles(root) if facts.apparmor else frozenset()
+    return replace(facts, devices=node_devices(str(root / "dev")), apparmor_profiles=profiles)
 
 
 def _gather(mode: CgroupMode, systemd: bool, restrict_oom_score_adj: bool, root: Path) -> HostFacts:

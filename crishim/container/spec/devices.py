@@ -44,11 +44,6 @@ def device_rule(node: DeviceNode, access: str) -> Json:
     return {"allow": True, "type": node.kind, "major": node.major, "minor": node.minor, "access": access}
 
 
-def device_paths(config: ContainerConfig) -> list[str]:
-    """The devices of the node whose facts are needed."""
-    return [device.host_path for device in config.devices]
-
-
 def check_devices(config: ContainerConfig) -> None:
     """Refuse devices that can not be what was meant."""
     for index, device in enumerate(config.devices):

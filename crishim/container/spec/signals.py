@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,8 @@ from crishim.container.spec.refusal import refusal
 from crishim.model.container import ContainerConfig
 
 DEFAULT_STOP_SIGNAL = "SIGTERM"
+
+_NUMBER = re.compile(r"[0-9]{1,2}")
 
 _PLAIN = (
     "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP "
@@ -44,7 +47,7 @@ def _parse(text: str) -> str:
     name = f"SIG{text.upper().removeprefix('SIG')}"
     if name in SIGNALS:
         return name
-    if text.isascii() and text.isdigit() and 1 <= int(text) <= signal.SIGRTMAX:
+    if _NUMBER.fullmatch(text) and 1 <= int(text) <= signal.SIGRTMAX:
         return _name_of(int(text))
     raise refusal("image: config.StopSignal", "a signal", text)
 

@@ -14,7 +14,7 @@ from crishim.container.spec.refusal import ID_MAX, SECURITY, check_text, refusal
 from crishim.core.errors import InvalidArgumentError
 from crishim.model.container import ContainerConfig, ContainerSecurity
 
-_NUMBER = re.compile(r"[+-]?[0-9]+")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,19}")  # longer ones are names, which nobody has
 _STRICT = 1
 
 
@@ -109,7 +109,8 @@ def _accounts(text: str) -> Iterator[_Account]:
     """The lines of passwd(5) that are whole: in a broken one no number can be trusted."""
     for fields in _lines(text, 6):
         if _is_id(fields[2]) and _is_id(fields[3]):
-            yield _Account(fields[0], int(fields[2]), int(fields[3]), fields[5])
+            home = fields[5] if fields[5].isprintable() else ""  # else it could not be passed on
+            yield _Account(fields[0], int(fields[2]), int(fields[3]), home)
 
 
 def _groups(text: str) -> Iterator[_Group]:
@@ -120,11 +121,11 @@ def _groups(text: str) -> Iterator[_Group]:
 
 
 def _lines(text: str, least: int) -> Iterator[list[str]]:
-    for line in text.splitlines():
+    for line in text.split("\n"):
         fields = line.strip().split(":")
         if len(fields) >= least and fields[0] and not line.startswith("#"):
             yield fields
 
 
 def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and int(text) <= ID_MAX
+    return _NUMBER.fullmatch(text) is not None and 0 <= int(text) <= ID_MAX

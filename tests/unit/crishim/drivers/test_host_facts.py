@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from crishim.core.capability_names import CAPABILITIES
 from crishim.core.errors import SystemCallError
 from crishim.drivers.cgroups import CgroupMode
-from crishim.drivers.host_facts import HostFacts, _gather, gather
+from crishim.drivers.host_facts import HostFacts, _gather, _refreshed, gather
 
 EVERYTHING = f"{(1 << len(CAPABILITIES)) - 1:016x}"
 WITHOUT_RESOURCE = f"{(1 << len(CAPABILITIES)) - 1 & ~(1 << 24):016x}"
@@ -73,6 +73,17 @@ def test_apparmor(node: Node, enabled: str, expected: bool) -> None:
     facts = node.facts()
     assert facts.apparmor is expected
     assert facts.apparmor_profiles == ({"crishim-default", "with blank (x)"} if expected else set())
+
+
+def test_what_changes_while_the_server_runs(node: Node) -> None:
+    node.write("sys/module/apparmor/parameters/enabled", "Y")
+    before = node.facts()
+    node.write("sys/kernel/security/apparmor/profiles", "new (enforce)\n")
+    os.mkfifo(node.root / "dev/pipe")
+    after = _refreshed(before, node.root)
+    assert after.apparmor_profiles == {"new"}
+    assert [device.kind for device in after.devices] == ["p"]
+    assert replace(after, apparmor_profiles=before.apparmor_profiles, devices=before.devices) == before
 
 
 def test_selinux(node: Node) -> None:

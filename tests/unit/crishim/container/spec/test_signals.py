@@ -31,7 +31,7 @@ def test_which(asked_for: int, of_image: str, expected: str) -> None:
     assert stop_signal(asked(stop_signal=asked_for), {"StopSignal": of_image}) == expected
 
 
-@pytest.mark.parametrize("text", ["SIGNONE", "0", "65", "-1", "SIGRTMIN+16", "32", "SIG", "٣"])
+@pytest.mark.parametrize("text", ["SIGNONE", "0", "65", "-1", "SIGRTMIN+16", "32", "SIG", "٣", "9" * 5000])
 def test_no_such_signal(text: str) -> None:
     with pytest.raises(InvalidArgumentError, match=r"^image: config.StopSignal: expected a signal"):
         stop_signal(asked(), {"StopSignal": text})

@@ -10,7 +10,7 @@ from crishim.core.errors import InvalidArgumentError
 from crishim.model.container import ContainerSecurity
 from tests.unit.crishim.container.spec.parts import secured
 
-PASSWD = """\
+PASSWD = f"""\
 root:x:0:0:root:/root:/bin/sh
 app:x:1000:1001:App:/home/app:/bin/sh
 twin:x:1000:7::/twin:
@@ -18,6 +18,8 @@ short:x:5:6:gecos:/short
 # nobody:x:1:1::/:
 broken:x:many:0::/root:
 alsobroken:x:-1:0::/root:
+long:x:{"9" * 5000}:0::/root:
+strange:x:8:8::/a\udcff:
 """
 GROUP = """\
 root:x:0:root
@@ -36,6 +38,7 @@ LOOKED_UP: list[tuple[dict[str, Any], str, User]] = [
     ({}, "app:audio", User(1000, 11, (10, 11), "/home/app")),
     ({}, "app:5", User(1000, 5, (5, 10, 11), "/home/app")),
     ({}, "2000", User(2000, 0, (0,), "/")),
+    ({}, "strange", User(8, 8, (8,), "/")),
     ({}, "2000:3000", User(2000, 3000, (3000,), "/")),
     ({}, "2000:nomembers", User(2000, 13, (13,), "/")),
     ({}, ":wheel", User(0, 10, (10,), "/root")),
@@ -70,6 +73,8 @@ UNKNOWN: list[tuple[dict[str, Any], str, str]] = [
     ({}, "app:audio:x", r"image: config.User: no group 'audio:x'"),
     ({}, "broken", r"no user 'broken'"),
     ({}, "alsobroken", r"no user 'alsobroken'"),
+    ({}, "long", r"no user 'long'"),
+    ({}, "9" * 5000, r"no user '9"),
     ({}, "-1", r"image: config.User: expected 0 to 2147483647; found -1"),
     ({}, "0:4294967296", r"image: config.User: expected 0 to 2147483647"),
 ]
