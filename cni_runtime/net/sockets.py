@@ -140,10 +140,11 @@ def in_namespace(netns_fd: int | None, function: Callable[[], T]) -> T:
 
 
 async def run_in_own_thread(function: Callable[[], T]) -> T:
-    """``function()`` called in a thread that ends with it, while the event loop goes on.
+    """``function()`` called in a thread that ends with it, while the event loop goes on. Raises what it raises.
 
-    Like a worker thread it cannot be cancelled: a cancelled caller waits for its end. Raises what ``function`` raises.
+    It cannot be stopped: a caller that is cancelled, be it by anyio or by ``Task.cancel``, is so when it has ended.
     """
+    await anyio.lowlevel.checkpoint_if_cancelled()
     loop, context = asyncio.get_running_loop(), contextvars.copy_context()
     done: asyncio.Future[T] = loop.create_future()
 
@@ -155,11 +156,22 @@ async def run_in_own_thread(function: Callable[[], T]) -> T:
         else:
             loop.call_soon_threadsafe(done.set_result, result)
 
+    threading.Thread(target=call, name="netlink", daemon=True).start()
+    await _until_done(done)
+    return done.result()
+
+
+async def _until_done(future: asyncio.Future[T]) -> None:
+    cancelled: asyncio.CancelledError | None = None
     with anyio.CancelScope(shield=True):
-        threading.Thread(target=call, name="netlink", daemon=True).start()
-        result = await done
-    await anyio.lowlevel.checkpoint_if_cancelled()
-    return result
+        while not future.done():
+            try:
+                await asyncio.wait({future})
+            except asyncio.CancelledError as exc:
+                cancelled = exc
+    if cancelled is not None:
+        future.exception()  # or asyncio would tell that nobody looked at it
+        raise cancelled
 
 
 def _with_home(function: Callable[[], T]) -> T:

@@ -9,7 +9,6 @@ from functools import partial
 from ipaddress import ip_interface
 from typing import Annotated, ClassVar
 
-import anyio.to_thread
 from msgspec import Meta, Struct, structs
 
 from cni_runtime import faults
@@ -21,7 +20,7 @@ from cni_runtime.net.inspect import read_netns
 from cni_runtime.net.links import random_mac, random_veth_name
 from cni_runtime.net.plan import Plan, Where
 from cni_runtime.net.routes import SCOPE_HOST, SCOPE_LINK, SCOPE_NOWHERE, RouteSpec
-from cni_runtime.net.sockets import opened
+from cni_runtime.net.sockets import opened, run_in_own_thread
 from cni_runtime.net.wait import wait_link_up
 from cni_runtime.plugins.base import Context, Plugin, decode, dns_or, netns_of, owner_of, require_previous, where_of
 from cni_runtime.plugins.delegate import IpamConfig, ipam_addresses, ipam_call
@@ -68,23 +67,23 @@ class Ptp(Plugin):
                 raise ConfigError(f"{where_of(call)}: the IPAM plugin gave an address without a gateway")
             ips = tuple(structs.replace(ip, interface=_POD_INDEX) for ip in given.ips)
             result = structs.replace(given, ips=ips, dns=dns_or(call, given.dns))
-            return await attach(context, partial(_add, call, context, config, result))
+            return await attach(call, context, partial(_add, call, context, config, result))
 
     async def delete(self, call: PluginCall, context: Context) -> None:
         config = ptp_config(call, context)
         await detach(call, context)
         if config.ip_masq:
-            await anyio.to_thread.run_sync(partial(end_masquerade, call, context))
+            await run_in_own_thread(partial(end_masquerade, call, context))
         faults.reach("ptp.DEL.ipam")
         await ipam_call(call, context, config.ipam)
 
     async def check(self, call: PluginCall, context: Context) -> None:
         await ipam_call(call, context, ptp_config(call, context).ipam)
-        await anyio.to_thread.run_sync(partial(_check, call, context, require_previous(call)))
+        await run_in_own_thread(partial(_check, call, context, require_previous(call)))
 
     async def gc(self, call: PluginCall, context: Context) -> None:
         config = ptp_config(call, context)
-        await anyio.to_thread.run_sync(partial(collect_masquerade, call, context))
+        await run_in_own_thread(partial(collect_masquerade, call, context))
         await ipam_call(call, context, config.ipam)
 
     async def status(self, call: PluginCall, context: Context) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+import anyio
+
 from cni_runtime import faults
 from cni_runtime.call import PluginCall
 from cni_runtime.net import links
@@ -19,12 +21,22 @@ from cni_runtime.result import Interface, Result
 _ATTEMPTS = 3
 
 
-async def attach(context: Context, work: Callable[[], Result]) -> Result:
+async def attach(call: PluginCall, context: Context, work: Callable[[], Result]) -> Result:
     """Do ``work``, the kernel's part of an ADD, in a thread; it draws its random names itself.
 
     Done again when one of the names was taken: by lot, by another ADD that made the same shared link, or in the pod
-    by a pair that DEL has cut off but not deleted yet.
+    by a pair that DEL has cut off but not deleted yet. Cancelled, it cuts off what the work has attached meanwhile,
+    before the addresses are released.
     """
+    try:
+        return await _attempts(context, work)
+    except anyio.get_cancelled_exc_class():
+        with anyio.CancelScope(shield=True):
+            await detach(call, context)
+        raise
+
+
+async def _attempts(context: Context, work: Callable[[], Result]) -> Result:
     for _ in range(_ATTEMPTS - 1):
         try:
             return await run_in_own_thread(work)

@@ -6,7 +6,6 @@ import logging
 from functools import partial
 from typing import ClassVar
 
-import anyio.to_thread
 from msgspec import structs
 
 from cni_runtime import faults
@@ -18,7 +17,7 @@ from cni_runtime.net.effects import AddElements
 from cni_runtime.net.inspect import find_link, list_addresses, list_links, read_host_links, read_netns
 from cni_runtime.net.links import random_mac, random_veth_name
 from cni_runtime.net.plan import Plan
-from cni_runtime.net.sockets import NetlinkSocket, opened
+from cni_runtime.net.sockets import NetlinkSocket, opened, run_in_own_thread
 from cni_runtime.net.wait import wait_addresses_settled, wait_link_up
 from cni_runtime.plugins.base import Context, Plugin, dns_or, netns_of, network_of, owner_of, require_previous
 from cni_runtime.plugins.bridge.check import check_attachment, mtu_repair
@@ -61,26 +60,26 @@ class Bridge(Plugin):
         config = bridge_config(call, context)
         if not config.ipam.type:
             result = Result(dns=dns_or(call, Result().dns))
-            return await attach(context, partial(_add, call, context, config, result))
+            return await attach(call, context, partial(_add, call, context, config, result))
         async with ipam_addresses(call, context, config.ipam) as given:
             result = with_gateways(config, structs.replace(given, dns=dns_or(call, given.dns)))
-            return await attach(context, partial(_add, call, context, config, result))
+            return await attach(call, context, partial(_add, call, context, config, result))
 
     async def delete(self, call: PluginCall, context: Context) -> None:
         config = bridge_config(call, context)
         await detach(call, context)
-        await anyio.to_thread.run_sync(partial(_remove_rules, call, context, config))
+        await run_in_own_thread(partial(_remove_rules, call, context, config))
         faults.reach("bridge.DEL.ipam")
         await ipam_call(call, context, config.ipam)
 
     async def check(self, call: PluginCall, context: Context) -> None:
         config = bridge_config(call, context)
         await ipam_call(call, context, config.ipam)
-        await anyio.to_thread.run_sync(partial(_check, call, context, config, require_previous(call)))
+        await run_in_own_thread(partial(_check, call, context, config, require_previous(call)))
 
     async def gc(self, call: PluginCall, context: Context) -> None:
         config = bridge_config(call, context)
-        await anyio.to_thread.run_sync(partial(collect_masquerade, call, context))
+        await run_in_own_thread(partial(collect_masquerade, call, context))
         await ipam_call(call, context, config.ipam)
 
     async def status(self, call: PluginCall, context: Context) -> None:

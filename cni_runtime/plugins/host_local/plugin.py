@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-import anyio.to_thread
 from msgspec import Struct
 
 from cni_runtime import faults
 from cni_runtime.call import PluginCall
 from cni_runtime.errors import CniError, ErrorCode
+from cni_runtime.net.sockets import run_in_own_thread
 from cni_runtime.plugins.base import Context, Plugin, valid_attachments
 from cni_runtime.plugins.host_local.config import HostLocalConfig, host_local_config
 from cni_runtime.plugins.host_local.ranges import (
@@ -49,27 +49,27 @@ class HostLocal(Plugin):
 
     async def add(self, call: PluginCall, context: Context) -> Result:
         config = host_local_config(call, context)
-        return await anyio.to_thread.run_sync(partial(self._add, config, _holder(call)))
+        return await run_in_own_thread(partial(self._add, config, _holder(call)))
 
     async def delete(self, call: PluginCall, context: Context) -> None:
         config = host_local_config(call, context)
-        await anyio.to_thread.run_sync(partial(self._delete, config, _holder(call)))
+        await run_in_own_thread(partial(self._delete, config, _holder(call)))
 
     async def check(self, call: PluginCall, context: Context) -> None:
         config, holder = host_local_config(call, context), _holder(call)
-        if not await anyio.to_thread.run_sync(partial(self._owned, config, holder)):
+        if not await run_in_own_thread(partial(self._owned, config, holder)):
             raise CniError(f"{config.directory} has no address of container {holder.container_id}")
 
     async def gc(self, call: PluginCall, context: Context) -> None:
         config, valid = host_local_config(call, context), valid_attachments(call)
-        await anyio.to_thread.run_sync(partial(self._keep_only, config, valid))
+        await run_in_own_thread(partial(self._keep_only, config, valid))
 
     async def status(self, call: PluginCall, context: Context) -> None:
         host_local_config(call, context)
 
     async def figures(self, call: PluginCall, context: Context) -> tuple[Figures, ...]:
         """How full each range set of the configuration is."""
-        return await anyio.to_thread.run_sync(partial(self._figures, host_local_config(call, context)))
+        return await run_in_own_thread(partial(self._figures, host_local_config(call, context)))
 
     def _add(self, config: HostLocalConfig, holder: Holder) -> Result:
         dns = parse_resolv_conf(Path(config.resolv_conf).read_text()) if config.resolv_conf else DNS()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from pathlib import Path
@@ -321,3 +322,16 @@ async def test_the_pods_behind_live_ports_are_named_by_the_results_cache(pods: P
     moved = {**BRIDGE, "ipam": {"type": "host-local", "subnet": "10.2.0.0/24"}}
     with pytest.raises(PluginError, match="and pods use it: web-0"):
         await pods.add("b", moved)
+
+
+async def test_a_cancelled_add_gives_back_its_address_when_nobody_answers_for_it(pods: Pods) -> None:
+    finished = 0
+    for number in range(12):
+        pods.netns[f"pod{number}"] = pods.host.add_netns(f"pod{number}")
+        adding = asyncio.create_task(pods.add(f"pod{number}", BRIDGE))
+        await anyio.sleep(number / 2000)
+        adding.cancel()
+        await asyncio.wait({adding})
+        finished += not adding.cancelled()
+    ports = [link for link in pods.host.ip("link") if link["ifname"].startswith("veth") and "UP" in link["flags"]]
+    assert len(reserved()) == len(ports) == finished < 12
