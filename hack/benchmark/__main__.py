@@ -1,4 +1,4 @@
-"""The benchmark's command line: ``hack/bench cri``."""
+"""The benchmark's command line: ``hack/bench cri|image``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ import typer
 from rich.console import Console
 
 from hack.benchmark.cri import Load, compare
+from hack.benchmark.image import compare_images, image_table
 from hack.benchmark.table import table
 
 app = typer.Typer(help="Measure crishim next to its peer.", pretty_exceptions_enable=False)
-
-
-@app.callback()
-def main() -> None:
-    """Makes ``cri`` a subcommand although it is the only one yet."""
 
 
 @app.command()
@@ -31,6 +27,15 @@ def cri(
     with console.status("starting crishim and containerd") as status:
         measured = compare(load, plugins, progress=status.update)
     console.print(table(load, measured))
+
+
+@app.command()
+def image(rounds: Annotated[int, typer.Option(help="Rounds; the servers take turns within each.")] = 5) -> None:
+    """Pull and remove a large and a small image: crishim and containerd, from one registry on loopback."""
+    console = Console()
+    with console.status("starting") as status:
+        measured = compare_images(rounds, progress=status.update)
+    console.print(image_table(measured))
 
 
 app()
