@@ -32,8 +32,10 @@ ContainersOf = Callable[[str], list[Container]]
 class Events:
     """Tells every reader what happens."""
 
-    def __init__(self, find_sandbox: FindSandbox, containers_of: ContainersOf) -> None:
-        self._find_sandbox, self._containers_of = find_sandbox, containers_of
+    def __init__(self, find_sandbox: FindSandbox) -> None:
+        self._find_sandbox = find_sandbox
+        # Set when the containers are there: they are told of here, and so are built later.
+        self.containers_of: ContainersOf = lambda sandbox_id: []
         self._readers: set[asyncio.Queue[PodEvent | None]] = set()
 
     def on_container(self, container: Container, event: ContainerEvent) -> None:
@@ -59,7 +61,7 @@ class Events:
     def _publish(self, container_id: str, kind: EventType, sandbox_id: str) -> None:
         if not self._readers:
             return
-        containers = tuple(container for container in self._containers_of(sandbox_id) if not container.infra)
+        containers = tuple(container for container in self.containers_of(sandbox_id) if not container.infra)
         event = PodEvent(container_id, kind, now_ns(), self._find_sandbox(sandbox_id), containers)
         for queue in list(self._readers):
             if queue.qsize() < BACKLOG:

@@ -52,17 +52,17 @@ class Node:
         probe: NetworkProbe,
         preflight: Callable[[], Awaitable[list[dict[str, object]]]],
         cgroup_driver: Literal["systemd", "cgroupfs"],
+        handlers: tuple[RuntimeHandler, ...],
     ) -> None:
         self._config, self._watched, self._probe = config, watched, probe
-        self._preflight = preflight
+        self._preflight, self._handlers = preflight, handlers
         self.cgroup_driver = cgroup_driver
 
     async def status(self) -> NodeStatus:
         """The conditions as they are now; the network is asked, not remembered."""
-        handlers = tuple(RuntimeHandler(name=name) for name in ("", *sorted(self._config.runtimes)))
-        return NodeStatus(
-            runtime=Condition(), network=await self._network(), handlers=handlers, features=NodeFeatures()
-        )
+        features = NodeFeatures(supplemental_groups_policy=True)
+        network = await self._network()
+        return NodeStatus(runtime=Condition(), network=network, handlers=self._handlers, features=features)
 
     async def info(self) -> dict[str, Any]:
         """Verbose status: CNI configuration in force, what start-up found on this machine, effective configuration."""

@@ -6,27 +6,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from msgspec import Struct
-
 from crishim.drivers.cdi import ContainerEdits
 from crishim.drivers.cgroups.stats import GroupStats
 from crishim.drivers.devices import DeviceNode
+from crishim.drivers.propagation import Propagation
 from crishim.drivers.usage import DiskUsage, InterfaceUsage
 from crishim.model.container import Container
+from crishim.model.image import ImageRoot
 from crishim.model.process import ExecResult, Exit, Started
 from crishim.model.sandbox import Sandbox
-
-
-class ImageRoot(Struct, frozen=True):
-    """An image as a container needs it: layers for overlayfs, topmost first, and the OCI image ``config`` object.
-
-    ``image_id`` is the digest of the config, ``reference`` a name with digest by which the image was pulled.
-    """
-
-    image_id: str
-    reference: str
-    layers: tuple[str, ...]
-    config: Mapping[str, Any]
 
 
 class Records(Protocol):
@@ -156,6 +144,10 @@ class Node(Protocol):
 
     async def path_in_root(self, root: str, path: str) -> str:
         """Where ``path`` of the image mounted at ``root`` really is; raises InvalidArgumentError when it is not."""
+        ...
+
+    async def propagation_of(self, path: str) -> Propagation:
+        """How mounts propagate at a path of the node."""
         ...
 
     async def stat_device(self, path: str) -> tuple[DeviceNode, ...]:

@@ -10,12 +10,13 @@ from msgspec import Struct
 from crishim.container.index import ContainerIndex
 from crishim.container.infra import Infra
 from crishim.container.layout import ContainerLayout
-from crishim.container.ports import ImageRoot, Images, Node
+from crishim.container.ports import Images, Node
 from crishim.container.spec.annotations import passed_on
 from crishim.container.spec.build import build_spec
 from crishim.container.spec.cdi import cdi_devices
 from crishim.container.spec.inputs import HostFacts, PodFiles, SpecInputs, User
-from crishim.container.spec.mounts import host_paths
+from crishim.container.spec.mounts import check_propagation, host_paths, propagating_paths
+from crishim.container.spec.namespaces import pid_mode
 from crishim.container.spec.seccomp import parse_profile, seccomp_file
 from crishim.container.spec.user import resolve_user
 from crishim.container.spec.volumes import image_volumes
@@ -23,6 +24,7 @@ from crishim.container.validate import check_config
 from crishim.core.config import RuntimeHandler
 from crishim.core.errors import FailedPreconditionError, InvalidArgumentError
 from crishim.model.container import Container, ContainerConfig, State
+from crishim.model.image import ImageRoot
 from crishim.model.pod import NamespaceMode
 from crishim.model.sandbox import Sandbox
 
@@ -74,6 +76,8 @@ class Prepare:
         passwd, group = [await self._node.read_in_root(rootfs, path) for path in ("/etc/passwd", "/etc/group")]
         for path in host_paths(config):
             await self._node.make_missing_dir(path)
+        found = {path: await self._node.propagation_of(path) for path in propagating_paths(config)}
+        check_propagation(config, found)
         inputs = SpecInputs(
             container=container,
             sandbox=sandbox,
@@ -96,12 +100,12 @@ class Prepare:
         return Prepared(build_spec(inputs), inputs.user)
 
     async def _pid_namespace(self, sandbox: Sandbox, config: ContainerConfig) -> str | None:
-        options = config.security.namespaces
-        if options.pid is NamespaceMode.POD:
+        mode = pid_mode(config, sandbox)
+        if mode is NamespaceMode.POD:
             return await self._infra.pid_namespace(sandbox)
-        if options.pid is not NamespaceMode.TARGET:
+        if mode is not NamespaceMode.TARGET:
             return None
-        target = self._index.resolve(options.target_id)
+        target = self._index.resolve(config.security.namespaces.target_id)
         if target.state is not State.RUNNING or target.sandbox_id != sandbox.id:
             raise FailedPreconditionError(f"target container {target.id} does not run in pod sandbox {sandbox.id}")
         return f"/proc/{target.pid}/ns/pid"

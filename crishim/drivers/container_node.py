@@ -11,12 +11,17 @@ from crishim.core.errors import InvalidArgumentError, SystemCallError
 from crishim.drivers import syscalls, threads
 from crishim.drivers.cdi import ContainerEdits, cdi_edits
 from crishim.drivers.devices import DeviceNode, stat_device
+from crishim.drivers.overlay import OverlayDriver
+from crishim.drivers.propagation import Propagation, propagation_of
 from crishim.drivers.rooted import read_in_root
 from crishim.drivers.syscalls import system_call
 
 
 class ContainerNode:
     """Answers the container domain's questions to the node. Raises SystemCallError when the kernel refuses."""
+
+    def __init__(self, overlay: OverlayDriver) -> None:
+        self._overlay = overlay
 
     async def read_in_root(self, root: str, path: str) -> str:
         """See ``rooted.read_in_root``."""
@@ -43,12 +48,15 @@ class ContainerNode:
 
     async def mount_image(self, target: str, layers: Sequence[str]) -> None:
         """Mount ``layers``, topmost first, read-only at ``target``."""
-        await self.make_missing_dir(target)
-        await threads.run(_mount_image, target, tuple(layers))
+        await self._overlay.mount_image(target, layers)
 
     async def path_in_root(self, root: str, path: str) -> str:
         """Where ``path`` really is, links resolved inside ``root``."""
         return await threads.run(_path_in_root, root, path)
+
+    async def propagation_of(self, path: str) -> Propagation:
+        """See ``propagation.propagation_of``."""
+        return await propagation_of(path)
 
     async def stat_device(self, path: str) -> tuple[DeviceNode, ...]:
         """See ``devices.stat_device``."""
@@ -85,15 +93,6 @@ async def _copy(source: int, target: str) -> None:
     _, errors = await process.communicate()
     if process.returncode:
         raise SystemCallError(f"copy the image's content into volume {target}: {errors.decode(errors='replace')}")
-
-
-def _mount_image(target: str, layers: tuple[str, ...]) -> None:
-    with system_call("mount image", target):
-        if len(layers) == 1:
-            syscalls.mount(layers[0], target, "", syscalls.MS_BIND)
-            syscalls.mount("", target, "", syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY)
-        else:
-            syscalls.mount("overlay", target, "overlay", syscalls.MS_RDONLY, f"lowerdir={':'.join(layers)}")
 
 
 def _path_in_root(root: str, path: str) -> str:

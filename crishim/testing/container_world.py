@@ -11,7 +11,6 @@ from crishim.container.exec import Exec
 from crishim.container.index import ContainerIndex
 from crishim.container.infra import Infra
 from crishim.container.layout import ContainerLayout
-from crishim.container.ports import ImageRoot
 from crishim.container.prepare import Handler, Prepare
 from crishim.container.recover import RecoverContainers
 from crishim.container.remove import RemoveContainer
@@ -25,7 +24,9 @@ from crishim.core.tasks import InFlight, TaskOwner
 from crishim.drivers.cdi import ContainerEdits
 from crishim.drivers.cgroups import CgroupMode
 from crishim.drivers.devices import DeviceNode
+from crishim.drivers.propagation import Propagation
 from crishim.model.container import Container, ContainerConfig, ContainerMetadata, ContainerSecurity, Event, ImageSpec
+from crishim.model.image import ImageRoot
 from crishim.model.pod import NamespaceMode, NamespaceOptions, PodConfig, PodMetadata
 from crishim.model.sandbox import Sandbox
 from crishim.model.sandbox import State as SandboxState
@@ -81,6 +82,10 @@ class FakeNode:
     async def path_in_root(self, root: str, path: str) -> str:
         """Where it would be."""
         return f"{root}/{path}".rstrip("/")
+
+    async def propagation_of(self, path: str) -> Propagation:
+        """Everywhere."""
+        return Propagation.SHARED
 
     async def stat_device(self, path: str) -> tuple[DeviceNode, ...]:
         """A character device."""

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crishim.container.ports import ImageRoot
 from crishim.core.errors import NotFoundError
 from crishim.model.container import Container
+from crishim.model.image import ImageRoot
 from crishim.model.process import ExecResult, Exit, Started
 from crishim.testing.failures import Failures
 

@@ -11,6 +11,7 @@ from cni_runtime.conf.types import ConfDir
 from cni_runtime.errors import CniError
 from crishim.core.config import CniConfig, Config
 from crishim.core.errors import CrishimError, InvalidArgumentError, UnavailableError
+from crishim.model.node import RuntimeHandler
 from crishim.node import RENDERED_CONF, Node, template_values
 from crishim.testing.cni import FakeCni, FixedDirectory
 
@@ -28,7 +29,7 @@ def make_node(tmp_path: Path, snapshot: ConfDir | None = None, *, template: bool
     cni = CniConfig(conf_dir=tmp_path / "net.d", conf_template=source if template else None)
     fake = FakeCni()
     directory = FixedDirectory(snapshot or ConfDir(cni.conf_dir))
-    return Node(Config(cni=cni), directory, fake, no_checks, "cgroupfs"), fake
+    return Node(Config(cni=cni), directory, fake, no_checks, "cgroupfs", (RuntimeHandler(""), RuntimeHandler("runc"))), fake
 
 
 def configured(source: str) -> ConfDir:

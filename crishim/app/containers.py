@@ -1,0 +1,170 @@
+"""Builds the container domain on the OCI runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from crishim.container.create import CreateContainer
+from crishim.container.exec import Exec
+from crishim.container.index import ContainerIndex
+from crishim.container.infra import Infra
+from crishim.container.layout import ContainerLayout
+from crishim.container.prepare import Handler, Prepare
+from crishim.container.recover import RecoverContainers
+from crishim.container.remove import RemoveContainer
+from crishim.container.service import Containers
+from crishim.container.spec.cgroup import cgroups_path
+from crishim.container.spec.inputs import HostFacts, PodFiles
+from crishim.container.stats import Stats
+from crishim.container.watch import Watch
+from crishim.core.config import Config
+from crishim.core.tasks import InFlight, TaskOwner
+from crishim.drivers.cgroups.groups import ControlGroups
+from crishim.drivers.cgroups.hierarchy import group_path, hierarchies, slice_path
+from crishim.drivers.container_node import ContainerNode
+from crishim.drivers.host_facts import gather
+from crishim.drivers.mounts import MountDriver, read_mounts
+from crishim.drivers.oci.driver import OciDriver
+from crishim.drivers.oci.handlers import Handlers, probe
+from crishim.drivers.overlay import OverlayDriver
+from crishim.drivers.store import Store
+from crishim.drivers.usage import UsageDriver
+from crishim.events import Events
+from crishim.image.service import Images
+from crishim.model.container import Container
+from crishim.model.node import RuntimeHandler
+from crishim.model.sandbox import Sandbox
+from crishim.sandbox.index import SandboxIndex
+from crishim.sandbox.layout import Layout
+
+
+class ContainerParts(Struct, frozen=True):
+    """What the rest of the server needs of the container domain."""
+
+    index: ContainerIndex
+    containers: Containers
+    recovery: RecoverContainers
+    stats: Stats
+    execute: Exec
+    oci: OciDriver
+    handlers: tuple[RuntimeHandler, ...]
+
+
+class OciParts(Struct, frozen=True):
+    """The OCI runtime with what was found out about it, by runtime handler; "" is the default one."""
+
+    driver: OciDriver
+    known: Handlers
+    handlers: dict[str, Handler]
+
+    @property
+    def hosts(self) -> dict[str, HostFacts]:
+        """What the node can do, by runtime handler."""
+        return {name: handler.host for name, handler in self.handlers.items()}
+
+
+async def open_oci(config: Config, *, systemd: bool) -> OciParts:
+    """Ask the configured OCI runtimes what they can do, and put the driver on them."""
+    configured = {**config.runtimes, "": config.runtimes[config.default_runtime_name]}
+    known = await probe(configured, systemd=systemd)
+    facts = await gather(systemd_configured=systemd, restrict_oom_score_adj=config.restrict_oom_score_adj)
+    handlers: dict[str, Handler] = {}
+    for name, handler in configured.items():
+        usable = known.usable.get(name)
+        host = facts
+        if usable:
+            host = replace(
+                facts,
+                systemd_cgroup=usable.systemd_cgroup,
+                recursive_read_only=usable.features.recursive_read_only_mounts,
+                id_mapped_mounts=usable.features.id_mapped_mounts,
+            )
+        handlers[name] = Handler(handler, host)
+    driver = OciDriver(config.state / "oci", known, await ControlGroups.open())
+    await driver.prepare()
+    return OciParts(driver, known, handlers)
+
+
+def build_containers(
+    config: Config,
+    store: Store,
+    sandboxes: SandboxIndex,
+    layout: Layout,
+    images: Images,
+    oci: OciParts,
+    events: Events,
+    owner: TaskOwner,
+    in_flight: InFlight,
+) -> ContainerParts:
+    """The container verbs, their statistics, and what puts containers right at the start."""
+    index = ContainerIndex(store)
+    places = ContainerLayout(config.root, config.state)
+    rootfs = OverlayDriver(config.root / "containers")
+    files, node = MountDriver(), ContainerNode(rootfs)
+    watch = Watch(index, oci.driver, owner, events.on_container)
+    remove = RemoveContainer(index, places, oci.driver, rootfs, images, files, watch, events.on_container)
+    infra = Infra(index, places, files, oci.driver, remove, watch, in_flight, oci.hosts)
+    ownership = config.device_ownership_from_security_context
+    prepare = Prepare(index, places, oci.handlers, _pod_files(layout), images, node, infra, device_ownership=ownership)
+    create = CreateContainer(
+        index,
+        places,
+        _Pods(sandboxes),
+        images,
+        rootfs,
+        prepare,
+        oci.driver,
+        remove,
+        watch,
+        in_flight,
+        events.on_container,
+    )
+    execute = Exec(index, places, node, oci.driver)
+    containers = Containers(
+        index, create, remove, oci.driver, watch, in_flight, events.on_container, execute, oci.hosts
+    )
+    stats = Stats(index, _usage(config, sandboxes, oci), owner, sandboxes.all)
+    recovery = RecoverContainers(index, places, oci.driver, remove, watch)
+    return ContainerParts(index, containers, recovery, stats, execute, oci.driver, _features(oci.known))
+
+
+class _Pods:
+    """The sandboxes as containers see them."""
+
+    def __init__(self, index: SandboxIndex) -> None:
+        self.get = index.resolve
+
+
+def _pod_files(layout: Layout) -> Callable[[str], PodFiles]:
+    def files(sandbox_id: str) -> PodFiles:
+        paths = layout.paths(sandbox_id)
+        return PodFiles(str(paths.hostname), str(paths.hosts), str(paths.resolv_conf), str(paths.shm))
+
+    return files
+
+
+def _usage(config: Config, sandboxes: SandboxIndex, oci: OciParts) -> UsageDriver:
+    hosts, layers = oci.hosts, config.root / "containers"
+
+    def group_of_container(container: Container) -> str:
+        sandbox, host = sandboxes.get(container.sandbox_id), hosts[container.runtime_handler]
+        return group_path(cgroups_path(container.id, sandbox, host), systemd=host.systemd_cgroup)
+
+    def group_of_sandbox(sandbox: Sandbox) -> str:
+        parent = sandbox.config.cgroup_parent
+        return slice_path(Path(parent).name) if hosts[sandbox.runtime_handler].systemd_cgroup else parent
+
+    mounted = hierarchies(read_mounts())
+    return UsageDriver(mounted, group_of_container, group_of_sandbox, lambda each: layers / each / "upper")
+
+
+def _features(known: Handlers) -> tuple[RuntimeHandler, ...]:
+    """Every handler that can be used, with what CRI wants to know of it; the default one has no name."""
+    return tuple(
+        RuntimeHandler(name, recursive_read_only_mounts=handler.features.recursive_read_only_mounts)
+        for name, handler in sorted(known.usable.items())
+    )
