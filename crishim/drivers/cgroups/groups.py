@@ -1,0 +1,121 @@
+"""Ending what runs in a group, removing groups, and whether the kernel had to kill for want of memory."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from crishim.drivers import threads
+from crishim.drivers.cgroups.hierarchy import Hierarchies, hierarchies
+from crishim.drivers.cgroups.stats import GroupStats, read_pairs, read_stats
+from crishim.drivers.mounts import read_mounts
+from crishim.drivers.process.identity import ProcessId, ended, identify, send
+from crishim.drivers.syscalls import system_call
+
+_ATTEMPTS = 5  # to remove a group that is refilled meanwhile
+_ROUNDS = 1000  # of killing what is started faster than it is killed
+
+
+class ControlGroups:
+    """The groups of this node, by path from the roots of the hierarchies. A group that is not there is empty.
+
+    Every call raises SystemCallError when the kernel refuses.
+    """
+
+    def __init__(self, mounted: Hierarchies) -> None:
+        self._mounted = mounted
+
+    @classmethod
+    async def open(cls) -> ControlGroups:
+        """The groups in the hierarchies that are mounted now."""
+        return cls(hierarchies(await threads.run(read_mounts)))
+
+    async def processes(self, group: str) -> frozenset[int]:
+        """The ids of all processes in the group and below it."""
+        return await threads.run(_processes, self._mounted.directories(group))
+
+    async def kill(self, group: str) -> None:
+        """Send SIGKILL to every process in the group and below it, also to those that are started meanwhile."""
+        await threads.run(_kill, self._mounted.directories(group))
+
+    async def remove(self, group: str) -> None:
+        """Kill what is in the group and remove it with all below it; not there is as good as removed."""
+        directories = self._mounted.directories(group)
+        for _ in range(_ATTEMPTS):
+            if not await threads.run(_remove, directories):
+                return
+            for process in await threads.run(_kill, directories):
+                await ended(process)
+        with system_call("rmdir", group):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    async def oom_kills(self, group: str) -> int:
+        """How many processes of the group the kernel killed because memory ran out; 0 when it is not there."""
+        return await threads.run(_oom_kills, self._mounted, group)
+
+    async def stats(self, groups: Sequence[str]) -> list[GroupStats]:
+        """What each of ``groups`` uses now; all is None in the numbers of one that is not there."""
+        return await threads.run(lambda: [read_stats(self._mounted, group) for group in groups])
+
+
+def _processes(directories: Iterable[Path]) -> frozenset[int]:
+    places = (Path(place) for directory in directories for place, _, _ in os.walk(directory))
+    return frozenset(pid for place in places for pid in _read_procs(place))
+
+
+def _read_procs(directory: Path) -> list[int]:
+    try:
+        return [int(line) for line in (directory / "cgroup.procs").read_text(encoding="ascii").split()]
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):  # removed, or a group of threads
+            return []
+        with system_call("read", f"{directory}/cgroup.procs"):
+            raise
+
+
+def _kill(directories: Sequence[Path]) -> frozenset[ProcessId]:
+    """Kill all there is and all that it starts meanwhile; those that were killed, which may not have ended yet."""
+    for directory in directories:
+        with suppress(FileNotFoundError, NotADirectoryError), (directory / "cgroup.kill").open("r+") as file:
+            file.write("1")  # all at once; only version 2 has it, since Linux 5.14
+    killed: set[ProcessId] = set()
+    for _ in range(_ROUNDS):
+        named = [process for pid in _processes(directories) if (process := identify(pid))]
+        # An id that is still listed after it was looked up was not looked up for a stranger.
+        listed = _processes(directories)
+        fresh = {process for process in named if process.pid in listed} - killed
+        if not fresh:
+            break
+        for process in fresh:
+            send(process, signal.SIGKILL)
+        killed |= fresh
+    return frozenset(killed)
+
+
+def _remove(directories: Iterable[Path]) -> bool:
+    """Remove the groups; whether something is left because there are processes in it."""
+    busy = False
+    for directory in directories:
+        for place, _, _ in os.walk(directory, topdown=False):
+            try:
+                Path(place).rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    with system_call("rmdir", place):
+                        raise
+                busy = True
+    return busy
+
+
+def _oom_kills(mounted: Hierarchies, group: str) -> int:
+    directory = mounted.directory("memory", group)
+    if directory is None:
+        return 0
+    name = "memory.oom_control" if "memory" in mounted.controllers else "memory.events"
+    return read_pairs(directory / name).get("oom_kill", 0)

@@ -1,0 +1,101 @@
+"""Start a monitor, in two steps: it waits until it is known where it can be found again after a crash."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+
+import anyio
+
+from cni_runtime import faults
+from crishim.core.errors import DeadlineError, RuntimeFailedError
+from crishim.drivers.conmon.argv import Monitor, command_line
+from crishim.drivers.conmon.report import parse_report
+from crishim.drivers.process.child import Child, Program
+from crishim.drivers.process.identity import ProcessId
+from crishim.drivers.process.stream import Collector
+
+_REPORT_LIMIT = 1 << 17  # bytes; conmon cuts what the runtime says at 8192
+_SAID_LIMIT = 1 << 13
+
+
+async def launch(
+    monitor: Monitor, *, env: Mapping[str, str], record: Callable[[ProcessId], None], seconds: float
+) -> tuple[Child, int]:
+    """Start ``monitor``, which makes the container; returns it and the id of the container's first process.
+
+    ``record`` is called before the monitor does anything; should this process end before, the monitor ends too.
+    Raises RuntimeFailedError with what the runtime said, and DeadlineError after ``seconds``; then the monitor and
+    the runtime have been killed, and what they made may still be there.
+    """
+    with ExitStack() as undo, ExitStack() as handed_over:
+        said = Collector(_SAID_LIMIT)
+        undo.callback(said.close)
+        reading, writing = _pipe(undo, handed_over)
+        gate, waiting = _gate(undo, handed_over)
+        child = Child.start(
+            Program(
+                argv=command_line(monitor),
+                env={**env, "_OCI_SYNCPIPE": str(writing), "_OCI_STARTPIPE": str(waiting)},
+                directory=monitor.bundle,
+                stdout=said.writing,
+                stderr=said.writing,
+                hand_down=(writing, waiting),
+            )
+        )
+        try:
+            said.begin()
+            handed_over.close()
+            faults.reach("oci.create.spawned")
+            record(child.id)
+            faults.reach("oci.create.monitor_recorded")
+            gate.send(b"\0")
+            pid = await _report(reading, said, seconds)
+        except BaseException:
+            await child.end()
+            raise
+    return child, pid
+
+
+def _pipe(ours: ExitStack, theirs: ExitStack) -> tuple[int, int]:
+    reading, writing = os.pipe()
+    ours.callback(os.close, reading)
+    theirs.callback(os.close, writing)
+    os.set_blocking(reading, False)
+    return reading, writing
+
+
+def _gate(ours: ExitStack, theirs: ExitStack) -> tuple[socket.socket, int]:
+    """Two ends: conmon waits for a byte at the second one.
+
+    It would take the end of a pipe for the byte. But when a socket is closed before all that came to it was read,
+    reading from its peer is an error: should this process end now, conmon ends instead of making the container.
+    """
+    gate, waiting = socket.socketpair()
+    ours.callback(gate.close)
+    theirs.callback(waiting.close)
+    waiting.send(b"\0")
+    return gate, waiting.fileno()
+
+
+async def _report(reading: int, said: Collector, seconds: float) -> int:
+    line = b""
+    with anyio.move_on_after(seconds):
+        while not line.endswith(b"\n") and len(line) < _REPORT_LIMIT:
+            await anyio.wait_readable(reading)
+            chunk = os.read(reading, _REPORT_LIMIT)
+            if not chunk:
+                return _explain(line, said)
+            line += chunk
+        return parse_report(line)
+    raise DeadlineError(f"the OCI runtime did not make the container within {seconds:g} s and was killed")
+
+
+def _explain(line: bytes, said: Collector) -> int:
+    """Without a whole report, what conmon said itself is all there is to know."""
+    words = said.so_far().decode(errors="replace").strip()
+    if words and not line:
+        raise RuntimeFailedError(words)
+    return parse_report(line)

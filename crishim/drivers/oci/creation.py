@@ -1,0 +1,90 @@
+"""What creating a container is made of: what is noted, what its monitor is told, and whether its process is real."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from crishim.core.errors import InvalidArgumentError, RuntimeFailedError
+from crishim.drivers.cgroups.hierarchy import group_path
+from crishim.drivers.conmon.argv import Monitor
+from crishim.drivers.oci.handlers import Handler
+from crishim.drivers.oci.notes import Note, Notes
+from crishim.drivers.oci.places import Places
+from crishim.drivers.oci.program import OciProgram
+from crishim.drivers.process.identity import ProcessId, read_stat
+from crishim.drivers.syscalls import system_call
+from crishim.model.container import Container
+from crishim.model.process import Started
+
+
+def plan_note(container: Container, handler: Handler, bundle: Path, spec: Mapping[str, Any]) -> Note:
+    """What is noted of a container before it is made. Raises InvalidArgumentError.
+
+    The group has to bear the container's id: all that is in it will be killed in the end.
+    """
+    path = spec.get("linux", {}).get("cgroupsPath", "")
+    group = group_path(path, systemd=handler.systemd_cgroup) if path else ""
+    if group and container.id not in group.rpartition("/")[2]:
+        raise InvalidArgumentError(f"linux.cgroupsPath: expected a group of container {container.id}, found {path!r}")
+    return Note(
+        container_id=container.id,
+        program=str(handler.program),
+        systemd_cgroup=handler.systemd_cgroup,
+        bundle=str(bundle),
+        log_path=container.log_path,
+        group=group,
+    )
+
+
+def program_of(note: Note, places: Places) -> OciProgram:
+    """The OCI runtime a container was made by."""
+    path = Path(note.program)
+    return OciProgram(path, places.state(path), note.systemd_cgroup)
+
+
+def plan_monitor(container: Container, note: Note, conmon: Path, places: Places) -> Monitor:
+    """What the monitor of a container is told."""
+    config, program = container.config, program_of(note, places)
+    return Monitor(
+        container_id=container.id,
+        program=conmon,
+        runtime=program.path,
+        runtime_args=program.options,
+        bundle=Path(note.bundle),
+        exits=places.exits,
+        log_path=note.log_path,
+        terminal=config.tty,
+        stdin=config.stdin,
+        leave_stdin_open=config.stdin and not config.stdin_once,
+        systemd_cgroup=note.systemd_cgroup,
+    )
+
+
+def prepare(note: Note, notes: Notes, spec: Mapping[str, Any]) -> None:
+    """Note the container, and write what the OCI runtime reads. Blocks."""
+    notes.write(note)
+    bundle = Path(note.bundle)
+    with system_call("write", str(bundle / "config.json")):
+        bundle.mkdir(0o711, parents=True, exist_ok=True)
+        (bundle / "config.json").write_bytes(msgspec.json.encode(spec))
+    if note.log_path:
+        directory = Path(note.log_path).parent
+        with system_call("mkdir", str(directory)):
+            directory.mkdir(0o755, parents=True, exist_ok=True)
+
+
+def check_init(pid: int, monitor: ProcessId) -> Started:
+    """The first process of a container, if it is what its monitor says. Raises RuntimeFailedError.
+
+    It is a child of the monitor: the OCI runtime, which made it, has ended.
+    """
+    stat = read_stat(pid)
+    if stat is None:
+        raise RuntimeFailedError(f"process {pid}, the container's first, is gone")
+    if stat.parent != monitor.pid:
+        raise RuntimeFailedError(f"the OCI runtime gave {pid} for the container's first process, which is another one")
+    return Started(pid=pid, pid_start=stat.start)

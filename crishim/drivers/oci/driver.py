@@ -1,0 +1,258 @@
+"""Containers under an OCI runtime, each watched by a monitor that outlives this server.
+
+    note ──▶ monitor ──▶ OCI runtime makes it ──▶ start ──▶ … ──▶ exit file ──▶ delete ──▶ no note
+
+The note comes first and goes last: ``delete`` finds all of a container by it, at whatever point a server ended.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cni_runtime import faults
+from crishim.core.clock import now_ns
+from crishim.core.errors import ConfigError, FailedPreconditionError, explain
+from crishim.drivers import threads
+from crishim.drivers.cgroups.groups import ControlGroups
+from crishim.drivers.conmon.argv import MonitorFiles
+from crishim.drivers.conmon.attach import Attachment, attach
+from crishim.drivers.conmon.control import reopen_log, resize
+from crishim.drivers.conmon.exits import read_exit
+from crishim.drivers.conmon.launch import launch
+from crishim.drivers.oci.creation import check_init, plan_monitor, plan_note, prepare, program_of
+from crishim.drivers.oci.exec import Execs
+from crishim.drivers.oci.exec_streams import ExecSession, Wanted, open_session
+from crishim.drivers.oci.exec_sync import exec_sync
+from crishim.drivers.oci.handlers import Handlers, find_program
+from crishim.drivers.oci.notes import Note, Notes
+from crishim.drivers.oci.places import Places
+from crishim.drivers.oci.program import OciProgram, environment, parse_status
+from crishim.drivers.oci.removal import Removal
+from crishim.drivers.process.identity import ProcessId, ended, identify, send
+from crishim.drivers.process.reaper import adopt_orphans
+from crishim.drivers.syscalls import system_call
+from crishim.model.container import Container
+from crishim.model.process import ExecResult, Exit, Started
+
+_log = structlog.get_logger()
+
+UNKNOWN_EXIT_CODE = 255
+_KILLED = 128 + signal.SIGKILL
+_LONGEST_BASE = 80  # bytes; a socket below it has to have a path of at most 107, see unix(7)
+
+
+class Limits(Struct, frozen=True):
+    """How long an OCI runtime may take, in seconds, before it is killed and the operation fails.
+
+    ``drain``: how long output of a command is waited for that others still hold when it has ended; None: for ever.
+    """
+
+    create: float = 120.0
+    start: float = 60.0
+    update: float = 60.0
+    delete: float = 60.0
+    drain: float | None = None
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class OciDriver:
+    """Makes, runs and removes containers. Every call raises CrishimErrors only.
+
+    ``handler`` counts where a container is made; after that the OCI runtime that made it is used.
+    """
+
+    def __init__(
+        self,
+        base: Path,
+        handlers: Handlers,
+        groups: ControlGroups,
+        *,
+        conmon: str = "conmon",
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        if len(str(base)) > _LONGEST_BASE:
+            raise ConfigError(f"state directory {base}: expected a path of at most {_LONGEST_BASE} bytes")
+        self._places, self._handlers, self._groups = Places(base), handlers, groups
+        self._conmon, self._limits = conmon, limits
+        self._notes, self._execs = Notes(self._places.notes), Execs(self._places)
+        self._removal = Removal(self._places, self._notes, groups, self._execs)
+
+    async def prepare(self) -> None:
+        """Make the directories, and end what an earlier server was doing; before anything else is called."""
+        adopt_orphans()
+        await threads.run(self._make_directories)
+        await self._removal.abandoned()
+
+    async def known(self) -> list[str]:
+        """The ids of all containers of which something is there."""
+        return await threads.run(lambda: list(self._notes.all()))
+
+    async def create(self, container: Container, handler: str, bundle: Path, spec: Mapping[str, Any]) -> Started:
+        """Write ``spec`` into ``bundle`` and make the container, stopped before its first instruction.
+
+        Raises UnavailableError (handler, conmon), RuntimeFailedError, DeadlineError; then nothing is left of it but
+        the bundle.
+        """
+        note = plan_note(container, self._handlers.get(handler), bundle, spec)
+        monitor = plan_monitor(container, note, find_program(self._conmon), self._places)
+        env = {**environment(), "TMPDIR": str(self._places.sockets)}
+
+        def record(started: ProcessId) -> None:
+            self._notes.write(replace(note, monitor=started))
+
+        try:
+            await threads.run(prepare, note, self._notes, spec)
+            faults.reach("oci.create.noted")
+            child, pid = await launch(monitor, env=env, record=record, seconds=self._limits.create)
+            started = check_init(pid, child.id)
+        except BaseException as error:
+            await self._undo(container.id, error)
+            raise
+        faults.reach("oci.create.made")
+        return started
+
+    async def start(self, container: Container, handler: str) -> None:
+        """Let the container run."""
+        program = await self._program(container.id)
+        await program.call("start", container.id, seconds=self._limits.start)
+        faults.reach("oci.start.started")
+
+    async def has_started(self, container: Container, handler: str) -> bool:
+        """Whether a container was let run, be it that it has ended since: for after a crash in ``start``.
+
+        Raises RuntimeFailedError when the OCI runtime does not know the container, or its answer makes no sense.
+        """
+        program = await self._program(container.id)
+        answer = await program.call("state", container.id, seconds=self._limits.start)
+        return parse_status(answer.stdout) not in ("creating", "created")
+
+    async def signal(self, container: Container, signal: int) -> None:
+        """Send a signal to the init process; one that has ended is fine."""
+        send(ProcessId(container.pid, container.pid_start), signal)
+
+    async def kill_all(self, container: Container, handler: str) -> None:
+        """Send SIGKILL to every process of the container; one that has ended is fine."""
+        note = await threads.run(self._notes.read, container.id)
+        await self._kill(container, note)
+
+    async def wait(self, container: Container) -> Exit:
+        """Wait for the end, also of one that ended while this server was down. Never polls.
+
+        A container whose monitor is gone is killed: nobody hears it any more. When nothing is known of a container,
+        its exit code is 255 and its time now.
+        """
+        note = await threads.run(self._notes.read, container.id)
+        if note is not None and note.monitor is not None:
+            await ended(note.monitor)
+        found = await threads.run(read_exit, self._places.exits / container.id)
+        out_of_memory = note is not None and await self._ran_out_of_memory(note)
+        if found is None:
+            found = await self._end_unwatched(container, note)
+        return replace(found, oom_killed=out_of_memory)
+
+    async def ended(self, container: Container) -> Exit | None:
+        """How the container ended; None while its monitor lives."""
+        note = await threads.run(self._notes.read, container.id)
+        alive = note is not None and note.monitor is not None and identify(note.monitor.pid) == note.monitor
+        return None if alive else await self.wait(container)
+
+    async def delete(self, container_id: str, handler: str) -> None:
+        """Remove all that the runtime and the monitor keep of a container, ended or not; idempotent."""
+        await self._removal.remove(container_id, self._limits.delete)
+
+    async def update(self, container: Container, handler: str, resources: Mapping[str, Any]) -> None:
+        """Change the resources of a container to an OCI ``linux.resources`` object."""
+        note = await self._note(container.id)
+        path = Path(note.bundle) / "resources.json"
+        await threads.run(_write, path, msgspec.json.encode(resources))
+        program = program_of(note, self._places)
+        await program.call("update", f"--resources={path}", container.id, seconds=self._limits.update)
+
+    async def exec_sync(
+        self, container: Container, handler: str, process: Mapping[str, Any], seconds: float | None
+    ) -> ExecResult:
+        """Run an OCI ``process`` in the container to its end; see ``exec_sync.exec_sync``."""
+        program, drain = await self._program(container.id), self._limits.drain
+        return await exec_sync(self._execs, program, container.id, process, seconds=seconds, drain_seconds=drain)
+
+    async def exec_streams(
+        self, container: Container, handler: str, process: Mapping[str, Any], wanted: Wanted
+    ) -> ExecSession:
+        """Start an OCI ``process`` in the container whose streams the caller gets; see ``exec_streams``."""
+        program = await self._program(container.id)
+        command = await self._execs.prepare(container.id, {**process, "terminal": wanted.tty})
+        return await open_session(command, program, wanted, sockets=self._places.sockets, seconds=self._limits.start)
+
+    async def attach(self, container: Container) -> Attachment:
+        """Connect to the streams of the container's first process."""
+        return await attach(self._files(await self._note(container.id)))
+
+    async def resize(self, container: Container, width: int, height: int) -> None:
+        """Set the size of the container's terminal, in characters."""
+        resize(self._files(await self._note(container.id)), width, height)
+
+    async def reopen_log(self, container: Container) -> None:
+        """Let the log go on in a new file, if the one it was written to has been moved away."""
+        note = await self._note(container.id)
+        if note.monitor is not None and note.log_path:
+            await reopen_log(self._files(note), note.monitor, Path(note.log_path))
+
+    def _files(self, note: Note) -> MonitorFiles:
+        return MonitorFiles(note.container_id, Path(note.bundle), self._places.exits)
+
+    async def _note(self, container_id: str) -> Note:
+        note = await threads.run(self._notes.read, container_id)
+        if note is None:
+            raise FailedPreconditionError(f"container {container_id} has ended")
+        return note
+
+    async def _program(self, container_id: str) -> OciProgram:
+        return program_of(await self._note(container_id), self._places)
+
+    async def _undo(self, container_id: str, error: BaseException) -> None:
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._removal.remove(container_id, self._limits.delete)
+        except Exception as undo_error:
+            error.add_note(f"container {container_id} could not be undone yet: {explain(undo_error)}")
+
+    async def _kill(self, container: Container, note: Note | None) -> bool:
+        """Kill all there is; whether the first process was still there."""
+        init = ProcessId(container.pid, container.pid_start)
+        was_there = container.pid > 1 and send(init, signal.SIGKILL)
+        if note is not None and note.group:
+            await self._groups.kill(note.group)
+        return was_there
+
+    async def _end_unwatched(self, container: Container, note: Note | None) -> Exit:
+        killed = await self._kill(container, note)
+        if killed:
+            await ended(ProcessId(container.pid, container.pid_start))
+        _log.warning("container.monitor_lost", container=container.id, killed=killed)
+        return Exit(_KILLED if killed else UNKNOWN_EXIT_CODE, now_ns())
+
+    async def _ran_out_of_memory(self, note: Note) -> bool:
+        if note.group and await self._groups.oom_kills(note.group):
+            return True
+        return await anyio.Path(self._files(note).out_of_memory).exists()
+
+    def _make_directories(self) -> None:
+        for directory in self._places.all:
+            with system_call("mkdir", str(directory)):
+                directory.mkdir(0o700, parents=True, exist_ok=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with system_call("write", str(path)):
+        path.write_bytes(content)

@@ -1,0 +1,122 @@
+"""Starting a command in a container, and knowing all that it starts.
+
+The OCI runtime leaves the command to this process and ends, so nothing but the command itself stays. Its processes
+bear a mark; a directory with the mark in its name is there as long as the command is, so that a later server knows
+what to end.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+from msgspec import Struct
+
+from cni_runtime import faults
+from crishim.core.errors import NotFoundError, RuntimeFailedError
+from crishim.drivers import threads
+from crishim.drivers.oci.places import Places
+from crishim.drivers.oci.program import OciProgram, environment, message
+from crishim.drivers.process.child import Child, Program
+from crishim.drivers.process.mark import kill_bearers, new_mark, oci_rlimit
+from crishim.drivers.syscalls import system_call
+
+_KILL_SECONDS = 10.0
+
+
+class Streams(Struct, frozen=True, kw_only=True):
+    """Descriptors for a command, None for /dev/null; or the socket that its terminal is to be sent to."""
+
+    stdin: int | None = None
+    stdout: int | None = None
+    stderr: int | None = None
+    console: Path | None = None
+
+
+class Exec(Struct, frozen=True):
+    """One command in a container, from before its start until nothing of it is left."""
+
+    container_id: str
+    mark: int
+    directory: Path
+
+    async def start(self, program: OciProgram, streams: Streams, said: Callable[[], bytes]) -> Child:
+        """Start the command; ``said`` tells what the OCI runtime has written to the command's standard error.
+
+        Raises RuntimeFailedError when it can not be started.
+        """
+        pid_file = self.directory / "pid"
+        console = ("--tty", f"--console-socket={streams.console}") if streams.console else ()
+        files = (f"--process={self.directory / 'process.json'}", f"--pid-file={pid_file}")
+        starter = Child.start(
+            Program(
+                argv=program.command_line("exec", "--detach", *files, *console, self.container_id),
+                env=environment(),
+                stdin=streams.stdin,
+                stdout=streams.stdout,
+                stderr=streams.stderr,
+            )
+        )
+        faults.reach("oci.exec.spawned")
+        try:
+            status = await starter.wait()
+        finally:
+            await starter.end()
+        if status != 0:
+            why = message(said()) or f"{program.path.name} ended with status {status}"
+            raise RuntimeFailedError(f"container {self.container_id}: {why}")
+        return _adopt(pid_file)
+
+    async def kill(self) -> None:
+        """Kill the command and all it started, and return when they have ended; a cancellation waits too."""
+        with anyio.move_on_after(_KILL_SECONDS, shield=True):
+            await kill_bearers(self.mark)
+
+    async def close(self) -> None:
+        """Forget the command."""
+        await threads.run(shutil.rmtree, self.directory, ignore_errors=True)
+
+
+class Execs:
+    """The commands that run in containers."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+
+    async def prepare(self, container_id: str, process: Mapping[str, Any]) -> Exec:
+        """Note that a command is about to start; ``process`` is an OCI process object."""
+        mark = new_mark()
+        planned = Exec(container_id, mark, self._places.execs / f"{container_id}.{mark:x}")
+        await threads.run(_write, planned, _marked(process, mark))
+        return planned
+
+    async def abandon(self, container_id: str = "") -> None:
+        """Kill and forget the commands of a container, or of all, that are still known."""
+        for directory in await threads.run(list, self._places.execs.glob(f"{container_id}*.*")):
+            name, _, mark = directory.name.rpartition(".")
+            left = Exec(name, int(mark, 16), directory)
+            await left.kill()
+            await left.close()
+
+
+def _marked(process: Mapping[str, Any], mark: int) -> dict[str, Any]:
+    ours = oci_rlimit(mark)
+    others = [limit for limit in process.get("rlimits", ()) if limit["type"] != ours["type"]]
+    return {**process, "rlimits": [*others, ours]}
+
+
+def _write(planned: Exec, process: Mapping[str, Any]) -> None:
+    with system_call("write", str(planned.directory)):
+        planned.directory.mkdir(0o700)
+        (planned.directory / "process.json").write_bytes(msgspec.json.encode(process))
+
+
+def _adopt(pid_file: Path) -> Child:
+    try:
+        return Child.adopt(int(pid_file.read_text(encoding="ascii")))
+    except (OSError, ValueError, NotFoundError) as error:
+        raise RuntimeFailedError(f"the OCI runtime did not tell which process it started: {error}") from error

@@ -1,0 +1,120 @@
+"""Runtime handlers: which program runs the containers of a handler, and what that program can do.
+
+Each program is asked once, at the start of the server.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from crishim.core.config.types import RuntimeHandler
+from crishim.core.errors import CrishimError, UnavailableError, explain
+from crishim.drivers.process.command import run
+
+_log = structlog.get_logger()
+
+PROBE_SECONDS = 10.0
+_CHOICE = ("crun", "runc")  # crun takes a third of the time
+_MORE_PATH = "/usr/local/sbin:/usr/sbin:/sbin"  # often not in the PATH of a service
+
+
+class Features(Struct, frozen=True):
+    """What an OCI runtime says it can do: mounts that are read-only with all below them, and id-mapped mounts."""
+
+    recursive_read_only_mounts: bool = False
+    id_mapped_mounts: bool = False
+
+
+class Handler(Struct, frozen=True, kw_only=True):
+    """One runtime handler. ``systemd_cgroup``: systemd makes the control groups."""
+
+    name: str
+    program: Path
+    systemd_cgroup: bool = False
+    features: Features = Features()
+
+
+class Handlers:
+    """The configured handlers by name; ``problems`` has the reason for each one that can not be used."""
+
+    def __init__(self, handlers: Mapping[str, Handler], problems: Mapping[str, str]) -> None:
+        self.usable, self.problems = handlers, problems
+
+    def get(self, name: str) -> Handler:
+        """The handler of this name; raises UnavailableError with the reason when it can not be used."""
+        if name in self.usable:
+            return self.usable[name]
+        reason = self.problems.get(name, "it is not configured any more")
+        raise UnavailableError(f"runtime handler {name!r} can not be used: {reason}")
+
+
+async def probe(configured: Mapping[str, RuntimeHandler], *, systemd: bool = False) -> Handlers:
+    """Find and ask the program of each handler. ``systemd``: it manages this node, so handlers may use it."""
+    usable: dict[str, Handler] = {}
+    problems: dict[str, str] = {}
+    asked: dict[Path, Features] = {}
+    for name, config in configured.items():
+        try:
+            program = find_program(config.binary_name)
+            features = asked[program] = asked.get(program) or await ask(program)
+        except CrishimError as error:
+            problems[name] = explain(error)
+            _log.warning("runtime.handler_unusable", handler=name, error=problems[name])
+        else:
+            systemd_cgroup = systemd and config.systemd_cgroup
+            usable[name] = Handler(name=name, program=program, systemd_cgroup=systemd_cgroup, features=features)
+    return Handlers(usable, problems)
+
+
+def find_program(name: str) -> Path:
+    """The program of this name or path; of an empty name, the best that is there. Raises UnavailableError."""
+    search = f"{os.environ.get('PATH', os.defpath)}:{_MORE_PATH}"
+    for candidate in (name,) if name else _CHOICE:
+        if path := shutil.which(candidate, path=search):
+            return Path(path).absolute()
+    raise UnavailableError(f"{name or ' or '.join(_CHOICE)} was not found in {search}")
+
+
+async def ask(program: Path) -> Features:
+    """What an OCI runtime can do. Raises a CrishimError when it does not even tell its version."""
+    env = {"PATH": os.environ.get("PATH", os.defpath)}
+    features = await run((str(program), "features"), env=env, seconds=PROBE_SECONDS)
+    if features.status == 0:
+        return parse_features(features.stdout)
+    version = await run((str(program), "--version"), env=env, seconds=PROBE_SECONDS)
+    if version.status != 0:
+        raise UnavailableError(f"{program} --version ended with {version.status}")
+    return Features()  # older ones have no such command, and nothing that it would tell
+
+
+def parse_features(answer: bytes) -> Features:
+    """What the ``features`` command prints; see features.md of the OCI runtime specification."""
+    try:
+        stated = msgspec.json.decode(answer, type=_Stated)
+    except msgspec.MsgspecError as error:
+        raise UnavailableError(f"its answer to the features command was not understood: {error}") from error
+    return Features("rro" in stated.mount_options, stated.linux.mount_extensions.idmap.enabled is True)
+
+
+class _IdMap(Struct, frozen=True):
+    enabled: bool | None = None
+
+
+class _MountExtensions(Struct, frozen=True):
+    idmap: _IdMap = _IdMap()
+
+
+class _Linux(Struct, frozen=True, rename="camel"):
+    mount_extensions: _MountExtensions = _MountExtensions()
+
+
+class _Stated(Struct, frozen=True, rename="camel"):
+    mount_options: tuple[str, ...] = ()
+    linux: _Linux = _Linux()

@@ -1,0 +1,68 @@
+"""The command line of an OCI runtime, and running one command of it to its end."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from crishim.core.errors import RuntimeFailedError
+from crishim.drivers.process.command import Ended, run
+
+_RUNC_LINE = re.compile(r'^time="[^"]*" level=(\w+) msg="(.*)"$')
+
+
+class OciProgram(Struct, frozen=True):
+    """An OCI runtime and where it keeps its state. ``systemd_cgroup``: systemd makes the control groups."""
+
+    path: Path
+    state: Path
+    systemd_cgroup: bool = False
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What comes before every command. With a log of its own it says plainly on standard error what is wrong."""
+        return (f"--root={self.state}", "--log=/dev/null", "--log-format=json")
+
+    def command_line(self, *arguments: str) -> tuple[str, ...]:
+        """The command line for one command."""
+        systemd = ("--systemd-cgroup",) if self.systemd_cgroup else ()
+        return (str(self.path), *self.options, *systemd, *arguments)
+
+    async def call(self, *arguments: str, seconds: float) -> Ended:
+        """Run one command. Raises RuntimeFailedError when it fails, DeadlineError, SystemCallError."""
+        ended = await run(self.command_line(*arguments), env=environment(), seconds=seconds)
+        if ended.status != 0:
+            said = message(ended.stderr) or f"it ended with status {ended.status}"
+            raise RuntimeFailedError(f"{self.path.name} {' '.join(arguments)}: {said}")
+        return ended
+
+
+def message(stderr: bytes) -> str:
+    """What an OCI runtime said was wrong, less what some put around it."""
+    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+    return "; ".join(match[2] if (match := _RUNC_LINE.match(line)) else line for line in lines)
+
+
+def parse_status(answer: bytes) -> str:
+    """The status of a container in the answer to the ``state`` command. Raises RuntimeFailedError."""
+    try:
+        return msgspec.json.decode(answer, type=_State).status
+    except msgspec.MsgspecError as error:
+        raise RuntimeFailedError(
+            f"the OCI runtime's answer to the state command was not understood: {error}"
+        ) from error
+
+
+class _State(Struct, frozen=True):
+    status: str
+
+
+def environment() -> Mapping[str, str]:
+    """What monitors and OCI runtimes get of our environment. More could reach hooks, or the container."""
+    wanted = {"PATH": os.environ.get("PATH", os.defpath), "TZ": os.environ.get("TZ", "")}
+    return {name: value for name, value in wanted.items() if value}

@@ -1,0 +1,74 @@
+"""Removing all that is left of a container, whatever was going on when it was left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cni_runtime import faults
+from crishim.drivers import threads
+from crishim.drivers.cgroups.groups import ControlGroups
+from crishim.drivers.conmon.argv import MonitorFiles
+from crishim.drivers.oci.creation import program_of
+from crishim.drivers.oci.deadline import within
+from crishim.drivers.oci.exec import Execs
+from crishim.drivers.oci.notes import Note, Notes
+from crishim.drivers.oci.places import Places
+from crishim.drivers.process.search import command_lines, kill_session
+from crishim.drivers.syscalls import system_call
+
+
+class Removal:
+    """Every step is idempotent, and the note is the last to go: a removal that failed is simply run again."""
+
+    def __init__(self, places: Places, notes: Notes, groups: ControlGroups, execs: Execs) -> None:
+        self._places, self._notes, self._groups, self._execs = places, notes, groups, execs
+
+    async def remove(self, container_id: str, seconds: float) -> None:
+        """Remove a container, ended or not. Raises RuntimeFailedError and DeadlineError; its processes are gone then.
+
+        The bundle with its configuration stays: it is the caller's.
+        """
+        note = await threads.run(self._notes.read, container_id)
+        if note is None:
+            await threads.run(_unlink, self._places.exits / container_id)
+            return
+        with within(seconds, f"removing container {container_id}"):
+            if note.monitor is not None:
+                await kill_session(note.monitor)  # gone already when the container ended by itself
+            faults.reach("oci.delete.monitor")
+            await self._execs.abandon(container_id)
+            if note.group:
+                await self._groups.kill(note.group)
+        await self._delete_state(note, seconds)
+        faults.reach("oci.delete.runtime")
+        if note.group:
+            with within(seconds, f"removing control group {note.group}"):
+                await self._groups.remove(note.group)
+        faults.reach("oci.delete.group")
+        await threads.run(self._forget, note)
+
+    async def abandoned(self) -> None:
+        """Kill the OCI runtimes that an earlier server started and did not see end, and commands in containers.
+
+        Those that make a container are left alone: their monitor watches them.
+        """
+        for process, arguments in (await threads.run(command_lines)).items():
+            ours = any(argument.startswith(f"--root={self._places.states}/") for argument in arguments)
+            if ours and "create" not in arguments:
+                await kill_session(process)
+        await self._execs.abandon()
+
+    async def _delete_state(self, note: Note, seconds: float) -> None:
+        program = program_of(note, self._places)
+        if any(program.state.glob(f"{note.container_id}*")):
+            await program.call("delete", "--force", note.container_id, seconds=seconds)
+
+    def _forget(self, note: Note) -> None:
+        for path in MonitorFiles(note.container_id, Path(note.bundle), self._places.exits).all:
+            _unlink(path)
+        self._notes.remove(note.container_id)
+
+
+def _unlink(path: Path) -> None:
+    with system_call("unlink", str(path)):
+        path.unlink(missing_ok=True)

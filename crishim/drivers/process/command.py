@@ -1,0 +1,48 @@
+"""Run a program to its end, with limits on time and output, and leave nothing of it behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import anyio
+from msgspec import Struct
+
+from crishim.core.errors import DeadlineError
+from crishim.drivers.process.child import Child, Program
+from crishim.drivers.process.stream import Collector
+
+OUTPUT_LIMIT = 1 << 20  # bytes that are kept of each stream
+
+
+class Ended(Struct, frozen=True):
+    """How a program ended: ``status`` is its exit code, or the number of a signal below zero."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+async def run(argv: Sequence[str], *, env: Mapping[str, str], seconds: float, directory: Path = Path("/")) -> Ended:
+    """Run a program without input and return how it ended.
+
+    Raises SystemCallError when it cannot be started, DeadlineError when it takes longer than ``seconds``. Then, and
+    when the caller is cancelled, it is killed with its process group and reaped before this returns.
+    """
+    with ExitStack() as undo:
+        stdout, stderr = Collector(OUTPUT_LIMIT), Collector(OUTPUT_LIMIT)
+        undo.callback(stdout.close)
+        undo.callback(stderr.close)
+        child = Child.start(
+            Program(argv=tuple(argv), env=env, directory=directory, stdout=stdout.writing, stderr=stderr.writing)
+        )
+        stdout.begin()
+        stderr.begin()
+        try:
+            with anyio.move_on_after(seconds):
+                status = await child.wait()
+                return Ended(status, stdout.so_far(), stderr.so_far())
+        finally:
+            await child.end()
+    raise DeadlineError(f"{' '.join(argv)} did not end within {seconds:g} s and was killed")

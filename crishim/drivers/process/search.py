@@ -1,0 +1,44 @@
+"""Finding processes that a server which is no more has left behind. Reads the list of all processes."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from crishim.drivers import threads
+from crishim.drivers.process.identity import ProcessId, ended, read_stat, send
+
+
+def command_lines() -> dict[ProcessId, tuple[str, ...]]:
+    """Every process with the arguments it was started with."""
+    found: dict[ProcessId, tuple[str, ...]] = {}
+    for pid in _pids():
+        try:
+            arguments = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        stat = read_stat(pid)
+        if stat is not None and len(arguments) > 1:
+            found[ProcessId(pid, stat.start)] = tuple(arguments[:-1])
+    return found
+
+
+def session_members(leader: ProcessId) -> list[ProcessId]:
+    """The processes in the session of ``leader``, itself among them; none when it is gone."""
+    stat = read_stat(leader.pid)
+    if stat is None or stat.start != leader.start or stat.session != leader.pid:
+        return []
+    stats = ((pid, read_stat(pid)) for pid in _pids())
+    return [ProcessId(pid, stat.start) for pid, stat in stats if stat and stat.session == leader.pid]
+
+
+async def kill_session(leader: ProcessId) -> None:
+    """Kill a process with all of its session, and return when it has ended; one that is gone is fine."""
+    for process in await threads.run(session_members, leader):
+        send(process, signal.SIGKILL)
+    await ended(leader)
+
+
+def _pids() -> Iterator[int]:
+    return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and entry.name != "1")

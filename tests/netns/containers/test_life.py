@@ -1,0 +1,110 @@
+"""A container from its creation to its removal, on a real OCI runtime."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+import pytest
+
+from crishim.core.errors import RuntimeFailedError
+from crishim.drivers.process.identity import read_stat
+from tests.netns.containers.lab import Lab, until
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_container_waits_for_its_start(lab: Lab) -> None:
+    container = await lab.create("echo", "hello")
+    assert read_stat(container.pid) is not None
+    assert not await lab.driver.has_started(container, "test")
+    await lab.driver.start(container, "test")
+    assert (await lab.driver.wait(container)).exit_code == 0
+    assert lab.log() == "stdout F hello\n"
+
+
+@pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137), ("sleep 0.1", 0)])
+async def test_the_exit_code_and_time_are_known(lab: Lab, script: str, code: int) -> None:
+    before = time.time_ns()
+    container = await lab.run("sh", "-c", f"trap 'exit 9' TERM; sh -c '{script}'; exit $?")
+    ended = await lab.driver.wait(container)
+    assert (ended.exit_code, ended.oom_killed) == (code, False)
+    assert before < ended.finished_at <= time.time_ns()
+
+
+async def test_both_streams_are_logged_in_parts_and_lines(lab: Lab) -> None:
+    container = await lab.run("sh", "-c", "echo out; echo err >&2; echo -n unfinished")
+    await lab.driver.wait(container)
+    assert sorted(lab.log().splitlines()) == ["stderr F err", "stdout F out", "stdout P unfinished"]
+
+
+async def test_nothing_is_left_after_deletion(lab: Lab) -> None:
+    container = await lab.run("true")
+    await lab.driver.wait(container)
+    await lab.driver.delete(container.id, "test")
+    await lab.driver.delete(container.id, "test")
+    assert lab.leftovers() == []
+
+
+async def test_a_signal_reaches_the_first_process(lab: Lab) -> None:
+    container = await lab.run("sh", "-c", "trap 'exit 5' USR1; echo ready; while :; do sleep 0.01; done")
+    await until(lambda: "ready" in lab.log())
+    await lab.driver.signal(container, signal.SIGUSR1)
+    assert (await lab.driver.wait(container)).exit_code == 5
+    await lab.driver.signal(container, signal.SIGUSR1)  # gone, which is fine
+
+
+async def test_kill_all_ends_a_container_that_ignores_signals(lab: Lab) -> None:
+    container = await lab.run("sh", "-c", "trap '' TERM; sleep 1000 & sleep 1000")
+    await lab.driver.kill_all(container, "test")
+    assert (await lab.driver.wait(container)).exit_code == 137
+
+
+async def test_kill_all_reaches_what_has_left_in_a_shared_pid_namespace(lab: Lab) -> None:
+    container = await lab.run("sh", "-c", "setsid sleep 1000 & wait", namespaces={"pid": False})
+    await until(lambda: len(lab.processes()) == 2)
+    await lab.driver.kill_all(container, "test")
+    await lab.driver.wait(container)
+    assert not lab.processes()
+
+
+async def test_a_container_that_was_never_started_is_killed(lab: Lab) -> None:
+    container = await lab.create("sleep", "1000")
+    await lab.driver.kill_all(container, "test")
+    assert (await lab.driver.wait(container)).exit_code == 137
+
+
+async def test_a_running_container_can_be_deleted(lab: Lab) -> None:
+    container = await lab.run("sleep", "1000")
+    await lab.driver.delete(container.id, "test")
+    assert lab.leftovers() == []
+
+
+async def test_a_command_that_is_not_there_fails_and_leaves_nothing(lab: Lab) -> None:
+    with pytest.raises(RuntimeFailedError, match=r"nowhere.*not found") as failure:
+        await lab.create("nowhere")
+    assert "level=" not in str(failure.value)
+    assert lab.leftovers() == []
+
+
+async def test_want_of_memory_is_told(lab: Lab) -> None:
+    container = await lab.run("sh", "-c", "dd if=/dev/zero of=/dev/null bs=64M; exit $?", memory=16 << 20)
+    ended = await lab.driver.wait(container)
+    assert ended.oom_killed
+    assert ended.exit_code == 137
+
+
+async def test_resources_can_be_changed(lab: Lab) -> None:
+    container = await lab.run("sleep", "1000")
+    await lab.driver.update(container, "test", {"memory": {"limit": 32 << 20}})
+    assert lab.group_file("memory", "memory.limit_in_bytes", "memory.max") == f"{32 << 20}\n"
+
+
+async def test_containers_do_not_wait_for_each_other(lab: Lab) -> None:
+    names = [f"c{number}" for number in range(5)]
+    containers = await asyncio.gather(*(lab.run("sh", "-c", "exit 3", container_id=name) for name in names))
+    ends = await asyncio.gather(*map(lab.driver.wait, containers))
+    assert [end.exit_code for end in ends] == [3] * 5
+    await asyncio.gather(*(lab.driver.delete(name, "test") for name in names))
+    assert lab.leftovers() == []
