@@ -12,6 +12,7 @@ import structlog
 import typer
 from rich.console import Console
 
+from crishim.cli_image import image_app
 from crishim.core.config import DEFAULT_PATH, Loaded, default_toml, load_config
 from crishim.core.errors import CrishimError
 from crishim.core.logs import configure
@@ -19,6 +20,7 @@ from crishim.core.logs import configure
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="A Kubernetes container runtime service.")
 config_app = typer.Typer(no_args_is_help=True, help="Show and check the configuration.")
 app.add_typer(config_app, name="config")
+app.add_typer(image_app, name="image")
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help=f"Configuration file (default {DEFAULT_PATH}).")
