@@ -1,9 +1,10 @@
 """The packet filter table of portmap, and what a pod has in it. Pure.
 
 A packet for an address of the host is looked up by protocol and port, first together with the address (``one``),
-then without (``any``). What comes back the same way is translated back by the kernel; for that, connections whose
-answer would find a shorter way must come from the host itself (``near``): from the pod's own subnet, the pod itself
-included, and from the host's loopback address.
+then without (``any``). What comes back the same way is translated back by the kernel; so connections whose answer
+would find a shorter way must seem to come from the host: those to a port in ``back`` from the pod's own subnet, the
+pod itself included, and from the host's loopback address; those to a port in ``hide`` from anywhere. A subnet stands
+in ``subnets`` as a pair with itself, once for all pods in it, since sets of intervals are slow to change.
 
 A connection from 127.0.0.1 leaves the host by a link that has ``route_localnet`` set. That would also let neighbours
 on the link in to what listens on 127.0.0.1, so ``guard`` does what the kernel does for other links.
@@ -27,8 +28,12 @@ _SETS = """
     map any6 { type inet_proto . inet_service : ipv6_addr . inet_service; }
     map one4 { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }
     map one6 { type inet_proto . ipv6_addr . inet_service : ipv6_addr . inet_service; }
-    set near4 { type inet_proto . inet_service . ipv4_addr . ipv4_addr; flags interval; }
-    set near6 { type inet_proto . inet_service . ipv6_addr . ipv6_addr; flags interval; }
+    set back4 { type inet_proto . inet_service . ipv4_addr; }
+    set back6 { type inet_proto . inet_service . ipv6_addr; }
+    set hide4 { type inet_proto . inet_service . ipv4_addr; }
+    set hide6 { type inet_proto . inet_service . ipv6_addr; }
+    set subnets4 { type ipv4_addr . ipv4_addr; flags interval; }
+    set subnets6 { type ipv6_addr . ipv6_addr; flags interval; }
     map loopback6 { type inet_proto . inet_service : ipv6_addr; }
 """
 _RULES = """
@@ -65,19 +70,25 @@ def portmap_table(config: PortmapConfig) -> Table:
         for family, condition in conditions.items()
     )
     # Each protocol in a rule of its own: else nft does not know the port of the original direction for a port.
-    near = "\n".join(
-        f"ct status dnat meta l4proto {protocol} "
-        f"meta l4proto . ct original proto-dst . {ip} daddr . {ip} saddr @near{family} masquerade"
+    masquerade = "\n".join(
+        f"ct status dnat meta l4proto {protocol} meta l4proto . ct original proto-dst . {ip} daddr {which} masquerade"
         for family, ip in ((4, "ip"), (6, "ip6"))
         for protocol in PROTOCOLS
+        for which in _sources(family, ip)
     )
     hooks = (
         _chain("prerouting", "nat hook prerouting priority dstnat", lookup),
         _chain("output", "nat hook output priority -100", lookup),
         # Before others decide on source addresses.
-        _chain("postrouting", "nat hook postrouting priority srcnat - 5", near),
+        _chain("postrouting", "nat hook postrouting priority srcnat - 5", masquerade),
     )
     return Table(name, _SETS + _RULES + "".join(hooks))
+
+
+def _sources(family: int, ip: str) -> tuple[str, ...]:
+    """Sets of ports, and what the source of a connection to them has to be."""
+    subnets = f"@back{family} {ip} saddr . {ip} daddr @subnets{family}"
+    return f"@hide{family}", subnets, *(("@back4 ip saddr 127.0.0.0/8",) if family == 4 else ())
 
 
 def _chain(name: str, hook: str, rules: str) -> str:
@@ -90,7 +101,7 @@ def elements(config: PortmapConfig, forwards: tuple[Forward, ...], host6: str = 
     for forward in forwards:
         found[_translation(forward)] = None
         if config.snat:
-            found |= dict.fromkeys(_near(config, forward))
+            found |= dict.fromkeys(_sources_hidden(config, forward))
             if host6 and forward.family == 6 and forward.host in ("", "::1"):
                 found[Element("loopback6", f"{forward.protocol} . {forward.host_port}", host6)] = None
     return tuple(found)
@@ -135,8 +146,9 @@ def _translation(forward: Forward) -> Element:
     return Element(f"any{forward.family}", f"{forward.protocol} . {forward.host_port}", target)
 
 
-def _near(config: PortmapConfig, forward: Forward) -> tuple[Element, ...]:
-    everyone, loopback = ("0.0.0.0/0", ("127.0.0.0/8",)) if forward.family == 4 else ("::/0", ())
-    sources = (everyone,) if config.masq_all else (forward.subnet, *loopback)
+def _sources_hidden(config: PortmapConfig, forward: Forward) -> tuple[Element, ...]:
     key = f"{forward.protocol} . {forward.host_port} . {forward.pod}"
-    return tuple(Element(f"near{forward.family}", f"{key} . {source}") for source in sources)
+    if config.masq_all:
+        return (Element(f"hide{forward.family}", key),)
+    subnet = Element(f"subnets{forward.family}", f"{forward.subnet} . {forward.subnet}", shared=True)
+    return Element(f"back{forward.family}", key), subnet

@@ -19,9 +19,13 @@ def stated(*found: Element) -> set[str]:
 def test_a_port_of_all_addresses() -> None:
     assert stated(*elements(PLAIN, (V4,))) == {
         "any4 tcp . 8080 : 10.1.0.2 . 80",
-        "near4 tcp . 8080 . 10.1.0.2 . 10.1.0.0/24",
-        "near4 tcp . 8080 . 10.1.0.2 . 127.0.0.0/8",
+        "back4 tcp . 8080 . 10.1.0.2",
+        "subnets4 10.1.0.0/24 . 10.1.0.0/24",
     }
+
+
+def test_only_the_subnet_is_shared() -> None:
+    assert [one.set for one in elements(PLAIN, (V4, V6), host6="fd00::1") if one.shared] == ["subnets4", "subnets6"]
 
 
 def test_a_port_of_one_address() -> None:
@@ -44,9 +48,10 @@ def test_without_snat_there_is_only_the_translation() -> None:
     assert stated(*found) == {"any4 tcp . 8080 : 10.1.0.2 . 80", "any6 tcp . 8080 : fd00::2 . 80"}
 
 
-def test_with_masq_all_everybody_is_near() -> None:
-    near = {one.key for one in elements(PortmapConfig(masq_all=True), (V4, V6)) if one.set.startswith("near")}
-    assert near == {"tcp . 8080 . 10.1.0.2 . 0.0.0.0/0", "tcp . 8080 . fd00::2 . ::/0"}
+def test_with_masq_all_everybody_is_hidden() -> None:
+    own = stated(*elements(PortmapConfig(masq_all=True), (V4, V6)))
+    assert {"hide4 tcp . 8080 . 10.1.0.2", "hide6 tcp . 8080 . fd00::2"} <= own
+    assert not [one for one in own if one.startswith(("back", "subnets"))]
 
 
 def test_a_port_for_all_and_for_one_address_has_no_element_twice() -> None:
@@ -65,7 +70,7 @@ def test_a_port_for_all_and_for_one_address_has_no_element_twice() -> None:
         ("", "any4 udp . 8080", False),
         ("", "any4 tcp . 8081", False),
         ("", "any6 tcp . 8080", False),
-        ("", "near4 tcp . 8080 . 10.1.0.3 . 10.1.0.0/24", False),
+        ("", "back4 tcp . 8080 . 10.1.0.3", False),
     ],
 )
 def test_who_stands_in_the_way(mine: str, theirs: str, excluded: bool) -> None:
