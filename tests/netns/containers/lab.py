@@ -138,6 +138,10 @@ class Lab:
         candidates = (CGROUPS / controller / group / v1, CGROUPS / group / v2, CGROUPS / "unified" / group / v2)
         return next(path for path in candidates if path.exists()).read_text()
 
+    def state(self, directory: str) -> list[str]:
+        """What is in one of the driver's directories."""
+        return [path.name for path in (STATE / "oci" / directory).iterdir()]
+
     def leftovers(self) -> list[str]:
         """Every file, group and process of a container, bundles and logs excepted."""
         files = [str(path) for path in (STATE / "oci").rglob("*") if not path.is_dir()]

@@ -1,0 +1,25 @@
+"""A server that is killed: takes one container through its life, in the process that runs this module.
+
+python -m tests.netns.containers.victim RUNTIME PARENT
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from tests.netns.containers.lab import Lab, process
+
+
+async def live(lab: Lab) -> None:
+    """Make a container, start it, run a command in it, kill it and delete it."""
+    await lab.open()
+    container = await lab.run("sleep", "1000")
+    await lab.driver.exec_sync(container, "test", process("sleep", "0.02"), None)
+    await lab.driver.kill_all(container, "test")
+    await lab.driver.wait(container)
+    await lab.driver.delete(container.id, "test")
+
+
+if __name__ == "__main__":
+    asyncio.run(live(Lab(*sys.argv[1:])))
