@@ -4,9 +4,10 @@ The function runs in a forked child with new network, mount, PID, UTS and IPC na
 
     caller ── A: makes the namespaces, waits ── B: pid 1, mounts, reaps orphans ── C: runs the function
 
-Only ``lo`` exists, and it is up. /run is empty; writes to /etc and /var/lib are seen by nobody else; /proc and
-/sys show the new namespaces. When C ends, B ends, and with pid 1 the kernel ends every process that is left,
-then drops mounts, devices and rules. Not separate: the rest of the file system, cgroups, users.
+Only ``lo`` exists, and it is up. /run is empty; writes to /etc and /var/lib are seen by nobody else, and what the
+machine has of CNI there is hidden; /proc and /sys show the new namespaces. When C ends, B ends, and with pid 1 the
+kernel ends every process that is left, then drops mounts, devices and rules. Not separate: the rest of the file
+system, cgroups, users.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import ctypes
 import fcntl
 import os
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -30,7 +32,9 @@ _CLONE_NEWPID, _CLONE_NEWNET = 0x20000000, 0x40000000
 _MS_BIND, _MS_MOVE, _MS_REC, _MS_PRIVATE = 0x1000, 0x2000, 0x4000, 0x40000
 _PR_SET_PDEATHSIG = 1
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+_MNT_DETACH = 2
 _PRIVATE_COPIES = ("/etc", "/var/lib")
+_HIDDEN = ("/etc/cni", "/var/lib/cni")  # in the private copies
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -131,6 +135,7 @@ def _read_all(fd: int, timeout: float | None) -> bytes:
 
 def _mount_private_tree() -> None:
     _mount("none", "/", "", _MS_REC | _MS_PRIVATE)
+    _libc.umount2(b"/run/netns", _MNT_DETACH)  # a mount point on every machine that has made a namespace there
     _mount("proc", "/proc", "proc")
     _mount("tmpfs", "/run", "tmpfs", data="mode=755")
     for number, place in enumerate(_PRIVATE_COPIES):
@@ -138,6 +143,8 @@ def _mount_private_tree() -> None:
         upper.mkdir(parents=True)
         work.mkdir()
         _mount("overlay", place, "overlay", data=f"lowerdir={place},upperdir={upper},workdir={work}")
+    for place in _HIDDEN:
+        shutil.rmtree(place, ignore_errors=True)
     _mount_sys()
 
 
