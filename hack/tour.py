@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -23,6 +23,7 @@ BRIDGE = "crishim0"
 PLUGINS = [Path("/usr/lib/cni")]
 IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 NETNS_DIR = Path("/run/netns")
+CNI_DIRECTORIES = [Path("/var/lib/cni/results"), Path("/var/lib/cni")]
 
 NETWORK = """\
 {
@@ -137,13 +138,17 @@ def unused_subnet() -> str:
 
 @contextmanager
 def restored_network() -> Iterator[None]:
-    """Take away the bridge that the plugin makes, and put back the sysctl that it sets for the whole machine."""
+    """Take away what the plugins make once for all pods, and put back the sysctl that they set for the machine."""
     if any(link["ifname"] == BRIDGE for link in ip("link", "show")):
         raise SystemExit(f"there is a device {BRIDGE} already; remove it with: ip link delete {BRIDGE}")
     forwarding = IP_FORWARD.read_text()
+    new_directories = [path for path in CNI_DIRECTORIES if not path.exists()]
     try:
         yield
     finally:
+        for directory in new_directories:
+            with suppress(OSError):  # another runtime may have begun to use it
+                directory.rmdir()
         subprocess.run(["ip", "link", "delete", BRIDGE], check=False, capture_output=True)
         IP_FORWARD.write_text(forwarding)
 

@@ -55,4 +55,5 @@ def test_quickstart_works_and_leaves_nothing() -> None:
     assert "10.200.0.2" in said
     assert "no network namespace" in said
     left = host.leavings()
+    assert not Path("/var/lib/cni").exists()
     assert (left.links, left.rules, left.processes) == (before.links, before.rules, before.processes)
