@@ -17,6 +17,7 @@ from crishim.app.containers import ContainerParts, build_containers, open_oci
 from crishim.app.images import open_images
 from crishim.app.networks import open_cni, watch_networks
 from crishim.app.pods import build_sandboxes, sandbox_layout
+from crishim.app.streams import open_streams
 from crishim.core.config import Config
 from crishim.core.errors import UnavailableError
 from crishim.core.tasks import InFlight, TaskOwner
@@ -64,8 +65,10 @@ async def running(config: Config) -> AsyncIterator[TaskOwner]:
         images = await open_images(config, owner, undo)
         undo.push_async_callback(owner.aclose)
         parts = await _put_together(config, store, images, owner, undo)
+        containers = parts.of_containers
+        streams = await undo.enter_async_context(open_streams(config, containers, parts.sandboxes))
         handlers = runtime_service(
-            parts.node, parts.sandboxes, parts.of_containers.containers, parts.of_containers.stats, parts.events
+            parts.node, parts.sandboxes, containers.containers, containers.stats, parts.events, streams
         )
         image, own = ImageHandlers(images).handlers(), OwnImageHandlers(images).handlers()
         server = serving(config.address, runtime=handlers, image=image, own=own, grace=STOP_GRACE_SECONDS)

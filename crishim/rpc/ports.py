@@ -12,6 +12,7 @@ from crishim.model.node import NodeStatus
 from crishim.model.pod import PodConfig, Resources
 from crishim.model.process import ExecResult
 from crishim.model.sandbox import Sandbox, SandboxFilter
+from crishim.model.stream import AttachStream, ExecStream, PortForwardStream
 
 
 class SandboxService(Protocol):
@@ -95,6 +96,22 @@ class StatsService(Protocol):
 
     async def of_pods(self, sandboxes: Sequence[Sandbox]) -> Sequence[PodStats]:
         """The usage of ``sandboxes`` and their containers, in their order."""
+        ...
+
+
+class StreamService(Protocol):
+    """URLs for streams. Raises NotFoundError, and FailedPreconditionError for what does not run."""
+
+    def exec(self, request: ExecStream) -> str:
+        """A URL for running a command."""
+        ...
+
+    def attach(self, request: AttachStream) -> str:
+        """A URL for the streams of a container's first process."""
+        ...
+
+    def port_forward(self, request: PortForwardStream) -> str:
+        """A URL for connections to ports of a pod."""
         ...
 
 

@@ -7,7 +7,15 @@ from crishim.rpc.handlers.events import EventHandlers
 from crishim.rpc.handlers.node import NodeHandlers
 from crishim.rpc.handlers.sandboxes import SandboxHandlers
 from crishim.rpc.handlers.stats import StatsHandlers
-from crishim.rpc.ports import ContainerService, EventService, NodeService, SandboxService, StatsService
+from crishim.rpc.handlers.streams import StreamHandlers
+from crishim.rpc.ports import (
+    ContainerService,
+    EventService,
+    NodeService,
+    SandboxService,
+    StatsService,
+    StreamService,
+)
 from crishim.rpc.registry import Handlers, combine
 
 
@@ -17,6 +25,7 @@ def runtime_service(
     containers: ContainerService,
     stats: StatsService,
     events: EventService,
+    streams: StreamService,
 ) -> Handlers:
     """The rpcs that are built."""
     return combine(
@@ -25,4 +34,5 @@ def runtime_service(
         ContainerHandlers(containers).handlers(),
         StatsHandlers(stats, containers, sandboxes).handlers(),
         EventHandlers(events).handlers(),
+        StreamHandlers(streams).handlers(),
     )

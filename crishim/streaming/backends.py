@@ -1,0 +1,164 @@
+"""Sessions of the streaming server on the streams of real containers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from crishim.container.exec import Exec
+from crishim.core.errors import FailedPreconditionError
+from crishim.drivers.conmon.attach import Attachment, Stream
+from crishim.drivers.oci.driver import OciDriver
+from crishim.drivers.oci.exec_streams import ExecSession, Wanted
+from crishim.model.container import Container
+from crishim.model.stream import AttachStream, ExecStream, Output
+
+# What a command left behind may hold its streams open for ever; after its end we wait this long for more of them.
+DRAIN_SECONDS = 0.5
+
+_Chunk = tuple[Output, bytes]
+
+
+class Commands:
+    """Runs commands in containers."""
+
+    def __init__(self, execute: Exec, driver: OciDriver) -> None:
+        self._execute, self._driver = execute, driver
+
+    async def start(self, request: ExecStream) -> CommandSession:
+        """See ``ports.ExecBackend``."""
+        container = self._execute.running(request.container_id)
+        process = await self._execute.process(container, request.command, tty=request.tty)
+        wanted = Wanted(tty=request.tty, stdin=request.stdin, stdout=request.stdout, stderr=request.stderr)
+        session = await self._driver.exec_streams(container, container.runtime_handler, process, wanted)
+        return CommandSession(session)
+
+
+class Attachments:
+    """Joins the streams of containers."""
+
+    def __init__(self, execute: Exec, driver: OciDriver) -> None:
+        self._execute, self._driver = execute, driver
+
+    async def attach(self, request: AttachStream) -> AttachedSession:
+        """See ``ports.AttachBackend``."""
+        container = self._execute.running(request.container_id)
+        return AttachedSession(request, container, self._driver, await self._driver.attach(container))
+
+
+class CommandSession:
+    """The streams of a command; see ``ports.Session``."""
+
+    def __init__(self, session: ExecSession) -> None:
+        self._session = session
+
+    async def output(self) -> AsyncGenerator[_Chunk, None]:
+        """Both streams as they come, until they end or the command has, with nothing more to be read."""
+        queue: asyncio.Queue[_Chunk | None] = asyncio.Queue(1)
+        reading = asyncio.create_task(self._read(queue), name="exec output")
+        try:
+            while (chunk := await queue.get()) is not None:
+                yield chunk
+            await reading
+        finally:
+            reading.cancel()
+
+    async def write_stdin(self, data: bytes) -> None:
+        """Hand input to the command; raises BrokenPipeError when nobody reads it."""
+        if self._session.stdin is None or not await self._session.stdin.send(data):
+            raise BrokenPipeError("the command takes no more input")
+
+    async def close_stdin(self) -> None:
+        """No more input."""
+        if self._session.stdin is not None:
+            self._session.stdin.end()
+
+    async def resize(self, width: int, height: int) -> None:
+        """Set the size of the terminal."""
+        self._session.resize(width, height)
+
+    async def wait(self) -> int:
+        """The exit code."""
+        return await self._session.wait()
+
+    async def aclose(self) -> None:
+        """Give everything back; a command that runs is killed."""
+        await self._session.aclose()
+
+    async def _read(self, queue: asyncio.Queue[_Chunk | None]) -> None:
+        streams = {Output.STDOUT: self._session.stdout, Output.STDERR: self._session.stderr}
+        pumps = [
+            asyncio.create_task(_pump(kind, aiter(stream), queue), name=f"exec {kind}")
+            for kind, stream in streams.items()
+            if stream is not None
+        ]
+        try:
+            await self._until_drained(pumps, queue)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+        await queue.put(None)
+
+    async def _until_drained(self, pumps: list[asyncio.Task[int]], queue: asyncio.Queue[_Chunk | None]) -> None:
+        ended = asyncio.create_task(self._session.wait(), name="exec end")
+        try:
+            await asyncio.wait([ended, *pumps], return_when=asyncio.FIRST_COMPLETED)
+            if not all(pump.done() for pump in pumps):
+                await asyncio.wait([ended])
+            running = [pump for pump in pumps if not pump.done()]
+            while running:
+                _, still = await asyncio.wait(running, timeout=DRAIN_SECONDS)
+                running = list(still) if queue.full() else []
+        finally:
+            ended.cancel()
+        for pump in pumps:
+            if pump.done() and not pump.cancelled():
+                pump.result()
+
+
+class AttachedSession:
+    """The streams of a container's first process; see ``ports.Session``."""
+
+    def __init__(self, request: AttachStream, container: Container, driver: OciDriver, attachment: Attachment) -> None:
+        self._request, self._container, self._driver, self._attachment = request, container, driver, attachment
+
+    async def output(self) -> AsyncGenerator[_Chunk, None]:
+        """The wanted streams, until the container ends."""
+        kinds = {Stream.STDOUT: Output.STDOUT, Stream.STDERR: Output.STDERR}
+        wanted = {Output.STDOUT: self._request.stdout, Output.STDERR: self._request.stderr}
+        async for stream, data in self._attachment:
+            if data and wanted[kinds[stream]]:
+                yield kinds[stream], data
+
+    async def write_stdin(self, data: bytes) -> None:
+        """Hand input to the container; raises BrokenPipeError when it has ended."""
+        try:
+            await self._attachment.send(data)
+        except FailedPreconditionError as error:
+            raise BrokenPipeError(str(error)) from error
+
+    async def close_stdin(self) -> None:
+        """No more input from this client; the container's own ends only if it was made so."""
+        self._attachment.end_input()
+
+    async def resize(self, width: int, height: int) -> None:
+        """Set the size of the container's terminal."""
+        if self._container.config.tty:
+            await self._driver.resize(self._container, width, height)
+
+    async def wait(self) -> int:
+        """Nothing a client asks for."""
+        return 0
+
+    async def aclose(self) -> None:
+        """Leave; the container goes on."""
+        self._attachment.close()
+
+
+async def _pump(kind: Output, stream: AsyncIterator[bytes], queue: asyncio.Queue[_Chunk | None]) -> int:
+    """Pass one stream on, one chunk at a time, as fast as they are taken; returns how many."""
+    number = 0
+    async for chunk in stream:
+        await queue.put((kind, chunk))
+        number += 1
+    return number
