@@ -1,34 +1,23 @@
-"""Each test here has the OCI driver on a throw-away host, once with crun and once with runc.
-
-Control groups are the machine's own: every test has a parent group of its own, and removes it.
-"""
+"""Each test here runs containers under crun, and again under runc."""
 
 from __future__ import annotations
 
-import asyncio
-import secrets
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from crishim.drivers.process.reaper import reap_orphans
-from tests.netns.containers.lab import Lab, make_host
-
-RUNTIMES = ("crun", "runc")
+from crishim.drivers.host_facts import gather
+from tests.netns.containers.oci import BUSYBOX, Bundle, make_bundle, mount_hugetlb, remove_cgroups
 
 
-@pytest.fixture(params=RUNTIMES)
-async def lab(request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
-    """An open driver; nothing may be left of its containers when a test has deleted them."""
-    if shutil.which(request.param, path="/usr/bin:/usr/sbin") is None:
-        pytest.skip(f"{request.param} is not installed")
-    make_host()
-    reaper = asyncio.create_task(reap_orphans())
-    lab = Lab(request.param, f"/crishim-test-{secrets.token_hex(4)}")
-    await lab.open()
-    try:
-        yield lab
-    finally:
-        await lab.close()
-        reaper.cancel()
+@pytest.fixture(params=["crun", "runc"])
+async def bundle(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bundle]:
+    if shutil.which(request.param) is None or not BUSYBOX.exists():
+        pytest.skip(f"needs {request.param} and {BUSYBOX}")
+    mount_hugetlb()
+    directory = tmp_path / "bundle"
+    directory.mkdir()
+    yield make_bundle(request.param, directory, await gather())
+    remove_cgroups()

@@ -1,6 +1,6 @@
 """A server that is killed: takes one container through its life, in the process that runs this module.
 
-python -m tests.netns.containers.victim RUNTIME PARENT
+python -m tests.netns.drivers.oci.victim RUNTIME PARENT
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from tests.netns.containers.lab import Lab, process
+from tests.netns.drivers.oci.lab import Lab, process
 
 
 async def live(lab: Lab) -> None:

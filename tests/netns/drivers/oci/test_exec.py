@@ -12,7 +12,7 @@ from crishim.drivers.oci.driver import Limits
 from crishim.drivers.oci.exec_sync import OUTPUT_LIMIT
 from crishim.model.container import Container
 from crishim.model.process import ExecResult
-from tests.netns.containers.lab import Lab, process, until
+from tests.netns.drivers.oci.lab import Lab, process, until
 
 pytestmark = pytest.mark.anyio
 

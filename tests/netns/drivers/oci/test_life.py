@@ -10,7 +10,7 @@ import pytest
 
 from crishim.core.errors import RuntimeFailedError
 from crishim.drivers.process.identity import read_stat
-from tests.netns.containers.lab import Lab, until
+from tests.netns.drivers.oci.lab import Lab, until
 
 pytestmark = pytest.mark.anyio
 

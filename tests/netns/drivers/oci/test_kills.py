@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.netns.containers.lab import Lab, until
+from tests.netns.drivers.oci.lab import Lab, until
 
 pytestmark = pytest.mark.anyio
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 POINTS = (
     "oci.create.noted",
     "oci.create.spawned",
@@ -30,7 +30,7 @@ POINTS = (
 
 
 def victim(lab: Lab, fault: str = "") -> subprocess.Popen[bytes]:
-    argv = (sys.executable, "-m", "tests.netns.containers.victim", lab.runtime, lab.parent)
+    argv = (sys.executable, "-m", "tests.netns.drivers.oci.victim", lab.runtime, lab.parent)
     return subprocess.Popen(argv, cwd=ROOT, env={**os.environ, "CNI_RUNTIME_FAULT": fault})
 
 
