@@ -9,6 +9,10 @@ class RegistryError(UnavailableError):
     """A registry could not be reached or did not answer as the distribution specification says."""
 
 
+class UnreachableError(RegistryError):
+    """There is no answer from a registry host, or one that shows that it wants another protocol."""
+
+
 class UnauthenticatedError(CrishimError):
     """The registry refuses the credentials, or wants some and was given none."""
 

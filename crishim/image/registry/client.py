@@ -16,7 +16,7 @@ from aiohttp import ClientResponse
 
 from crishim.core.errors import CrishimError, NotFoundError
 from crishim.image.digest import Digest, check, digest_of, is_digest
-from crishim.image.errors import ContentError, RegistryError, UnauthenticatedError
+from crishim.image.errors import ContentError, RegistryError, UnauthenticatedError, UnreachableError
 from crishim.image.reference import Reference
 from crishim.image.registry.auth import Authorizer
 from crishim.image.registry.hosts import PULL, RESOLVE, RegistryHost
@@ -83,6 +83,8 @@ class RegistryClient:
             raise RegistryError(f"{self._reference.domain}: hosts.toml names no host to {capability} from")
         failures: list[CrishimError] = []
         for host in hosts:
+            if host.is_fallback and failures and not isinstance(failures[-1], UnreachableError):
+                continue
             try:
                 return await self._persist(host, ask, is_last=host is hosts[-1])
             except CrishimError as exc:
@@ -152,13 +154,11 @@ class RegistryClient:
 
 
 def summary(failures: Sequence[CrishimError], name: str) -> CrishimError:
-    """One error for what several hosts said."""
+    """One error for what several hosts said; its kind is that of the hosts that said anything, if they agree."""
     if len(failures) == 1:
         return failures[0]
     text = f"{name}: no host could serve it: " + "; ".join(str(failure) for failure in failures)
-    if all(isinstance(failure, NotFoundError) for failure in failures):
-        return NotFoundError(text)
-    kinds = {type(failure) for failure in failures if not isinstance(failure, NotFoundError)}
+    kinds = {type(failure) for failure in failures if not isinstance(failure, UnreachableError)}
     return kinds.pop()(text) if len(kinds) == 1 else RegistryError(text)
 
 
@@ -171,6 +171,8 @@ def _raise_for(response: ClientResponse, host: RegistryHost, what: str) -> None:
         raise NotFoundError(message)
     if status in (401, 403):
         raise UnauthenticatedError(message)
+    if status == 400 and host.scheme == "http":
+        raise UnreachableError(f"{message} (what a server answers that wants TLS)")
     if is_temporary(status):
         raise TemporaryError(message, retry_after(response.headers.get("Retry-After")))
     raise RegistryError(message)

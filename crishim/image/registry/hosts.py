@@ -42,7 +42,10 @@ class TLS:
 
 @dataclass(frozen=True)
 class RegistryHost:
-    """One place to ask. ``host`` may have a port; ``path`` is the API's root, mostly /v2."""
+    """One place to ask. ``host`` may have a port; ``path`` is the API's root, mostly /v2.
+
+    ``is_fallback``: the host before is the same one, and this is for the case that it does not answer there.
+    """
 
     scheme: str
     host: str
@@ -51,6 +54,7 @@ class RegistryHost:
     tls: TLS = TLS()
     headers: tuple[tuple[str, str], ...] = ()
     connect_timeout: float = DEFAULT_CONNECT_TIMEOUT
+    is_fallback: bool = False
 
     @property
     def base(self) -> str:
@@ -112,7 +116,8 @@ def default_hosts(domain: str, tls: TLS) -> tuple[RegistryHost, ...]:
     port = urlsplit(f"//{domain}").port
     plain = RegistryHost("http", domain)
     secure = RegistryHost("https", domain, tls=replace(tls, skip_verify=True))
-    return {80: (plain,), 443: (secure,), None: (secure,)}.get(port, (plain, secure))
+    either = (plain, replace(secure, is_fallback=True))
+    return {80: (plain,), 443: (secure,), None: (secure,)}.get(port, either)
 
 
 def is_loopback(host: str) -> bool:

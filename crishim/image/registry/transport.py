@@ -17,7 +17,7 @@ from aiohttp import ClientResponse, ClientSession, ClientTimeout
 from yarl import URL
 
 from crishim.core.errors import ConfigError
-from crishim.image.errors import LimitError, RegistryError
+from crishim.image.errors import LimitError, RegistryError, UnreachableError
 from crishim.image.registry.hosts import TLS, RegistryHost, is_loopback
 
 MAX_REDIRECTS = 5
@@ -59,7 +59,7 @@ class Transport:
         headers: Mapping[str, str],
         data: Mapping[str, str] | None = None,
     ) -> AsyncIterator[ClientResponse]:
-        """The answer to one request, after redirects. Raises RegistryError when there is no answer.
+        """The answer to one request, after redirects. Raises UnreachableError, and RegistryError for a bad redirect.
 
         ``headers`` and those of ``host`` go to the first address; what is secret among them goes to no other.
         """
@@ -78,7 +78,7 @@ class Transport:
                     allow_redirects=False,
                 )
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
-                raise RegistryError(f"{method} {_show(url)}: {reason(exc)}") from exc
+                raise UnreachableError(f"{method} {_show(url)}: {reason(exc)}") from exc
             if response.status not in _REDIRECTS or "Location" not in response.headers:
                 try:
                     yield response

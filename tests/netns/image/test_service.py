@@ -319,7 +319,6 @@ async def test_a_very_deep_image(lab: ImageLab) -> None:
 
 
 async def test_an_image_with_one_layer_twice(lab: ImageLab) -> None:
-    empty: list[object] = []
-    built = image([BASE, empty, empty])  # type: ignore[list-item]
+    built = image([BASE, [], []])
     await lab.images.pull(lab.registry.add("twice", "1", built))
     assert len((await lab.images.root(built.id)).layers) == 3
