@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from crishim.streaming.pipe import StreamPipe
+from crishim.streaming.race import alongside
 from crishim.streaming.spdy.connection import Connection
-from crishim.streaming.spdy.mux import Mux, multiplexed
+from crishim.streaming.spdy.mux import Mux
 
 
 class Answer(Struct, frozen=True):
@@ -43,14 +45,14 @@ def spdy_headers(*protocols: str) -> list[tuple[str, str]]:
 
 
 @asynccontextmanager
-async def spdy(url: str, *protocols: str, idle_timeout: float = 0) -> AsyncIterator[tuple[Answer, Mux]]:
-    """A SPDY connection to ``url`` on which the caller opens streams."""
+async def spdy(url: str, *protocols: str) -> AsyncIterator[Mux]:
+    """A SPDY connection to ``url`` on which the caller opens streams. It is closed without a word in the end."""
     async with upgraded(url, spdy_headers(*(protocols or ("v4.channel.k8s.io",)))) as (answer, reader, writer):
         if answer.status != 101:
             raise ConnectionError(f"{answer.status}: {(await reader.read(4096)).decode()}")
-        pipe, connection = StreamPipe(reader, writer), Connection(client=True)
-        async with multiplexed(pipe, connection, lambda _: False, idle_timeout=idle_timeout) as mux:
-            yield answer, mux
+        mux = Mux(StreamPipe(reader, writer), Connection(client=True), lambda _: False)
+        async with alongside(partial(mux.run, 0)):
+            yield mux
 
 
 def _answer(head: bytes) -> Answer:

@@ -8,8 +8,8 @@ import grpc.aio
 import pytest
 
 from crishim.rpc.pb.api_pb2_grpc import ImageServiceStub, RuntimeServiceStub
-from crishim.rpc.runtime_service import runtime_service
 from crishim.rpc.server import serving
+from crishim.testing.container_services import FakeContainerService, handlers_on_fakes
 from crishim.testing.services import FakeNodeService, FakeSandboxService
 
 
@@ -31,11 +31,16 @@ def node() -> FakeNodeService:
 
 
 @pytest.fixture
+def containers() -> FakeContainerService:
+    return FakeContainerService()
+
+
+@pytest.fixture
 async def channel(
-    address: Path, sandboxes: FakeSandboxService, node: FakeNodeService
+    address: Path, sandboxes: FakeSandboxService, node: FakeNodeService, containers: FakeContainerService
 ) -> AsyncIterator[grpc.aio.Channel]:
     async with (
-        serving(address, runtime=runtime_service(node, sandboxes), grace=0.2),
+        serving(address, runtime=handlers_on_fakes(node, sandboxes, containers), grace=0.2),
         grpc.aio.insecure_channel(f"unix:{address}") as channel,
     ):
         yield channel

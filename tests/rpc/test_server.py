@@ -11,13 +11,13 @@ import pytest
 from crishim.core.errors import AlreadyExistsError
 from crishim.rpc.pb import api_pb2 as pb
 from crishim.rpc.pb.api_pb2_grpc import RuntimeServiceStub
-from crishim.rpc.runtime_service import runtime_service
 from crishim.rpc.server import serving
+from crishim.testing.container_services import handlers_on_fakes
 from crishim.testing.services import FakeNodeService, FakeSandboxService
 
 pytestmark = pytest.mark.anyio
 
-BUILT = runtime_service(FakeNodeService(), FakeSandboxService())
+BUILT = handlers_on_fakes(FakeNodeService(), FakeSandboxService())
 RUN = pb.RunPodSandboxRequest(
     config=pb.PodSandboxConfig(metadata=pb.PodSandboxMetadata(name="web", namespace="default"))
 )
@@ -67,7 +67,7 @@ async def test_call_may_end_within_the_grace(address: Path) -> None:
     gate = anyio.Event()
     sandboxes = FakeSandboxService(gate=gate)
     async with grpc.aio.insecure_channel(f"unix:{address}") as channel, anyio.create_task_group() as tasks:
-        async with serving(address, runtime=runtime_service(FakeNodeService(), sandboxes), grace=5):
+        async with serving(address, runtime=handlers_on_fakes(FakeNodeService(), sandboxes), grace=5):
             call = RuntimeServiceStub(channel).RunPodSandbox(RUN)
             await sandboxes.entered.wait()
             tasks.start_soon(open_later, gate)
@@ -82,7 +82,7 @@ async def open_later(gate: anyio.Event) -> None:
 async def test_call_is_cancelled_after_the_grace(address: Path) -> None:
     sandboxes = FakeSandboxService(gate=anyio.Event())
     async with grpc.aio.insecure_channel(f"unix:{address}") as channel:
-        async with serving(address, runtime=runtime_service(FakeNodeService(), sandboxes), grace=0.1):
+        async with serving(address, runtime=handlers_on_fakes(FakeNodeService(), sandboxes), grace=0.1):
             call = RuntimeServiceStub(channel).RunPodSandbox(RUN)
             await sandboxes.entered.wait()
         with pytest.raises(grpc.aio.AioRpcError):
