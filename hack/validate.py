@@ -1,0 +1,37 @@
+"""Runs the CRI validation suite against crishim on a throw-away host, for hack/critest: crun|runc [CRITEST ARGUMENT…]
+
+Ends with what failed and what was skipped, and leaves the server's log and the suite's report in .build/critest.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from cni_runtime.testing.throwaway import run_on_throwaway_host
+from tests.lab.critest import RUNTIMES, outcome, run_suite, serving_containers
+
+KEPT = ROOT / ".build/critest"
+
+
+def run(runtime: str, arguments: list[str]) -> bytes:
+    """One run of the suite; its exit status."""
+    with serving_containers(Path("/run/critest"), runtime) as node:
+        try:
+            specs = run_suite(node.daemon.socket, KEPT / "report.json", *arguments)
+        finally:
+            shutil.copy(node.daemon.log, KEPT / "log")
+    found = outcome(specs)
+    for kind, reasons in (("failed", found.failed), ("skipped", found.skipped)):
+        for name, reason in sorted(reasons.items()):
+            print(f"{kind}: {name}: {reason.splitlines()[0]}")
+    print(f"{runtime}: {len(found.passed)} passed, {len(found.failed)} failed, {len(found.skipped)} skipped")
+    return bytes([bool(found.failed)])
+
+
+if len(sys.argv) < 2 or sys.argv[1] not in RUNTIMES:
+    sys.exit(__doc__)
+KEPT.mkdir(parents=True, exist_ok=True)
+sys.exit(run_on_throwaway_host(lambda: run(sys.argv[1], sys.argv[2:]))[0])
