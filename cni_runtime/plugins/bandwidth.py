@@ -9,7 +9,6 @@ import hashlib
 from functools import partial
 from typing import Annotated, ClassVar
 
-import anyio.to_thread
 from msgspec import Meta, Struct, structs
 
 from cni_runtime import faults
@@ -21,7 +20,7 @@ from cni_runtime.net.inspect import Link, find_link, list_links, read_host_links
 from cni_runtime.net.links import random_mac
 from cni_runtime.net.plan import Effect, Plan
 from cni_runtime.net.shaping import AddIfb, LimitSending, RedirectReceived
-from cni_runtime.net.sockets import NetlinkSocket, opened
+from cni_runtime.net.sockets import NetlinkSocket, opened, run_in_own_thread
 from cni_runtime.net.tc import Qdisc, TokenBucket
 from cni_runtime.plugins.base import (
     Context,
@@ -74,18 +73,18 @@ class Bandwidth(Plugin):
 
     async def add(self, call: PluginCall, context: Context) -> Result:
         config = bandwidth_config(call, context)
-        return await anyio.to_thread.run_sync(partial(_add, call, config))
+        return await run_in_own_thread(partial(_add, call, config))
 
     async def delete(self, call: PluginCall, context: Context) -> None:
-        await anyio.to_thread.run_sync(partial(_delete, ifb_name(network_of(call), call.container_id)))
+        await run_in_own_thread(partial(_delete, ifb_name(network_of(call), call.container_id)))
 
     async def check(self, call: PluginCall, context: Context) -> None:
         config = bandwidth_config(call, context)
-        await anyio.to_thread.run_sync(partial(_check, call, config))
+        await run_in_own_thread(partial(_check, call, config))
 
     async def gc(self, call: PluginCall, context: Context) -> None:
         valid = frozenset(container for container, _ in valid_attachments(call))
-        await anyio.to_thread.run_sync(partial(_collect, network_of(call), valid))
+        await run_in_own_thread(partial(_collect, network_of(call), valid))
 
 
 def bandwidth_config(call: PluginCall, context: Context) -> BandwidthConfig:
@@ -179,6 +178,8 @@ def _delete(name: str) -> None:
 
 def _check(call: PluginCall, config: BandwidthConfig) -> None:
     limits = limits_of(config, tc.ticks_per_microsecond())
+    if not limits:
+        return
     veth = _host_end(call, require_previous(call))
     with NetlinkSocket() as netlink:
         if limits.ingress:

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from functools import partial
 from ipaddress import ip_interface
 
-import anyio.to_thread
 from msgspec import Struct, structs
 
 from cni_runtime import faults
@@ -18,11 +17,12 @@ from cni_runtime.net.children import AddChild, Child, RenameLink, mode_of, vlan_
 from cni_runtime.net.inspect import Link, find_link, get_link, list_routes, read_netns
 from cni_runtime.net.links import random_veth_name
 from cni_runtime.net.plan import Plan, Where
-from cni_runtime.net.sockets import NetlinkSocket, in_namespace, opened
+from cni_runtime.net.sockets import NetlinkSocket, in_namespace, opened, run_in_own_thread
 from cni_runtime.net.wait import wait_addresses_settled
 from cni_runtime.plugins.base import Context, Plugin, dns_or, netns_of, require_previous, where_of
 from cni_runtime.plugins.delegate import IpamConfig, ipam_addresses, ipam_call
 from cni_runtime.plugins.pod_link import check_pod_link, pod_link_plan
+from cni_runtime.plugins.veth import attach
 from cni_runtime.result import DNS, Interface, Result
 
 
@@ -52,22 +52,26 @@ class ChildLinkPlugin(Plugin):
     async def add(self, call: PluginCall, context: Context) -> Result:
         wanted = self.wanted(call, context)
         if wanted.addresses is not None:
-            return await anyio.to_thread.run_sync(partial(_add, call, wanted, wanted.addresses))
+            return await self._attach(call, context, wanted, wanted.addresses)
         if not wanted.ipam.type:
             raise ConfigError(f"{where_of(call)}: expected an IPAM plugin in `$.ipam.type`")
         async with ipam_addresses(call, context, wanted.ipam) as given:
-            return await anyio.to_thread.run_sync(partial(_add, call, wanted, given))
+            return await self._attach(call, context, wanted, given)
+
+    async def _attach(self, call: PluginCall, context: Context, wanted: Wanted, given: Result) -> Result:
+        undo = partial(_delete, call, wanted.child.kind)
+        return await attach(call, context, partial(_add, call, wanted, given), undo)
 
     async def delete(self, call: PluginCall, context: Context) -> None:
         wanted = self.wanted(call, context)
-        await anyio.to_thread.run_sync(partial(_delete, call, wanted.child.kind))
+        await run_in_own_thread(partial(_delete, call, wanted.child.kind))
         faults.reach(f"{self.type}.DEL.ipam")
         await ipam_call(call, context, wanted.ipam)
 
     async def check(self, call: PluginCall, context: Context) -> None:
         wanted = self.wanted(call, context)
         await ipam_call(call, context, wanted.ipam)
-        await anyio.to_thread.run_sync(partial(_check, call, wanted, require_previous(call)))
+        await run_in_own_thread(partial(_check, call, wanted, require_previous(call)))
 
     async def gc(self, call: PluginCall, context: Context) -> None:
         await ipam_call(call, context, self.wanted(call, context).ipam)
@@ -75,7 +79,7 @@ class ChildLinkPlugin(Plugin):
     async def status(self, call: PluginCall, context: Context) -> None:
         wanted = self.wanted(call, context)
         if wanted.child.parent and not wanted.parent_in_pod:
-            await anyio.to_thread.run_sync(partial(_find_parent, wanted))
+            await run_in_own_thread(partial(_find_parent, wanted))
         await ipam_call(call, context, wanted.ipam)
 
 

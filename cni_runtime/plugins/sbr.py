@@ -14,7 +14,6 @@ from functools import partial
 from ipaddress import ip_address, ip_interface
 from typing import Annotated, ClassVar
 
-import anyio.to_thread
 from msgspec import Meta, Struct
 
 from cni_runtime import faults
@@ -26,7 +25,7 @@ from cni_runtime.net.inspect import find_index, list_addresses, list_routes
 from cni_runtime.net.plan import Effect, Place, Plan, Where
 from cni_runtime.net.routes import MAIN_TABLE, RouteSpec, add_route
 from cni_runtime.net.rules import Rule
-from cni_runtime.net.sockets import NetlinkSocket, in_namespace, opened
+from cni_runtime.net.sockets import NetlinkSocket, in_namespace, opened, run_in_own_thread
 from cni_runtime.net.tables import KernelRoute
 from cni_runtime.plugins.base import Context, Plugin, decode, netns_of, require_previous, where_of
 from cni_runtime.result import IPConfig, Result
@@ -107,16 +106,16 @@ class Sbr(Plugin):
     async def add(self, call: PluginCall, context: Context) -> Result:
         config, result = decode(call, SbrConfig, context), require_previous(call)
         ips = addresses_of(call, result)
-        await anyio.to_thread.run_sync(partial(_add, call, config, ips))
+        await run_in_own_thread(partial(_add, call, config, ips))
         return result
 
     async def delete(self, call: PluginCall, context: Context) -> None:
         config = decode(call, SbrConfig, context)
-        await anyio.to_thread.run_sync(partial(_delete, call, config))
+        await run_in_own_thread(partial(_delete, call, config))
 
     async def check(self, call: PluginCall, context: Context) -> None:
         config, result = decode(call, SbrConfig, context), require_previous(call)
-        await anyio.to_thread.run_sync(partial(_check, call, config, addresses_of(call, result)))
+        await run_in_own_thread(partial(_check, call, config, addresses_of(call, result)))
 
 
 def addresses_of(call: PluginCall, result: Result) -> tuple[IPConfig, ...]:

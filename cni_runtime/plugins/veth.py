@@ -21,18 +21,20 @@ from cni_runtime.result import Interface, Result
 _ATTEMPTS = 3
 
 
-async def attach(call: PluginCall, context: Context, work: Callable[[], Result]) -> Result:
+async def attach(
+    call: PluginCall, context: Context, work: Callable[[], Result], undo: Callable[[], None] | None = None
+) -> Result:
     """Do ``work``, the kernel's part of an ADD, in a thread; it draws its random names itself.
 
     Done again when one of the names was taken: by lot, by another ADD that made the same shared link, or in the pod
     by a pair that DEL has cut off but not deleted yet. Cancelled, it cuts off what the work has attached meanwhile,
-    before the addresses are released.
+    before the addresses are released; ``undo`` does that for what is no veth pair.
     """
     try:
         return await _attempts(context, work)
     except anyio.get_cancelled_exc_class():
         with anyio.CancelScope(shield=True):
-            await detach(call, context)
+            await (run_in_own_thread(undo) if undo else detach(call, context))
         raise
 
 

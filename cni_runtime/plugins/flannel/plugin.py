@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import anyio
-import anyio.to_thread
 import msgspec
 from msgspec import structs
 
 from cni_runtime import faults, files
 from cni_runtime.call import PluginCall, Verb
 from cni_runtime.errors import CniError
+from cni_runtime.net.sockets import run_in_own_thread
 from cni_runtime.plugins.base import Context, Plugin, network_of, valid_attachments
 from cni_runtime.plugins.delegate import delegate
 from cni_runtime.plugins.flannel.config import (
@@ -44,9 +44,9 @@ class Flannel(Plugin):
     async def add(self, call: PluginCall, context: Context) -> Result:
         config = flannel_config(call, context)
         path = saved_path(call, config, context)
-        wanted = await anyio.to_thread.run_sync(partial(_wanted, call, config))
+        wanted = await run_in_own_thread(partial(_wanted, call, config))
         faults.reach("flannel.ADD.save")
-        await anyio.to_thread.run_sync(partial(_save, path, wanted))
+        await run_in_own_thread(partial(_save, path, wanted))
         try:
             faults.reach("flannel.ADD.delegate")
             answer = await delegate(call, context, wanted["type"], wanted)
@@ -58,16 +58,16 @@ class Flannel(Plugin):
     async def delete(self, call: PluginCall, context: Context) -> None:
         config = flannel_config(call, context)
         path = saved_path(call, config, context)
-        saved = await anyio.to_thread.run_sync(partial(_load_or_make, call, config, path))
+        saved = await run_in_own_thread(partial(_load_or_make, call, config, path))
         if saved is not None:
             await _pass_on(call, context, saved)
         faults.reach("flannel.DEL.forget")
-        await anyio.to_thread.run_sync(partial(path.unlink, missing_ok=True))
+        await run_in_own_thread(partial(path.unlink, missing_ok=True))
 
     async def check(self, call: PluginCall, context: Context) -> None:
         config = flannel_config(call, context)
         path = saved_path(call, config, context)
-        saved = await anyio.to_thread.run_sync(partial(_load_or_make, call, config, path))
+        saved = await run_in_own_thread(partial(_load_or_make, call, config, path))
         if saved is None:
             raise CniError(f"there is no saved configuration {path}")
         await _pass_on(call, context, saved)
@@ -76,9 +76,9 @@ class Flannel(Plugin):
         config = flannel_config(call, context)
         valid = frozenset(container for container, _ in valid_attachments(call))
         directory = saved_directory(config, context)
-        saved = await anyio.to_thread.run_sync(partial(_saved_of, network_of(call), directory))
+        saved = await run_in_own_thread(partial(_saved_of, network_of(call), directory))
         try:
-            wanted: Config | None = await anyio.to_thread.run_sync(partial(_wanted, call, config))
+            wanted: Config | None = await run_in_own_thread(partial(_wanted, call, config))
         except CniError:
             wanted = next(iter(saved.values()), None)  # flanneld has not come up yet, but pods had been there
         if wanted is not None:
@@ -86,11 +86,11 @@ class Flannel(Plugin):
         faults.reach("flannel.GC.forget")
         for path in saved:
             if path.name not in valid:
-                await anyio.to_thread.run_sync(partial(path.unlink, missing_ok=True))
+                await run_in_own_thread(partial(path.unlink, missing_ok=True))
 
     async def status(self, call: PluginCall, context: Context) -> None:
         config = flannel_config(call, context)
-        await _pass_on(call, context, await anyio.to_thread.run_sync(partial(_wanted, call, config)))
+        await _pass_on(call, context, await run_in_own_thread(partial(_wanted, call, config)))
 
 
 async def _pass_on(call: PluginCall, context: Context, config: Config) -> None:
@@ -107,7 +107,7 @@ async def _undo(call: PluginCall, context: Context, path: Path, config: Config, 
         except CniError as exc:
             cause.add_note(f"undoing the ADD of {config['type']} failed: {exc}")
             return
-        await anyio.to_thread.run_sync(partial(path.unlink, missing_ok=True))
+        await run_in_own_thread(partial(path.unlink, missing_ok=True))
 
 
 def _wanted(call: PluginCall, config: FlannelConfig) -> Config:

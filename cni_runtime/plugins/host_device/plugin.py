@@ -7,7 +7,6 @@ from contextlib import suppress
 from functools import partial
 from typing import ClassVar
 
-import anyio.to_thread
 from msgspec import structs
 
 from cni_runtime import faults
@@ -17,12 +16,13 @@ from cni_runtime.net import plan as plans
 from cni_runtime.net.inspect import Link, list_links, read_netns
 from cni_runtime.net.moving import MoveIn, move_out, reclaim
 from cni_runtime.net.plan import Plan
-from cni_runtime.net.sockets import NetlinkSocket, opened
+from cni_runtime.net.sockets import NetlinkSocket, opened, run_in_own_thread
 from cni_runtime.net.wait import wait_addresses_settled
 from cni_runtime.plugins.base import Context, Plugin, dns_or, netns_of, network_of, require_previous, where_of
 from cni_runtime.plugins.delegate import ipam_addresses, ipam_call
 from cni_runtime.plugins.host_device.config import HostDeviceConfig, Selected, host_device_config, select
 from cni_runtime.plugins.pod_link import check_pod_link, pod_link_plan
+from cni_runtime.plugins.veth import attach
 from cni_runtime.result import DNS, Interface, Result
 
 log = logging.getLogger(__name__)
@@ -36,28 +36,32 @@ class HostDevice(Plugin):
     async def add(self, call: PluginCall, context: Context) -> Result:
         config = host_device_config(call, context)
         if not config.ipam.type:
-            return await anyio.to_thread.run_sync(partial(_add, call, config, Result()))
+            return await _attach(call, context, config, Result())
         async with ipam_addresses(call, context, config.ipam) as given:
             ips = tuple(structs.replace(ip, interface=0) for ip in given.ips)
             result = structs.replace(given, ips=ips, dns=dns_or(call, DNS()))
-            return await anyio.to_thread.run_sync(partial(_add, call, config, result))
+            return await _attach(call, context, config, result)
 
     async def delete(self, call: PluginCall, context: Context) -> None:
         config = host_device_config(call, context)
-        await anyio.to_thread.run_sync(partial(_delete, call, config))
+        await run_in_own_thread(partial(_delete, call, config))
         faults.reach("host-device.DEL.ipam")
         await ipam_call(call, context, config.ipam)
 
     async def check(self, call: PluginCall, context: Context) -> None:
         config = host_device_config(call, context)
         await ipam_call(call, context, config.ipam)
-        await anyio.to_thread.run_sync(partial(_check, call, config, require_previous(call)))
+        await run_in_own_thread(partial(_check, call, config, require_previous(call)))
 
     async def gc(self, call: PluginCall, context: Context) -> None:
         await ipam_call(call, context, host_device_config(call, context).ipam)
 
     async def status(self, call: PluginCall, context: Context) -> None:
         await ipam_call(call, context, host_device_config(call, context).ipam)
+
+
+async def _attach(call: PluginCall, context: Context, config: HostDeviceConfig, result: Result) -> Result:
+    return await attach(call, context, partial(_add, call, config, result), partial(_delete, call, config))
 
 
 def host_device_plan(device: Link, ifname: str, result: Result) -> Plan:

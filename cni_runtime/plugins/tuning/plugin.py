@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-import anyio.to_thread
 import msgspec
 from msgspec import Struct, structs
 
@@ -20,8 +19,8 @@ from cni_runtime.net import sysctl
 from cni_runtime.net.inspect import Link, find_link
 from cni_runtime.net.plan import Effect, Place, Plan, Where
 from cni_runtime.net.settings import ChangeSettings, Settings, set_settings, settings_of
-from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, in_namespace, opened
-from cni_runtime.plugins.base import Context, Plugin, netns_of, network_of, require_previous
+from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, in_namespace, opened, run_in_own_thread
+from cni_runtime.plugins.base import Context, Plugin, decode, netns_of, network_of, require_previous
 from cni_runtime.plugins.tuning.config import (
     TuningConfig,
     read_allowlist,
@@ -84,20 +83,21 @@ class Tuning(Plugin):
 
     async def add(self, call: PluginCall, context: Context) -> Result:
         config = tuning_config(call, context)
-        return await anyio.to_thread.run_sync(partial(_add, call, config, require_previous(call)))
+        return await run_in_own_thread(partial(_add, call, config, require_previous(call)))
 
     async def delete(self, call: PluginCall, context: Context) -> None:
-        config = tuning_config(call, context)
-        await anyio.to_thread.run_sync(partial(_delete, call, saved_path(call, config)))
+        # Not what the pod asked for: an ADD that was refused because of it has its DEL, too.
+        config = decode(call, TuningConfig, context)
+        await run_in_own_thread(partial(_delete, call, saved_path(call, config)))
 
     async def check(self, call: PluginCall, context: Context) -> None:
         config = tuning_config(call, context)
         require_previous(call)
-        await anyio.to_thread.run_sync(partial(_check, call, config))
+        await run_in_own_thread(partial(_check, call, config))
 
     async def status(self, call: PluginCall, context: Context) -> None:
         config = tuning_config(call, context)
-        require_allowed(call, config, await anyio.to_thread.run_sync(read_allowlist))
+        require_allowed(call, config, await run_in_own_thread(read_allowlist))
 
 
 def tuning_plan(config: TuningConfig, keys: dict[str, str], seen: Seen, ifname: str, saved: Path) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ import pytest
 from cni_runtime.call import Verb
 from cni_runtime.errors import PluginError
 from cni_runtime.testing.host import Host
-from tests.netns.plugins.chains import Chain, either_way, needs_reference
+from tests.netns.plugins.chains import BRIDGE, Chain, either_way, needs_reference
 from tests.netns.plugins.differential import unmeant
 
 pytestmark = pytest.mark.anyio
 
 ADDRESSES = [{"address": "10.1.0.5/24", "gateway": "10.1.0.1"}, {"address": "fd00:1::5/64"}]
 STATIC = {"type": "static", "addresses": ADDRESSES, "routes": [{"dst": "0.0.0.0/0"}]}
+# With an IPv6 gateway, ADD waits for duplicate address detection.
+SLOW = {**STATIC, "addresses": [ADDRESSES[0], {**ADDRESSES[1], "gateway": "fd00:1::1"}]}
 OPTIONS: dict[str, dict[str, Any]] = {
     "vlan": {"type": "vlan", "master": "up0", "vlanId": 5, "mtu": 1400, "ipam": STATIC},
     "macvlan": {"type": "macvlan", "master": "up0", "mode": "bridge", "mtu": 1400, "ipam": STATIC},
@@ -71,8 +74,7 @@ async def test_a_kernel_without_the_kind_says_what_to_load(host: Host, kind: str
 @pytest.mark.parametrize("kind", ["macvlan", "ipvlan"])
 async def test_the_pod_reaches_the_neighbour(host: Host, kind: str) -> None:
     require(host, kind)
-    gateways = {**STATIC, "addresses": [ADDRESSES[0], {**ADDRESSES[1], "gateway": "fd00:1::1"}]}
-    chain = Chain(host, {**OPTIONS[kind], "ipam": gateways})
+    chain = Chain(host, {**OPTIONS[kind], "ipam": SLOW})
     added = await chain.add()
     assert host.can_reach("10.1.0.1", netns=chain.netns)
     assert host.can_reach("fd00:1::1", netns=chain.netns)
@@ -82,6 +84,17 @@ async def test_the_pod_reaches_the_neighbour(host: Host, kind: str) -> None:
     await chain.check()
     await chain.delete()
     await chain.delete()
+    assert host.links(netns=chain.netns) == set()
+
+
+async def test_an_add_that_is_cancelled_leaves_nothing(host: Host) -> None:
+    require(host, "macvlan")
+    chain = Chain(host, {**OPTIONS["macvlan"], "ipam": SLOW})
+    adding = asyncio.create_task(chain.add())
+    await asyncio.wait([adding], timeout=0.2)
+    adding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await adding
     assert host.links(netns=chain.netns) == set()
 
 
@@ -150,6 +163,18 @@ async def test_a_name_that_the_pod_has_already(host: Host) -> None:
         await chain.add()
     await chain.delete()
     assert host.links(netns=chain.netns) == {"eth0"}  # the one that was there
+
+
+async def test_a_name_that_a_bridge_has_just_left(host: Host) -> None:
+    """DEL of bridge cuts its pair off at once and deletes it a little later."""
+    require(host, "macvlan")
+    bridge = Chain(host, BRIDGE)
+    await bridge.add()
+    await bridge.delete()
+    chain = Chain(host, OPTIONS["macvlan"], netns=bridge.netns)
+    chain.builtin = bridge.builtin
+    await chain.add()
+    assert chain.inside()["linkinfo"]["info_kind"] == "macvlan"
 
 
 @pytest.mark.parametrize("kind", OPTIONS)

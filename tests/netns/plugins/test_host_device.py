@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from typing import Any
 
@@ -88,6 +89,17 @@ async def test_a_failure_gives_the_device_back_as_it_was(host: Host) -> None:
     with pytest.raises(PluginError, match="add route"):
         await chain.add()
     assert device(host) == (MAC, "uplink", True)
+
+
+async def test_an_add_that_is_cancelled_gives_the_device_back(host: Host) -> None:
+    addresses = [*ADDRESSES, {"address": "fd00:1::5/64", "gateway": "fd00:1::1"}]  # detection of duplicates takes long
+    chain = Chain(host, {**DEVICE, "ipam": {**IPAM, "addresses": addresses}})
+    adding = asyncio.create_task(chain.add())
+    await asyncio.wait([adding], timeout=0.2)
+    adding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await adding
+    assert device(host)[:2] == (MAC, "")
 
 
 async def test_a_name_that_is_taken_on_the_host(host: Host) -> None:

@@ -97,6 +97,13 @@ async def test_bad_sysctls(host_netns: Host, sysctls: dict[str, str], problem: s
         await Chain(host_netns, BRIDGE, {"type": "tuning", "sysctl": sysctls}).add()
 
 
+async def test_del_after_an_add_that_was_refused(host_netns: Host) -> None:
+    chain = Chain(host_netns, BRIDGE, {**ALL, "runtimeConfig": {"mac": "nonsense"}})
+    with pytest.raises(PluginError, match="expected a MAC address"):
+        await chain.add()
+    await chain.delete()
+
+
 async def test_the_allow_list(host_netns: Host) -> None:
     allow(r"^net\.ipv4\.conf\.IFNAME\.[a-z_]*$")
     chain = Chain(host_netns, BRIDGE, ALL)
