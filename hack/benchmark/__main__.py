@@ -1,4 +1,4 @@
-"""The benchmark's command line: ``hack/bench cri|image``."""
+"""The benchmark's command line: ``hack/bench cri|image|cni``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from hack.benchmark.cni import CniLoad, cni_tables, compare_plugins
 from hack.benchmark.cri import Load, compare
 from hack.benchmark.image import compare_images, image_table
 from hack.benchmark.table import table
@@ -36,6 +37,24 @@ def image(rounds: Annotated[int, typer.Option(help="Rounds; the servers take tur
     with console.status("starting") as status:
         measured = compare_images(rounds, progress=status.update)
     console.print(image_table(measured))
+
+
+@app.command()
+def cni(
+    there: Annotated[int, typer.Option(help="Pods that are on the host already.")] = 50,
+    pods: Annotated[int, typer.Option(help="Pods that come and go per round and kind of plugins.")] = 10,
+    rounds: Annotated[int, typer.Option(help="Rounds; the kinds take turns.")] = 5,
+    burst: Annotated[int, typer.Option(help="Pods that come all together.")] = 200,
+    at_once: Annotated[int, typer.Option(help="How many of these in the making at once.")] = 8,
+    cycles: Annotated[int, typer.Option(help="Times that one pod comes and goes while memory is watched.")] = 1000,
+) -> None:
+    """Attach and detach pods: the built-in CNI plugins and the reference executables."""
+    load = CniLoad(there=there, pods=pods, rounds=rounds, burst=burst, at_once=at_once, cycles=cycles)
+    console = Console()
+    with console.status("starting") as status:
+        measured = compare_plugins(load, progress=status.update)
+    for one in cni_tables(load, measured):
+        console.print(one)
 
 
 app()

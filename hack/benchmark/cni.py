@@ -1,0 +1,201 @@
+"""CNI chains run by built-in plugins and by the reference executables, in turns, each on a throw-away host.
+
+Both go through ``CniRuntime``: the same checks of results, the same cache. What is measured is what a sandbox waits
+for: loopback, then bridge with host-local and portmap, with other pods on the host already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+from rich.table import Table
+
+from cni_runtime.conf.parse import parse_network_list
+from cni_runtime.conf.types import NetworkList
+from cni_runtime.invoke.builtin import BuiltinInvoker
+from cni_runtime.invoke.executable import ExecutableInvoker
+from cni_runtime.runtime import Attachment, CniRuntime
+from cni_runtime.testing.host import Host
+from cni_runtime.testing.throwaway import run_on_throwaway_host
+from tests.lab.conflists import CURRENT, PORTMAP, bridge, conflist
+
+KINDS = ("built in", "executables")
+WAYS = ("no port", "one port")
+_LOOPBACK = conflist("cni-loopback", {"type": "loopback"})
+_PODS = conflist("bench", bridge("cni0", "10.88.0.0/16"), PORTMAP)
+_FIRST_PORT = 20000
+_TIMEOUT = 600.0
+
+
+class CniLoad(Struct, frozen=True):
+    """``there`` pods are on the host; ``rounds`` times ``pods`` more come and go one by one, in each of WAYS.
+
+    Then ``burst`` pods come, ``at_once`` at a time, and the built-in plugins attach and detach one ``cycles`` times.
+    """
+
+    there: int
+    pods: int
+    rounds: int
+    burst: int
+    at_once: int
+    cycles: int
+
+
+class CniMeasured(Struct):
+    """Milliseconds by "verb, way"; seconds for the burst; KiB of resident memory by number of cycles."""
+
+    milliseconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    burst: float = 0.0
+    memory: dict[int, int] = field(default_factory=dict)
+
+
+def compare_plugins(load: CniLoad, progress: Callable[[str], Any]) -> dict[str, CniMeasured]:
+    """Measure both kinds in turns. Nothing is left on the machine."""
+    measured = {kind: CniMeasured() for kind in KINDS}
+    for number in range(load.rounds):
+        for kind in KINDS if number % 2 else reversed(KINDS):
+            progress(f"round {number + 1} of {load.rounds}: {kind}, one by one")
+            for step, times in _on_host(kind, load, _one_by_one, dict[str, list[float]]).items():
+                measured[kind].milliseconds[step] += times
+    for kind in KINDS:
+        progress(f"{kind}: {load.burst} pods, {load.at_once} at once")
+        measured[kind].burst = _on_host(kind, load, _burst, float)
+    progress(f"built in: {load.cycles} cycles")
+    measured[KINDS[0]].memory = _on_host(KINDS[0], load, _cycles, dict[int, int])
+    return measured
+
+
+def cni_tables(load: CniLoad, measured: dict[str, CniMeasured]) -> Iterator[Table]:
+    """The times with the ratio of the medians, the pods per second, and the memory."""
+    ours, theirs = (measured[kind] for kind in KINDS)
+    times = Table(title=f"milliseconds; {load.pods * load.rounds} pods of each kind beside {load.there} others")
+    for heading in ("verb", "", *(f"{kind}\n{what}" for kind in KINDS for what in ("median", "p95")), "ratio"):
+        times.add_column(heading, justify="left" if heading in ("verb", "") else "right")
+    for step, own in ours.milliseconds.items():
+        sides = (own, theirs.milliseconds[step])
+        numbers = [f"{number:.1f}" for side in sides for number in (median(side), quantiles(side, n=20)[-1])]
+        times.add_row(*step.split(", "), *numbers, f"1/{median(sides[1]) / median(own):.1f}")
+    yield times
+    rate = Table("", *KINDS, "ratio", title=f"{load.burst} ADDs, {load.at_once} at once")
+    rates = (load.burst / ours.burst, load.burst / theirs.burst)
+    rate.add_row("pods/s", *(f"{one:.0f}" for one in rates), f"{rates[0] / rates[1]:.1f}")
+    yield rate
+    memory = Table("cycles", "resident MiB", title="ADD and DEL, built in")
+    for number, size in ours.memory.items():
+        memory.add_row(str(number), f"{size / 1024:.1f}")
+    yield memory
+
+
+class _Bench:
+    """One kind of plugins, and the pods on this host."""
+
+    def __init__(self, kind: str) -> None:
+        self.invoker = BuiltinInvoker() if kind == KINDS[0] else ExecutableInvoker()
+        self.runtime = CniRuntime(self.invoker, path=[CURRENT.directory])
+        self.networks = [_network(_LOOPBACK), _network(_PODS)]
+        self._host = Host()
+
+    def pod(self, number: int, *, port: bool) -> list[tuple[NetworkList, Attachment]]:
+        """Pod ``number``: its networks, outermost last, and its interfaces; the namespace is made here."""
+        netns = self._host.add_netns(f"pod{number}")
+        mapping = {"hostPort": _FIRST_PORT + number, "containerPort": 80, "protocol": "tcp"}
+        given: dict[str, Any] = {"portMappings": [mapping]} if port else {}
+        return [
+            (
+                network,
+                Attachment(container_id=f"pod{number}", netns=str(netns), ifname=name, capability_args=given),
+            )
+            for network, name in zip(self.networks, ("lo", "eth0"), strict=True)
+        ]
+
+    async def add(self, pod: Sequence[tuple[NetworkList, Attachment]]) -> None:
+        for network, attachment in pod:
+            await self.runtime.add(network, attachment)
+
+    async def delete(self, pod: Sequence[tuple[NetworkList, Attachment]]) -> None:
+        for network, attachment in reversed(pod):
+            await self.runtime.delete(network, attachment)
+
+    def forget(self, number: int) -> None:
+        """Remove the namespace."""
+        self._host.run("ip", "netns", "del", f"pod{number}")
+
+
+async def _one_by_one(bench: _Bench, load: CniLoad) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = defaultdict(list)
+    for number in range(load.there):
+        await bench.add(bench.pod(number, port=True))
+    for number in range(load.there, load.there + load.pods):
+        for way in WAYS:
+            pod = bench.pod(number, port=way == WAYS[1])
+            with _timed(times[f"ADD, {way}"]):
+                await bench.add(pod)
+            with _timed(times[f"DEL, {way}"]):
+                await bench.delete(pod)
+            bench.forget(number)
+    return times
+
+
+async def _burst(bench: _Bench, load: CniLoad) -> float:
+    pods = [bench.pod(number, port=True) for number in range(load.burst)]
+    limit = asyncio.Semaphore(load.at_once)
+
+    async def one(pod: Sequence[tuple[NetworkList, Attachment]]) -> None:
+        async with limit:
+            await bench.add(pod)
+
+    begun = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for pod in pods:
+            group.create_task(one(pod))
+    return time.perf_counter() - begun
+
+
+async def _cycles(bench: _Bench, load: CniLoad) -> dict[int, int]:
+    memory: dict[int, int] = {}
+    pod = bench.pod(0, port=True)
+    for number in range(load.cycles + 1):
+        if number % (load.cycles // 5) == 0:
+            gc.collect()
+            memory[number] = _resident()
+        await bench.add(pod)
+        await bench.delete(pod)
+    return memory
+
+
+def _on_host(kind: str, load: CniLoad, work: Callable[[_Bench, CniLoad], Any], answer: Any) -> Any:
+    async def run() -> bytes:
+        bench = _Bench(kind)
+        done = await work(bench, load)
+        if isinstance(bench.invoker, BuiltinInvoker):
+            await bench.invoker.aclose()
+        return msgspec.json.encode(done)
+
+    return msgspec.json.decode(run_on_throwaway_host(lambda: asyncio.run(run()), timeout=_TIMEOUT), type=answer)
+
+
+@contextmanager
+def _timed(times: list[float]) -> Iterator[None]:
+    begun = time.perf_counter()
+    yield
+    times.append((time.perf_counter() - begun) * 1000)
+
+
+def _network(config: dict[str, Any]) -> NetworkList:
+    return parse_network_list(json.dumps(config), "benchmark")
+
+
+def _resident() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmRSS:")[2].split(maxsplit=1)[0])
