@@ -38,9 +38,12 @@ class ControlGroups:
         """The ids of all processes in the group and below it."""
         return await threads.run(_processes, self._mounted.directories(group))
 
-    async def kill(self, group: str) -> None:
-        """Send SIGKILL to every process in the group and below it, also to those that are started meanwhile."""
-        await threads.run(_kill, self._mounted.directories(group))
+    async def kill(self, group: str) -> frozenset[ProcessId]:
+        """Send SIGKILL to every process in the group and below it, also to those that are started meanwhile.
+
+        Returns whom it was sent to; they may not have ended yet.
+        """
+        return await threads.run(_kill, self._mounted.directories(group))
 
     async def remove(self, group: str) -> None:
         """Kill what is in the group and remove it with all below it; not there is as good as removed."""
@@ -78,7 +81,7 @@ def _read_procs(directory: Path) -> list[int]:
 
 
 def _kill(directories: Sequence[Path]) -> frozenset[ProcessId]:
-    """Kill all there is and all that it starts meanwhile; those that were killed, which may not have ended yet."""
+    """Kill all there is and all that it starts meanwhile; returns whom."""
     for directory in directories:
         with suppress(FileNotFoundError, NotADirectoryError), (directory / "cgroup.kill").open("r+") as file:
             file.write("1")  # all at once; only version 2 has it, since Linux 5.14

@@ -174,10 +174,12 @@ class OciDriver:
     async def update(self, container: Container, handler: str, resources: Mapping[str, Any]) -> None:
         """Change the resources of a container to an OCI ``linux.resources`` object."""
         note = await self._note(container.id)
-        path = Path(note.bundle) / "resources.json"
-        await threads.run(_write, path, msgspec.json.encode(resources))
-        program = program_of(note, self._places)
-        await program.call("update", f"--resources={path}", container.id, seconds=self._limits.update)
+        program, path = program_of(note, self._places), Path(note.bundle) / "resources.json"
+        try:
+            await threads.run(_write, path, msgspec.json.encode(resources))
+            await program.call("update", f"--resources={path}", container.id, seconds=self._limits.update)
+        finally:
+            path.unlink(missing_ok=True)
 
     async def exec_sync(
         self, container: Container, handler: str, process: Mapping[str, Any], seconds: float | None

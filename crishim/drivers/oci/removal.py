@@ -13,6 +13,7 @@ from crishim.drivers.oci.deadline import within
 from crishim.drivers.oci.exec import Execs
 from crishim.drivers.oci.notes import Note, Notes
 from crishim.drivers.oci.places import Places
+from crishim.drivers.process.identity import ended
 from crishim.drivers.process.search import command_lines, kill_session
 from crishim.drivers.syscalls import system_call
 
@@ -37,8 +38,7 @@ class Removal:
                 await kill_session(note.monitor)  # gone already when the container ended by itself
             faults.reach("oci.delete.monitor")
             await self._execs.abandon(container_id)
-            if note.group:
-                await self._groups.kill(note.group)
+            await self._kill(note)
         await self._delete_state(note, seconds)
         faults.reach("oci.delete.runtime")
         if note.group:
@@ -57,6 +57,11 @@ class Removal:
             if ours and "create" not in arguments:
                 await kill_session(process)
         await self._execs.abandon()
+
+    async def _kill(self, note: Note) -> None:
+        if note.group:
+            for process in await self._groups.kill(note.group):
+                await ended(process)
 
     async def _delete_state(self, note: Note, seconds: float) -> None:
         program = program_of(note, self._places)

@@ -34,10 +34,12 @@ def session_members(leader: ProcessId) -> list[ProcessId]:
 
 
 async def kill_session(leader: ProcessId) -> None:
-    """Kill a process with all of its session, and return when it has ended; one that is gone is fine."""
-    for process in await threads.run(session_members, leader):
+    """Kill a process with all of its session, and return when they have ended; one that is gone is fine."""
+    members = await threads.run(session_members, leader)
+    for process in members:
         send(process, signal.SIGKILL)
-    await ended(leader)
+    for process in (leader, *members):
+        await ended(process)
 
 
 def _pids() -> Iterator[int]:

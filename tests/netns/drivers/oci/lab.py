@@ -138,6 +138,11 @@ class Lab:
         candidates = (CGROUPS / controller / group / v1, CGROUPS / group / v2, CGROUPS / "unified" / group / v2)
         return next(path for path in candidates if path.exists()).read_text()
 
+    @property
+    def root(self) -> Path:
+        """Where the driver keeps the state of OCI runtimes."""
+        return STATE / "oci/runtimes"
+
     def state(self, directory: str) -> list[str]:
         """What is in one of the driver's directories."""
         return [path.name for path in (STATE / "oci" / directory).iterdir()]
