@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from statistics import median, quantiles
 
+from rich import box
 from rich.table import Table
 
 from hack.benchmark.cri import Load, Measured
@@ -13,7 +14,8 @@ SIDES = ("crishim", "containerd")
 
 def table(load: Load, measured: Measured) -> Table:
     """Median and 95th percentile of every rpc on both sides, and the ratio of the medians, ours to theirs."""
-    result = Table(title=f"milliseconds; {load.pods * load.rounds} sandboxes in {load.rounds} rounds")
+    title = f"milliseconds; {load.pods * load.rounds} sandboxes in {load.rounds} rounds"
+    result = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     result.add_column("at once", justify="right")
     result.add_column("rpc", no_wrap=True)
     for side in SIDES:
