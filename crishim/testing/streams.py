@@ -132,7 +132,11 @@ class FakeSession:
         self._task = asyncio.create_task(self._run(program), name="fake process")
 
     async def _run(self, program: Program) -> int:
-        code = await program(self.process)
+        try:
+            code = await program(self.process)
+        except Exception:
+            await self.process.output.put(None)
+            raise
         await self.process.output.put(None)
         return code
 

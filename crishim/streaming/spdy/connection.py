@@ -106,16 +106,20 @@ class Connection:
         self._advance(stream_id, states.Event.SEND_REPLY)
         self._put_frame(SynReply(stream_id, self._compressor.compress(_NO_HEADERS)))
 
+    @property
+    def window(self) -> int:
+        """Bytes that may be sent now on all streams together. See ``windows``."""
+        return max(0, self._sending.size) if self._peer_has_window else MAX_STREAM_ID
+
     def allowance(self, stream_id: int) -> int:
-        """Bytes that may be sent on the stream now; 0 also when it is closed. See ``windows``."""
+        """Bytes that may be sent now on the stream, if ``window`` allows as many; 0 also when it is closed."""
         stream = self._streams.get(stream_id)
         if stream is None:
             return 0
-        allowed = stream.sending.size if self._peer_has_stream_windows else MAX_STREAM_ID
-        return max(0, min(allowed, self._sending.size) if self._peer_has_window else allowed)
+        return max(0, stream.sending.size) if self._peer_has_stream_windows else MAX_STREAM_ID
 
     def send(self, stream_id: int, data: bytes) -> None:
-        """Send at most ``allowance`` bytes; raises FailedPreconditionError when the stream does not take data."""
+        """Send at most ``allowance`` and ``window`` bytes; raises FailedPreconditionError when the stream takes none."""
         stream = self._advance(stream_id, states.Event.SEND_DATA)
         stream.sending.spend(len(data))
         self._sending.spend(len(data))

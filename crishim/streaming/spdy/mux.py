@@ -42,7 +42,7 @@ class Mux:
         self._streams: dict[int, Stream] = {}
         self._unread = 0
         self._activity = Activity()
-        self._work, self._flushed, self._sendable, self._windows, self._room = (asyncio.Event() for _ in range(5))
+        self._work, self._flushed, self._sendable, self._room = (asyncio.Event() for _ in range(4))
         self._turn = asyncio.Lock()
         self._peer_leaving = False
         self._over = ""
@@ -79,22 +79,30 @@ class Mux:
             self._work.set()
             self._room.set()
 
-    async def send(self, stream_id: int, data: bytes) -> int:
+    async def send(self, stream_id: int, data: bytes, start: int) -> int:
         """See ``Carrier``."""
         while not self._connection.allowance(stream_id):
-            if self._over or stream_id not in self._streams:
+            if not self._can_send(stream_id):
                 return 0
-            self._windows.clear()
-            await self._windows.wait()
+            await self._wait(self._sendable)
         async with self._turn:  # first come, first served: 100 writers share a slow connection evenly
-            while self._connection.pending >= _OUT_LIMIT and not self._over:
-                self._sendable.clear()
-                await self._sendable.wait()
-            count = 0 if self._over else min(len(data), self._connection.allowance(stream_id), _FRAME_LIMIT)
+            while self._connection.pending >= _OUT_LIMIT or not self._connection.window:
+                if not self._can_send(stream_id):
+                    return 0
+                await self._wait(self._sendable)
+            allowed = min(self._connection.allowance(stream_id), self._connection.window, _FRAME_LIMIT)
+            count = min(len(data) - start, allowed)
             if count:
-                self._connection.send(stream_id, data[:count])
+                self._connection.send(stream_id, data[start : start + count])
                 self._work.set()
         return count
+
+    def _can_send(self, stream_id: int) -> bool:
+        return not self._over and stream_id in self._streams
+
+    async def _wait(self, change: asyncio.Event) -> None:
+        change.clear()
+        await change.wait()
 
     def finish(self, stream_id: int) -> None:
         """See ``Carrier``."""
@@ -107,7 +115,7 @@ class Mux:
         if not self._over:
             self._connection.reset(stream_id, status)
             self._forget_closed(stream_id)
-            self._windows.set()
+            self._sendable.set()
             self._work.set()
 
     def _forget_closed(self, stream_id: int) -> None:
@@ -125,7 +133,6 @@ class Mux:
             for stream in self._streams.values():
                 stream.inbox.fail(PeerGoneError(f"stream {stream.id}: {self._over}"))
             self._sendable.set()
-            self._windows.set()
 
     async def _read(self) -> None:
         self._over = await self._read_until_over()
@@ -150,9 +157,8 @@ class Mux:
     async def _make_room(self) -> bool:
         """Wait until more may be read; False: the peer is gone."""
         while self._unread > _IN_LIMIT or self._connection.pending > _ANSWERS_LIMIT:
-            self._room.clear()
             with anyio.move_on_after(_HANG_UP_SECONDS) as waiting:
-                await self._room.wait()
+                await self._wait(self._room)
             if waiting.cancelled_caught and self._pipe.hung_up():
                 return False
         return True
@@ -166,8 +172,7 @@ class Mux:
                     self._room.set()
                     self._activity.touch()
                 self._flushed.set()
-                self._work.clear()
-                await self._work.wait()
+                await self._wait(self._work)
         except PeerGoneError as error:
             self._over = self._over or str(error)
 
@@ -192,9 +197,9 @@ class Mux:
                 self._forget_closed(event.stream_id)
             case events.StreamReset():
                 self._streams.pop(event.stream_id).was_reset()
-                self._windows.set()
+                self._sendable.set()
             case events.WindowOpened():
-                self._windows.set()
+                self._sendable.set()
             case events.PeerLeaving():
                 self._peer_leaving = True
 

@@ -22,8 +22,8 @@ class Carrier(Protocol):
         """``count`` bytes that came are no longer in memory."""
         ...
 
-    async def send(self, stream_id: int, data: bytes) -> int:
-        """Send some of ``data`` as soon as that is possible; how much, 0 when the stream or all has ended."""
+    async def send(self, stream_id: int, data: bytes, start: int) -> int:
+        """Send some of ``data[start:]`` as soon as that is possible; how much, 0 when the stream or all has ended."""
         ...
 
     def finish(self, stream_id: int) -> None:
@@ -53,12 +53,13 @@ class Stream:
 
     async def write(self, data: bytes) -> None:
         """Send ``data``, waiting while the peer is slow. Raises StreamResetError and PeerGoneError."""
-        while data:
+        sent = 0
+        while sent < len(data):
             if self._carrier.over:
                 raise PeerGoneError(f"stream {self.id}: {self._carrier.over}")
             if self._reset or self._finished:
                 raise StreamResetError(f"stream {self.id}: takes no more data")
-            data = data[await self._carrier.send(self.id, data) :]
+            sent += await self._carrier.send(self.id, data, sent)
 
     async def close(self) -> None:
         """Send no more; the other direction goes on. Once closed or reset, nothing happens."""

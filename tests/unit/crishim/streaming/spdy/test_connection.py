@@ -193,7 +193,7 @@ def test_a_window_holds_back_once_the_peer_opens_it(peer: Peer) -> None:
 def test_the_window_of_the_connection(peer: Peer) -> None:
     peer.server.send(1, bytes(INITIAL_WINDOW))
     peer.put(WindowUpdate(0, 7))
-    assert peer.server.allowance(1) == 7
+    assert peer.server.window == 7
 
 
 def test_settings_change_the_windows_of_all_streams(peer: Peer) -> None:

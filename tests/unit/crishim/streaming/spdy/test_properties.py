@@ -40,7 +40,7 @@ class TwoSides(RuleBasedStateMachine):
     @rule(side=sides, stream_id=streams, data=st.binary(min_size=1, max_size=100))
     def send(self, side: int, stream_id: int, data: bytes) -> None:
         if self.can_send(side, stream_id):
-            data = data[: self.sides[side].allowance(stream_id)]
+            data = data[: min(self.sides[side].allowance(stream_id), self.sides[side].window)]
             self.sides[side].send(stream_id, data)
             self.sent[side, stream_id] += data
 
