@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-from crishim.testing.images import Image, Member, directory, file, image, symlink
+from crishim.testing.images import Image, Member, directory, file, hard_link, image
 
-PACKAGES = ("busybox-static", "nginx-light", "catatonit", "procps", "coreutils")
+PACKAGES = ("busybox-static", "nginx-light", "catatonit", "procps", "coreutils", "util-linux")
 """The Debian packages whose files the images are made of."""
 
 STAGING, E2E = "k8s-staging-cri-tools/", "e2e-test-images/"
@@ -31,10 +31,13 @@ _GROUP = b"root:x:0:\nwww-data:x:33:\nnogroup:x:65534:\n"
 
 @cache
 def busybox() -> tuple[Member, ...]:
-    """A small system: busybox with all its applets, pgrep, users, the usual directories."""
+    """A small system: busybox with all its applets, what it lacks, users, the usual directories.
+
+    The applets are hard links, as everywhere: a mount over /bin/ls must not hide /bin/sh.
+    """
     binary = Path("/bin/busybox").read_bytes()
     names = subprocess.run(["busybox", "--list"], check=True, capture_output=True, text=True).stdout.split()
-    applets = [symlink(f"bin/{name}", "busybox") for name in names if name != "busybox"]
+    applets = [hard_link(f"bin/{name}", "bin/busybox") for name in names if name != "busybox"]
     frame = ["bin", "dev", "etc", "lib", "proc", "sys", "usr", "usr/bin", "usr/lib", "usr/sbin", "var", "var/www"]
     return (
         *map(directory, frame),
@@ -44,7 +47,7 @@ def busybox() -> tuple[Member, ...]:
         file("etc/group", _GROUP),
         file("bin/busybox", binary, mode=0o755),
         *applets,
-        *_program("/usr/bin/pgrep"),
+        *(member for path in ("/usr/bin/pgrep", "/usr/bin/ipcs") for member in _program(path)),
     )
 
 
