@@ -58,6 +58,7 @@ class BuiltinInvoker:
     async def aclose(self) -> None:
         """Finish what DEL left for later, and close the sockets."""
         await self._reaper.aclose()
+        self._context.netfilter.close()
         self._nft.close()
 
     async def _run(self, call: PluginCall) -> Mapping[str, Any] | None:

@@ -1,5 +1,6 @@
-"""Connections that the kernel tracks: find those to a port, forget some. Blocks for milliseconds.
+"""Connections that the kernel tracks: find those to some ports, forget some.
 
+Blocks for 10 ms and more: the kernel goes through its whole table, whatever it is asked for.
 Source: include/uapi/linux/netfilter/nfnetlink_conntrack.h.
 """
 
@@ -9,7 +10,7 @@ import errno
 import ipaddress
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection
 from enum import IntEnum
 
 from msgspec import Struct
@@ -58,26 +59,36 @@ class Connection(Struct, frozen=True):
     identity: bytes
 
 
-def connections_to(netfilter: NetfilterSocket, family: int, protocol: int, port: int) -> tuple[Connection, ...]:
-    """The connections of IP version ``family`` (4 or 6) and a protocol number that were made to ``port``. OSError."""
-    replies = netfilter.ask(list_request(family, protocol, port))
+def connections_to(
+    netfilter: NetfilterSocket, family: int, protocol: int, ports: Collection[int]
+) -> tuple[Connection, ...]:
+    """The connections of IP version ``family`` (4 or 6) and a protocol number that were made to ``ports``. OSError."""
+    replies = netfilter.ask(list_request(family, protocol, ports))
     found = (connection_of(family, reply.body) for reply in replies)
-    return tuple(one for one in found if (one.protocol, one.destination_port) == (protocol, port))
+    return tuple(one for one in found if one.protocol == protocol and one.destination_port in ports)
 
 
-def forget(netfilter: NetfilterSocket, connections: Iterable[Connection]) -> int:
-    """Make the kernel forget ``connections``, so that their next packet is a first one; how many it knew. OSError."""
-    return sum(_forget(netfilter, connection) for connection in connections)
+def forget(netfilter: NetfilterSocket, connection: Connection) -> bool:
+    """Make the kernel forget a connection, so that its next packet is a first one; whether it knew it. OSError."""
+    family = _af(connection.family)
+    try:
+        netfilter.ask(message(Subsystem.CONNTRACK, _DELETE, family, connection.identity, what="forget a connection"))
+    except NetlinkError as exc:
+        if exc.errno == errno.ENOENT:
+            return False
+        raise
+    return True
 
 
-def list_request(family: int, protocol: int, port: int) -> Request:
-    """The request that lists connections to a port. Pure."""
-    ports = codec.attribute(_Proto.DESTINATION_PORT, struct.pack(">H", port))
-    wanted = codec.nested(_Tuple.PROTO, codec.u8(_Proto.NUMBER, protocol), ports)
-    flags = codec.u32(1, _MATCH_PROTOCOL | _MATCH_DESTINATION_PORT) + codec.u32(2, 0)
-    body = codec.nested(_Cta.TUPLE_ORIG, wanted) + codec.nested(_Cta.FILTER, flags)
-    what = f"list connections to port {port}"
-    return message(Subsystem.CONNTRACK, _GET, _af(family), body, flags=codec.DUMP, what=what)
+def list_request(family: int, protocol: int, ports: Collection[int]) -> Request:
+    """The request that lists connections to ports: of the protocol, and if it is one, to that port only. Pure."""
+    wanted, flags = codec.u8(_Proto.NUMBER, protocol), _MATCH_PROTOCOL
+    if len(ports) == 1:
+        wanted += codec.attribute(_Proto.DESTINATION_PORT, struct.pack(">H", *ports))
+        flags |= _MATCH_DESTINATION_PORT
+    body = codec.nested(_Cta.TUPLE_ORIG, codec.nested(_Tuple.PROTO, wanted))
+    body += codec.nested(_Cta.FILTER, codec.u32(1, flags), codec.u32(2, 0))
+    return message(Subsystem.CONNTRACK, _GET, _af(family), body, flags=codec.DUMP, what="list connections")
 
 
 def connection_of(family: int, body: bytes) -> Connection:
@@ -97,17 +108,6 @@ def connection_of(family: int, body: bytes) -> Connection:
         replies_from=_addresses(family, codec.attributes(found.get(_Cta.TUPLE_REPLY, b"")))[0],
         identity=b"".join(codec.attribute(kind, value) for kind, value in (*kept, *zone) if value is not None),
     )
-
-
-def _forget(netfilter: NetfilterSocket, connection: Connection) -> bool:
-    family = _af(connection.family)
-    try:
-        netfilter.ask(message(Subsystem.CONNTRACK, _DELETE, family, connection.identity, what="forget a connection"))
-    except NetlinkError as exc:
-        if exc.errno == errno.ENOENT:
-            return False
-        raise
-    return True
 
 
 def _addresses(family: int, side: dict[int, bytes]) -> tuple[str, str]:

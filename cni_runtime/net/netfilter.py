@@ -8,7 +8,9 @@ Source: include/uapi/linux/netfilter/{nfnetlink,nf_tables}.h.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 
 from cni_runtime.net import codec
@@ -51,6 +53,42 @@ class NetfilterSocket(NetlinkSocket):
                     raise request_error(requests[0], code, words)
         if failed:
             raise failed[min(failed)]
+
+
+class Netfilter:
+    """A socket for netfilter that threads share, opened when it is first needed.
+
+    It is kept because closing one waits until the kernel has cleaned up after all transactions on nf_tables, which
+    takes 10 ms and more.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: NetfilterSocket | None = None
+
+    @contextmanager
+    def open(self) -> Iterator[NetfilterSocket]:
+        """The socket, for one thread at a time; in the namespace of the thread that came first."""
+        with self._lock:
+            if self._socket is None:
+                self._socket = NetfilterSocket()
+            try:
+                yield self._socket
+            except BaseException as exc:
+                # A request that the kernel refused is answered; after anything else there may be answers left to read.
+                if not isinstance(exc, NetlinkError):
+                    self._close()
+                raise
+
+    def close(self) -> None:
+        """Close it; it is opened again when needed."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
 def message(subsystem: Subsystem, number: int, family: int, body: bytes, *, flags: int = 0, what: str = "") -> Request:

@@ -16,6 +16,7 @@ from cni_runtime.cache import DEFAULT_DIR
 from cni_runtime.call import Invoker, PluginCall
 from cni_runtime.errors import CniError, ConfigError, DecodeError, ErrorCode
 from cni_runtime.net.libnftables import Nft
+from cni_runtime.net.netfilter import Netfilter
 from cni_runtime.net.nft import STATE, Owner
 from cni_runtime.net.quiesce import Reaper
 from cni_runtime.result import DNS, Result, decode_result
@@ -34,13 +35,14 @@ _COMMON = frozenset(
 
 @dataclass(frozen=True)
 class Context:
-    """What plugins share: who runs a delegated plugin, nftables, the reaper of veths, and where state is kept."""
+    """What plugins share: who runs delegated plugins, nftables, the reaper of veths, where state is, netfilter."""
 
     delegates: Invoker
     nft: Nft
     reaper: Reaper
     state: Path = STATE
     data: Path = DEFAULT_DIR
+    netfilter: Netfilter = field(default_factory=Netfilter)
     _warned: set[tuple[str, str, str]] = field(default_factory=set)
 
     def unknown_option(self, call: PluginCall, key: str) -> None:

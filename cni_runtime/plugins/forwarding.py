@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from cni_runtime.net import sysctl
-from cni_runtime.net.netfilter import NetfilterSocket
+from cni_runtime.net.netfilter import Netfilter, NetfilterSocket
 from cni_runtime.net.nfrules import FAMILIES, ChainName, Expression, Rule, Verdict, chain_policy, chain_rules
 
 _INTERFACE_KEYS = frozenset((4, 5, 6, 7))  # index and name of the incoming and outgoing interface
 _ANSWERS_ONLY = ("conntrack", "state", "physdev")
 
 
-def forward_policy_problem() -> str:
+def forward_policy_problem(netfilter: Netfilter) -> str:
     """A sentence that says which families' forwarded packets iptables drops; empty when there is none. OSError."""
-    with NetfilterSocket() as netfilter:
-        dropped = [family for family in FAMILIES if _is_used(family) and _drops(netfilter, family)]
+    with netfilter.open() as socket:
+        dropped = [family for family in FAMILIES if _is_used(family) and _drops(socket, family)]
     if not dropped:
         return ""
     tools = " and ".join("iptables" if family == "ip" else "ip6tables" for family in dropped)

@@ -24,6 +24,7 @@ from cni_runtime.net.nfrules import (
     comparison,
     delete_rule,
     extension,
+    jumps,
     new_chain,
     new_rule,
     verdict,
@@ -46,8 +47,9 @@ def accept_in_iptables(netfilter: NetfilterSocket, addresses: Iterable[str], adm
             continue
         requests = [*_shared(netfilter, family, admin_chain)]
         pods = ChainName(family, "filter", _PODS_CHAIN)
-        present = {rule.expressions for rule in chain_rules(netfilter, pods)}
-        requests += [new_rule(pods, steps) for address in own for steps in rules_for(address) if steps not in present]
+        for address in own:
+            present = {rule.expressions for rule in _rules_about(netfilter, pods, address)}
+            requests += [new_rule(pods, steps) for steps in rules_for(address) if steps not in present]
         if requests:
             netfilter.transact(requests)
             made = True
@@ -58,8 +60,7 @@ def remove_from_iptables(netfilter: NetfilterSocket, addresses: Iterable[str]) -
     """Take the rules for these addresses away; what containers share stays. Raises OSError."""
     for family, own in _by_family(addresses).items():
         pods = ChainName(family, "filter", _PODS_CHAIN)
-        gone = {steps for address in own for steps in rules_for(address)}
-        found = [rule for rule in chain_rules(netfilter, pods) if rule.expressions in gone]
+        found = [rule for address in own for rule in _rules_about(netfilter, pods, address)]
         if found:
             netfilter.transact([delete_rule(pods, rule) for rule in found])
 
@@ -67,8 +68,8 @@ def remove_from_iptables(netfilter: NetfilterSocket, addresses: Iterable[str]) -
 def is_accepted(netfilter: NetfilterSocket, address: str) -> bool:
     """Whether iptables has the rules for an address. Raises OSError."""
     (family,) = _by_family((address,))
-    present = {rule.expressions for rule in chain_rules(netfilter, ChainName(family, "filter", _PODS_CHAIN))}
-    return present.issuperset(rules_for(address))
+    found = _rules_about(netfilter, ChainName(family, "filter", _PODS_CHAIN), address)
+    return {rule.expressions for rule in found} == set(rules_for(address))
 
 
 def rules_for(address: str) -> tuple[Steps, Steps]:
@@ -87,17 +88,20 @@ def _shared(netfilter: NetfilterSocket, family: str, admin_chain: str) -> Iterat
     for chain in (pods, admin):
         if chain_policy(netfilter, chain) is None:
             yield new_chain(chain)
-    jumps = (
+    wanted = (
         (forward, pods.chain, "CNI firewall plugin rules"),
         (pods, admin.chain, "CNI firewall plugin admin overrides"),
     )
-    for chain, target, comment in jumps:
-        if not _jumps(chain_rules(netfilter, chain), target):
+    for chain, target, comment in wanted:
+        if not jumps(netfilter, chain, target):
             yield new_rule(chain, _jump(target, comment), first=True)
 
 
-def _jumps(rules: Iterable[Rule], target: str) -> bool:
-    return any(rule.target == target for rule in rules)
+def _rules_about(netfilter: NetfilterSocket, chain: ChainName, address: str) -> list[Rule]:
+    """Those of the two rules for an address that are there."""
+    wanted = rules_for(address)
+    found = chain_rules(netfilter, chain, containing=ip_address(address).packed)
+    return [rule for rule in found if rule.expressions in wanted]
 
 
 def _jump(target: str, comment: str) -> Steps:

@@ -15,7 +15,7 @@ from cni_runtime.call import PluginCall
 from cni_runtime.errors import CniError, ConfigError, ErrorCode
 from cni_runtime.net import plan as plans
 from cni_runtime.net.effects import AddElements
-from cni_runtime.net.netfilter import NetfilterSocket
+from cni_runtime.net.netfilter import Netfilter
 from cni_runtime.net.nft import Element, OwnedTable, locked
 from cni_runtime.net.plan import Effect, Place, Plan, Where
 from cni_runtime.plugins.base import (
@@ -68,16 +68,17 @@ class AcceptInIptables(Struct, frozen=True):
 
     name: ClassVar[str] = "accept_in_iptables"
     where: ClassVar[Where] = Where.HOST
+    netfilter: Netfilter
     state: Path
     addresses: tuple[str, ...]
     admin_chain: str
 
     def do(self, place: Place) -> None:
-        with locked(self.state), NetfilterSocket() as netfilter:
+        with locked(self.state), self.netfilter.open() as netfilter:
             accept_in_iptables(netfilter, self.addresses, self.admin_chain)
 
     def undo(self, place: Place) -> None:
-        with NetfilterSocket() as netfilter:
+        with self.netfilter.open() as netfilter:
             remove_from_iptables(netfilter, self.addresses)
 
 
@@ -108,11 +109,8 @@ def _plan(call: PluginCall, context: Context, config: FirewallConfig, previous: 
     if own:
         plan.append(AddElements(_table(context), owner_of(call), own, take=True))
     if addresses:
-        plan.append(
-            AddToZone(config.zone, addresses)
-            if by_zone
-            else AcceptInIptables(context.state, addresses, config.admin_chain)
-        )
+        iptables = AcceptInIptables(context.netfilter, context.state, addresses, config.admin_chain)
+        plan.append(AddToZone(config.zone, addresses) if by_zone else iptables)
     return tuple(plan)
 
 
@@ -134,7 +132,7 @@ def _delete(call: PluginCall, context: Context, config: FirewallConfig) -> None:
     if addresses and _uses_firewalld(config):
         firewalld.remove_from_zone(config.zone, addresses)
     if addresses:
-        with NetfilterSocket() as netfilter:
+        with context.netfilter.open() as netfilter:
             remove_from_iptables(netfilter, addresses)
     faults.reach("firewall.DEL.elements")
     table.drop(owner)
@@ -145,20 +143,20 @@ def _check(call: PluginCall, context: Context, config: FirewallConfig, previous:
     table, owner = _table(context), owner_of(call)
     holding = table.holding(owner)
     if holding is None:
-        _check_reference(call, config, previous)
+        _check_reference(call, context, config, previous)
         return
     if not table.in_force(owner):
         log.warning("%s: packet filter rules of %s were gone and are made again", where_of(call), owner)
     _add(call, context, config, previous)
 
 
-def _check_reference(call: PluginCall, config: FirewallConfig, previous: Result) -> None:
+def _check_reference(call: PluginCall, context: Context, config: FirewallConfig, previous: Result) -> None:
     """What the reference plugin has made, or the one that has no rules but firewalld's."""
     for address in _addresses(previous):
         if _uses_firewalld(config):
             accepted = firewalld.is_in_zone(config.zone, address)
         else:
-            with NetfilterSocket() as netfilter:
+            with context.netfilter.open() as netfilter:
                 accepted = is_accepted(netfilter, address)
         if not accepted:
             raise CniError(f"traffic of {address} is not accepted for {owner_of(call)}")
@@ -170,7 +168,7 @@ def _collect(call: PluginCall, context: Context) -> None:
     for holding in table.holdings():
         owner = holding.owner
         if owner.network == network and (owner.container_id, owner.ifname) not in valid:
-            with NetfilterSocket() as netfilter:
+            with context.netfilter.open() as netfilter:
                 remove_from_iptables(netfilter, addresses_in(holding))
             table.drop(owner)
 

@@ -10,11 +10,12 @@ from msgspec import Struct
 
 from cni_runtime.net.conntrack import Connection, connections_to, forget
 from cni_runtime.net.inspect import list_addresses
-from cni_runtime.net.netfilter import NetfilterSocket
+from cni_runtime.net.netfilter import Netfilter
 from cni_runtime.net.nft import Element, OwnedTable, Owner, Rival
 from cni_runtime.net.plan import Place, Where
 from cni_runtime.plugins.portmap.config import PROTOCOLS, Forward
 
+Choice = Callable[[Forward, Connection], bool]
 log = logging.getLogger(__name__)
 
 
@@ -41,26 +42,35 @@ class ForgetConnections(Struct, frozen=True):
 
     name: ClassVar[str] = "forget_connections"
     where: ClassVar[Where] = Where.HOST
+    netfilter: Netfilter
     forwards: tuple[Forward, ...]
 
     def do(self, place: Place) -> None:
         local = {address.address.partition("/")[0] for address in list_addresses(place.netlink)}
-        forget_udp(self.forwards, lambda forward, one: _is_stale(forward, one, local))
+        forget_udp(self.netfilter, self.forwards, lambda forward, one: _is_stale(forward, one, local))
 
     def undo(self, place: Place) -> None:
         """Nothing."""
 
 
-def forget_udp(forwards: tuple[Forward, ...], choose: Callable[[Forward, Connection], bool]) -> None:
+def forget_udp(netfilter: Netfilter, forwards: tuple[Forward, ...], choose: Choice) -> None:
     """Forget the UDP connections that ``choose`` picks. Failing is worth a warning: they time out by themselves."""
-    udp = [forward for forward in forwards if forward.protocol == "udp"]
     try:
-        with NetfilterSocket() as netfilter:
-            for forward in udp:
-                found = connections_to(netfilter, forward.family, PROTOCOLS["udp"], forward.host_port)
-                forget(netfilter, (one for one in found if choose(forward, one)))
+        for family in (4, 6):
+            udp = [forward for forward in forwards if (forward.protocol, forward.family) == ("udp", family)]
+            if udp:
+                _forget(netfilter, udp, family, choose)
     except OSError as exc:
-        log.warning("stale UDP connections to ports of %s may remain: %s", {one.pod for one in udp}, exc)
+        log.warning("stale UDP connections to ports of %s may remain: %s", {one.pod for one in forwards}, exc)
+
+
+def _forget(netfilter: Netfilter, udp: list[Forward], family: int, choose: Choice) -> None:
+    ports = {forward.host_port for forward in udp}
+    with netfilter.open() as socket:
+        for connection in connections_to(socket, family, PROTOCOLS["udp"], ports):
+            to_port = (forward for forward in udp if forward.host_port == connection.destination_port)
+            if any(choose(forward, connection) for forward in to_port):
+                forget(socket, connection)
 
 
 def _is_stale(forward: Forward, connection: Connection, local: set[str]) -> bool:

@@ -14,7 +14,6 @@ from cni_runtime.call import PluginCall
 from cni_runtime.errors import CniError, ErrorCode
 from cni_runtime.net import plan as plans
 from cni_runtime.net.effects import SetSysctls
-from cni_runtime.net.netfilter import NetfilterSocket
 from cni_runtime.net.nft import OwnedTable, Owner, TakenError, stored_tables
 from cni_runtime.net.plan import Effect, Plan, Where
 from cni_runtime.net.sockets import NetlinkSocket
@@ -60,7 +59,7 @@ class Portmap(Plugin):
         # Without looking at the options: whatever they are by now, what ADD made has to go.
         tables = stored_tables(PREFIX, context.nft, context.state)
         if _asks_for_ports(call) or any(table.holding(owner_of(call)) for table in tables):
-            await anyio.to_thread.run_sync(partial(_delete, call, tables))
+            await anyio.to_thread.run_sync(partial(_delete, call, context, tables))
 
     async def check(self, call: PluginCall, context: Context) -> None:
         config, _, wanted = _asked(call, context)
@@ -72,7 +71,7 @@ class Portmap(Plugin):
 
     async def status(self, call: PluginCall, context: Context) -> None:
         portmap_config(call, context)
-        problem = await anyio.to_thread.run_sync(forward_policy_problem)
+        problem = await anyio.to_thread.run_sync(forward_policy_problem, context.netfilter)
         if problem:
             raise CniError(problem, code=ErrorCode.LIMITED_CONNECTIVITY)
 
@@ -105,7 +104,7 @@ def _plan(call: PluginCall, context: Context, config: PortmapConfig, wanted: tup
     own = elements(config, wanted, host6=ways[6].source if 6 in ways else "")
     plan: list[Effect] = [ForwardPorts(table, owner_of(call), own, call.netns or "", rival_of(wanted))]
     if any(forward.protocol == "udp" for forward in wanted):
-        plan.append(ForgetConnections(wanted))
+        plan.append(ForgetConnections(context.netfilter, wanted))
     if 4 in ways:
         plan.append(SetSysctls(Where.HOST, ((f"net/ipv4/conf/{ways[4].link}/route_localnet", "1"),), required=True))
     return tuple(plan)
@@ -118,13 +117,13 @@ def _ways(wanted: tuple[Forward, ...]) -> dict[int, Way]:
     return {family: way for family, way in found.items() if way}
 
 
-def _delete(call: PluginCall, tables: tuple[OwnedTable, ...]) -> None:
+def _delete(call: PluginCall, context: Context, tables: tuple[OwnedTable, ...]) -> None:
     owner = owner_of(call)
     faults.reach("portmap.DEL.forward_ports")
     dropped = [table.drop(owner) for table in tables]
     if not any(dropped):
         faults.reach("portmap.DEL.reference")
-        with NetfilterSocket() as netfilter:
+        with context.netfilter.open() as netfilter:
             remove_reference(netfilter, owner.network, owner.container_id)
     faults.reach("portmap.DEL.forget_connections")
     try:
@@ -133,7 +132,7 @@ def _delete(call: PluginCall, tables: tuple[OwnedTable, ...]) -> None:
     except CniError as exc:
         log.warning("%s: connections are kept, since DEL does not say which: %s", where_of(call), exc)
         return
-    forget_udp(gone, lambda forward, one: one.replies_from == forward.pod)
+    forget_udp(context.netfilter, gone, lambda forward, one: one.replies_from == forward.pod)
 
 
 def _check(call: PluginCall, context: Context, config: PortmapConfig, wanted: tuple[Forward, ...]) -> None:
@@ -141,7 +140,7 @@ def _check(call: PluginCall, context: Context, config: PortmapConfig, wanted: tu
     table = OwnedTable(portmap_table(config), context.nft, context.state)
     owner = owner_of(call)
     if table.holding(owner) is None:
-        with NetfilterSocket() as netfilter:
+        with context.netfilter.open() as netfilter:
             if has_reference(netfilter, owner.network, owner.container_id):
                 return
         raise CniError(f"ports of {owner} are not forwarded")
@@ -155,7 +154,7 @@ def _collect(call: PluginCall, context: Context) -> None:
     for table in stored_tables(PREFIX, context.nft, context.state):
         table.keep_only(network, valid)
     containers = {container for container, _ in valid}
-    with NetfilterSocket() as netfilter:
+    with context.netfilter.open() as netfilter:
         for container in containers_in_iptables(netfilter, network) - containers:
             remove_reference(netfilter, network, container)
 

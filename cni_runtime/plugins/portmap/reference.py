@@ -23,6 +23,7 @@ from cni_runtime.net.nfrules import (
     delete_chain,
     delete_rule,
     flush_chain,
+    jumps,
 )
 
 _IPTABLES = (("DN", "CNI-HOSTPORT-DNAT"), ("SN", "CNI-HOSTPORT-SNAT"))
@@ -75,8 +76,7 @@ def _chain_removal(netfilter: NetfilterSocket, family: str, network: str, contai
         if chain_policy(netfilter, chain) is None:
             continue
         shared = ChainName(family, "nat", entry)
-        jumps = (rule for rule in chain_rules(netfilter, shared) if rule.target == chain.chain)
-        yield from (delete_rule(shared, rule) for rule in jumps)
+        yield from (delete_rule(shared, rule) for rule in jumps(netfilter, shared, chain.chain))
         yield flush_chain(chain)
         yield delete_chain(chain)
 
@@ -87,4 +87,5 @@ def _rule_removal(netfilter: NetfilterSocket, family: str, container_id: str) ->
 
 
 def _rules_of(netfilter: NetfilterSocket, chain: ChainName, container_id: str) -> list[Rule]:
-    return [rule for rule in chain_rules(netfilter, chain) if rule.comment == container_id]
+    found = chain_rules(netfilter, chain, containing=container_id.encode())
+    return [rule for rule in found if rule.comment == container_id]

@@ -41,7 +41,13 @@ def test_what_is_not_said_is_nothing() -> None:
 
 
 def test_the_kernel_is_asked_for_one_port() -> None:
-    body = list_request(6, 17, 8080).body
+    body = list_request(6, 17, {8080}).body
     assert body[0] == 10
     assert codec.attribute(3, struct.pack(">H", 8080)) in body
     assert codec.u8(1, 17) in body
+
+
+def test_of_several_ports_the_kernel_is_not_told() -> None:
+    body = list_request(4, 17, {53, 8080}).body
+    assert codec.u8(1, 17) in body
+    assert codec.attribute(3, struct.pack(">H", 53)) not in body
