@@ -93,6 +93,12 @@ def move_to_netns(index: int, netns_fd: int, name: str = "") -> Request:
     return Request(Rtm.NEWLINK, body, what=f"move link {index} to another namespace")
 
 
+def set_alias(index: int, alias: str) -> Request:
+    """Give a link an alias, which is text for people and programs; empty: none."""
+    body = _link(index) + codec.attribute(Ifla.IFALIAS, alias.encode())
+    return Request(Rtm.NEWLINK, body, what=f"set alias of link {index}")
+
+
 def delete_link(index: int) -> Request:
     """Delete a link; waits for an RCU grace period (tens of milliseconds) while it holds the kernel's link lock."""
     return Request(Rtm.DELLINK, _link(index), what=f"delete link {index}")

@@ -17,7 +17,6 @@ from cni_runtime.net.codec import Request
 from cni_runtime.net.inspect import Link, find_link, list_links
 from cni_runtime.net.plan import Place, Where
 from cni_runtime.net.rtnl import Ifla
-from cni_runtime.net.shaping import set_alias
 from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, in_namespace, opened
 
 _HERE = "/proc/thread-self/ns/net"
@@ -83,7 +82,7 @@ def reclaim(name: str) -> bool:
             return False
         netlink.ask(links.set_up(device.index, up=False))
         netlink.ask(links.set_attributes(device.index, name=name))
-        netlink.ask(set_alias(device.index, ""))
+        netlink.ask(links.set_alias(device.index, ""))
         return True
 
 

@@ -6,11 +6,13 @@ import socket
 import struct
 from ipaddress import ip_address
 from types import ModuleType
+from typing import ClassVar
 
 from msgspec import Struct
 
 from cni_runtime.net import codec
 from cni_runtime.net.codec import Request
+from cni_runtime.net.plan import Place, Where
 from cni_runtime.net.rtnl import Rtm
 from cni_runtime.net.sockets import NetlinkSocket
 
@@ -27,6 +29,22 @@ class Rule(Struct, frozen=True):
     table: int
     source: str = ""
     priority: int | None = None
+
+
+class AddRule(Struct, frozen=True):
+    """A routing rule that is not there yet."""
+
+    name: ClassVar[str] = "add_rule"
+    where: ClassVar[Where] = Where.POD
+    rule: Rule
+
+    def do(self, place: Place) -> None:
+        place.netlink.ask(add_rule(self.rule))
+
+    def undo(self, place: Place) -> None:
+        there = ((one.source, one.table) for one in list_rules(place.netlink))
+        if (self.rule.source, self.rule.table) in there:
+            place.netlink.ask(delete_rule(self.rule))
 
 
 def add_rule(rule: Rule) -> Request:

@@ -37,7 +37,7 @@ class AddIfb(Struct, frozen=True):
     def do(self, place: Place) -> None:
         ask_for_kind(place.netlink, "ifb", add_ifb(self.link, mac=self.mac, mtu=self.mtu))
         if len(self.alias) <= _MAX_ALIAS:
-            place.netlink.ask(set_alias(place.index(self.link), self.alias))
+            place.netlink.ask(links.set_alias(place.index(self.link), self.alias))
 
     def undo(self, place: Place) -> None:
         found = find_link(place.netlink, self.link)
@@ -92,9 +92,3 @@ def add_ifb(name: str, *, mac: str, mtu: int) -> Request:
     body += codec.u32(Ifla.MTU, mtu) + codec.u32(Ifla.TXQLEN, 0)
     body += codec.nested(Ifla.LINKINFO, codec.text(IflaInfo.KIND, "ifb"))
     return Request(Rtm.NEWLINK, body, codec.CREATE | codec.EXCLUSIVE, f"add ifb {name}")
-
-
-def set_alias(index: int, alias: str) -> Request:
-    """Give a link an alias, which is text for people and programs; empty: none."""
-    body = _LINK.pack(0, 0, index, 0, 0) + codec.attribute(Ifla.IFALIAS, alias.encode())
-    return Request(Rtm.NEWLINK, body, what=f"set alias of link {index}")

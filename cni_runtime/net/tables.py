@@ -9,11 +9,14 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+from typing import ClassVar
 
 from msgspec import Struct
 
 from cni_runtime.net import codec
 from cni_runtime.net.codec import Request
+from cni_runtime.net.plan import Place, Where
+from cni_runtime.net.routes import MAIN_TABLE, RouteSpec, add_route
 from cni_runtime.net.rtnl import Rta, Rtm
 from cni_runtime.net.sockets import NetlinkSocket
 
@@ -34,6 +37,39 @@ class KernelRoute(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"route {self.destination} of table {self.table}"
+
+
+class FillTable(Struct, frozen=True):
+    """Routes of a link in a table that has been empty: a default route if there is a gateway, and copies."""
+
+    name: ClassVar[str] = "fill_table"
+    where: ClassVar[Where] = Where.POD
+    table: int
+    index: int
+    default: RouteSpec | None
+    copies: tuple[KernelRoute, ...]
+
+    def do(self, place: Place) -> None:
+        first = [add_route(self.index, self.default, exclusive=True)] if self.default else []
+        place.netlink.run([*first, *(put_route(route, self.table) for route in self.copies)])
+
+    def undo(self, place: Place) -> None:
+        there = (route for route in list_link_routes(place.netlink, self.index) if route.table == self.table)
+        place.netlink.run([take_route(route) for route in there])
+
+
+class EmptyMainTable(Struct, frozen=True):
+    """The link's routes leave the main table."""
+
+    name: ClassVar[str] = "empty_main_table"
+    where: ClassVar[Where] = Where.POD
+    routes: tuple[KernelRoute, ...]
+
+    def do(self, place: Place) -> None:
+        place.netlink.run([take_route(route) for route in self.routes])
+
+    def undo(self, place: Place) -> None:
+        place.netlink.run([put_route(route, MAIN_TABLE) for route in reversed(self.routes)])
 
 
 def list_link_routes(netlink: NetlinkSocket, index: int) -> tuple[KernelRoute, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cni_runtime.plugins.bandwidth import Bandwidth
+from cni_runtime.plugins.bandwidth.plugin import Bandwidth
 from cni_runtime.plugins.base import Plugin
 from cni_runtime.plugins.bridge.plugin import Bridge
 from cni_runtime.plugins.firewall.plugin import Firewall

@@ -22,11 +22,11 @@ from cni_runtime.errors import CniError, ConfigError, ErrorCode
 from cni_runtime.net import plan as plans
 from cni_runtime.net import rules, tables
 from cni_runtime.net.inspect import find_index, list_addresses, list_routes
-from cni_runtime.net.plan import Effect, Place, Plan, Where
-from cni_runtime.net.routes import MAIN_TABLE, RouteSpec, add_route
-from cni_runtime.net.rules import Rule
+from cni_runtime.net.plan import Effect, Plan
+from cni_runtime.net.routes import MAIN_TABLE, RouteSpec
+from cni_runtime.net.rules import AddRule, Rule
 from cni_runtime.net.sockets import NetlinkSocket, in_namespace, opened, run_in_own_thread
-from cni_runtime.net.tables import KernelRoute
+from cni_runtime.net.tables import EmptyMainTable, FillTable, KernelRoute
 from cni_runtime.plugins.base import Context, Plugin, decode, netns_of, require_previous, where_of
 from cni_runtime.result import IPConfig, Result
 
@@ -47,55 +47,6 @@ class Seen(Struct, frozen=True):
     routes: tuple[KernelRoute, ...] = ()
     rules: tuple[Rule, ...] = ()
     filled_tables: frozenset[int] = frozenset()
-
-
-class AddRule(Struct, frozen=True):
-    """A routing rule that is not there yet."""
-
-    name: ClassVar[str] = "add_rule"
-    where: ClassVar[Where] = Where.POD
-    rule: Rule
-
-    def do(self, place: Place) -> None:
-        place.netlink.ask(rules.add_rule(self.rule))
-
-    def undo(self, place: Place) -> None:
-        there = ((one.source, one.table) for one in rules.list_rules(place.netlink))
-        if (self.rule.source, self.rule.table) in there:
-            place.netlink.ask(rules.delete_rule(self.rule))
-
-
-class FillTable(Struct, frozen=True):
-    """Routes of a link in a table that has been empty: a default route if there is a gateway, and copies."""
-
-    name: ClassVar[str] = "fill_table"
-    where: ClassVar[Where] = Where.POD
-    table: int
-    index: int
-    default: RouteSpec | None
-    copies: tuple[KernelRoute, ...]
-
-    def do(self, place: Place) -> None:
-        first = [add_route(self.index, self.default, exclusive=True)] if self.default else []
-        place.netlink.run([*first, *(tables.put_route(route, self.table) for route in self.copies)])
-
-    def undo(self, place: Place) -> None:
-        there = (route for route in tables.list_link_routes(place.netlink, self.index) if route.table == self.table)
-        place.netlink.run([tables.take_route(route) for route in there])
-
-
-class EmptyMainTable(Struct, frozen=True):
-    """The link's routes leave the main table."""
-
-    name: ClassVar[str] = "empty_main_table"
-    where: ClassVar[Where] = Where.POD
-    routes: tuple[KernelRoute, ...]
-
-    def do(self, place: Place) -> None:
-        place.netlink.run([tables.take_route(route) for route in self.routes])
-
-    def undo(self, place: Place) -> None:
-        place.netlink.run([tables.put_route(route, MAIN_TABLE) for route in reversed(self.routes)])
 
 
 class Sbr(Plugin):

@@ -14,7 +14,7 @@ import pytest
 from cni_runtime.call import Verb
 from cni_runtime.errors import PluginError
 from cni_runtime.net.sockets import in_namespace, opened
-from cni_runtime.plugins.bandwidth import ifb_name
+from cni_runtime.plugins.bandwidth.config import ifb_name
 from cni_runtime.testing.host import Host
 from tests.netns.plugins.chains import BRIDGE, Chain, either_way, needs_reference
 from tests.netns.plugins.differential import unmeant

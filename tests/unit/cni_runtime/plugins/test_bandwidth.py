@@ -8,7 +8,7 @@ from cni_runtime.errors import CniError, ConfigError
 from cni_runtime.net.inspect import Link
 from cni_runtime.net.shaping import AddIfb, LimitSending, RedirectReceived
 from cni_runtime.net.tc import INGRESS, ROOT, Qdisc, TokenBucket
-from cni_runtime.plugins.bandwidth import (
+from cni_runtime.plugins.bandwidth.config import (
     BandwidthConfig,
     Limits,
     bandwidth_config,

@@ -7,12 +7,9 @@ import pytest
 from cni_runtime.errors import CniError, ConfigError
 from cni_runtime.net.plan import Plan
 from cni_runtime.net.routes import RouteSpec
-from cni_runtime.net.rules import Rule
-from cni_runtime.net.tables import KernelRoute
+from cni_runtime.net.rules import AddRule, Rule
+from cni_runtime.net.tables import EmptyMainTable, FillTable, KernelRoute
 from cni_runtime.plugins.sbr import (
-    AddRule,
-    EmptyMainTable,
-    FillTable,
     SbrConfig,
     Seen,
     addresses_of,

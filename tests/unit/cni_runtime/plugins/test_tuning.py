@@ -19,7 +19,7 @@ from cni_runtime.plugins.tuning.config import (
     sysctl_keys,
     tuning_config,
 )
-from cni_runtime.plugins.tuning.plugin import Save, Seen, Tune, compare, tuning_plan, with_mac
+from cni_runtime.plugins.tuning.plan import Save, Seen, Tune, compare, tuning_plan, with_mac
 from cni_runtime.result import Interface, Result
 from tests.unit.cni_runtime.plugins.conftest import MakeCall
 
