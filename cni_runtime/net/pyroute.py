@@ -1,7 +1,7 @@
 """Traffic control messages and routing rules as bytes, by the message classes of pyroute2.
 
 The one module that imports pyroute2, and itself imported only when the first such message is needed: the import
-takes 0.2 s and 24 MB, which a node without bandwidth limits and source routing need not pay. Only encoding and
+takes 0.2 s and 11 MB, which a node without bandwidth limits and source routing need not pay. Only encoding and
 decoding is used, since its sockets start threads or processes of their own.
 """
 
