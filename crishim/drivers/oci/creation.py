@@ -53,7 +53,7 @@ def plan_monitor(container: Container, note: Note, conmon: Path, places: Places)
         container_id=container.id,
         program=conmon,
         runtime=program.path,
-        runtime_args=program.options,
+        runtime_args=program.options(),
         bundle=Path(note.bundle),
         exits=places.exits,
         log_path=note.log_path,

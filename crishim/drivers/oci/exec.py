@@ -8,7 +8,7 @@ what to end.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from cni_runtime import faults
 from crishim.core.errors import NotFoundError, RuntimeFailedError
 from crishim.drivers import threads
 from crishim.drivers.oci.places import Places
-from crishim.drivers.oci.program import OciProgram, environment, message
+from crishim.drivers.oci.program import OciProgram, environment, errors_in_log
 from crishim.drivers.process.child import Child, Program
 from crishim.drivers.process.mark import kill_bearers, new_mark, oci_rlimit
 from crishim.drivers.syscalls import system_call
@@ -44,17 +44,14 @@ class Exec(Struct, frozen=True):
     mark: int
     directory: Path
 
-    async def start(self, program: OciProgram, streams: Streams, said: Callable[[], bytes]) -> Child:
-        """Start the command; ``said`` tells what the OCI runtime has written to the command's standard error.
-
-        Raises RuntimeFailedError when it can not be started.
-        """
-        pid_file = self.directory / "pid"
+    async def start(self, program: OciProgram, streams: Streams) -> Child:
+        """Start the command. Raises RuntimeFailedError when it can not be started."""
+        pid_file, log = self.directory / "pid", self.directory / "log"
         console = ("--tty", f"--console-socket={streams.console}") if streams.console else ()
         files = (f"--process={self.directory / 'process.json'}", f"--pid-file={pid_file}")
         starter = Child.start(
             Program(
-                argv=program.command_line("exec", "--detach", *files, *console, self.container_id),
+                argv=program.command_line("exec", "--detach", *files, *console, self.container_id, log=log),
                 env=environment(),
                 stdin=streams.stdin,
                 stdout=streams.stdout,
@@ -67,7 +64,7 @@ class Exec(Struct, frozen=True):
         finally:
             await starter.end()
         if status != 0:
-            why = message(said()) or f"{program.path.name} ended with status {status}"
+            why = errors_in_log(_text(log)) or f"{program.path.name} exec ended with status {status}"
             raise RuntimeFailedError(f"container {self.container_id}: {why}")
         return _adopt(pid_file)
 
@@ -113,6 +110,13 @@ def _write(planned: Exec, process: Mapping[str, Any]) -> None:
     with system_call("write", str(planned.directory)):
         planned.directory.mkdir(0o700)
         (planned.directory / "process.json").write_bytes(msgspec.json.encode(process))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except FileNotFoundError:
+        return ""
 
 
 def _adopt(pid_file: Path) -> Child:

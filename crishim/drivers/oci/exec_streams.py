@@ -21,10 +21,8 @@ from crishim.drivers.oci.exec import Exec, Streams
 from crishim.drivers.oci.exec_sync import exit_code
 from crishim.drivers.oci.program import OciProgram
 from crishim.drivers.process.child import Child
-from crishim.drivers.process.stream import Collector
 
 _CHUNK = 1 << 15
-_SAID_LIMIT = 1 << 13
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -47,13 +45,6 @@ class Output:
         """The output as it comes."""
         while chunk := await self._read():
             yield chunk
-
-    def so_far(self) -> bytes:
-        """What can be read without waiting, up to some kilobytes."""
-        try:
-            return os.read(self._descriptor, _CHUNK)
-        except BlockingIOError:
-            return b""
 
     async def _read(self) -> bytes:
         while True:
@@ -169,8 +160,7 @@ async def _start_on_pipes(command: Exec, program: OciProgram, wanted: Wanted, un
         reading, stdin = _input(wanted.stdin, undo, handed_over)
         writing, stdout = _output(wanted.stdout, undo, handed_over)
         errors, stderr = _output(wanted.stderr, undo, handed_over)
-        streams = Streams(stdin=reading, stdout=writing, stderr=errors)
-        child = await command.start(program, streams, stderr.so_far if stderr else bytes)
+        child = await command.start(program, Streams(stdin=reading, stdout=writing, stderr=errors))
     return child, Ends(stdin, stdout, stderr)
 
 
@@ -179,14 +169,12 @@ async def _start_on_terminal(
 ) -> tuple[Child, Ends]:
     address = sockets / f"{command.mark:x}"
     with ExitStack() as meanwhile:
-        said = Collector(_SAID_LIMIT)
-        meanwhile.callback(said.close)
         listener = meanwhile.enter_context(socket.socket(socket.AF_UNIX))
         listener.setblocking(False)
         listener.bind(str(address))
         meanwhile.callback(address.unlink, missing_ok=True)
         listener.listen(1)
-        child = await command.start(program, Streams(stderr=said.writing, console=address), said.so_far)
+        child = await command.start(program, Streams(console=address))
         terminal = await _receive_terminal(listener)
         undo.callback(os.close, terminal)
     _translate_newlines(terminal)

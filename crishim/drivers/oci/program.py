@@ -23,15 +23,14 @@ class OciProgram(Struct, frozen=True):
     state: Path
     systemd_cgroup: bool = False
 
-    @property
-    def options(self) -> tuple[str, ...]:
+    def options(self, log: Path = Path("/dev/null")) -> tuple[str, ...]:
         """What comes before every command. With a log of its own it says plainly on standard error what is wrong."""
-        return (f"--root={self.state}", "--log=/dev/null", "--log-format=json")
+        return (f"--root={self.state}", f"--log={log}", "--log-format=json")
 
-    def command_line(self, *arguments: str) -> tuple[str, ...]:
+    def command_line(self, *arguments: str, log: Path = Path("/dev/null")) -> tuple[str, ...]:
         """The command line for one command."""
         systemd = ("--systemd-cgroup",) if self.systemd_cgroup else ()
-        return (str(self.path), *self.options, *systemd, *arguments)
+        return (str(self.path), *self.options(log), *systemd, *arguments)
 
     async def call(self, *arguments: str, seconds: float) -> Ended:
         """Run one command. Raises RuntimeFailedError when it fails, DeadlineError, SystemCallError."""
@@ -46,6 +45,24 @@ def message(stderr: bytes) -> str:
     """What an OCI runtime said was wrong, less what some put around it."""
     lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
     return "; ".join(match[2] if (match := _RUNC_LINE.match(line)) else line for line in lines)
+
+
+def errors_in_log(text: str) -> str:
+    """The errors in a log in JSON, one object a line; what makes no sense is left out."""
+    entries = (_log_entry(line) for line in text.splitlines())
+    return "; ".join(entry.msg for entry in entries if entry.level in ("error", "fatal"))
+
+
+def _log_entry(line: str) -> _LogEntry:
+    try:
+        return msgspec.json.decode(line, type=_LogEntry)
+    except msgspec.MsgspecError:
+        return _LogEntry()
+
+
+class _LogEntry(Struct, frozen=True):
+    level: str = ""
+    msg: str = ""
 
 
 def parse_status(answer: bytes) -> str:

@@ -24,7 +24,23 @@ from crishim.model.process import Started
 STATE, ROOTFS = Path("/run/crishim"), Path("/run/rootfs")
 CGROUPS = Path("/sys/fs/cgroup")
 BUSYBOX = "/bin/busybox"
-_APPLETS = ("sh", "sleep", "cat", "echo", "true", "false", "setsid", "dd", "yes", "kill", "ps", "stty", "trap", "env")
+_APPLETS = (
+    "sh",
+    "sleep",
+    "cat",
+    "echo",
+    "true",
+    "false",
+    "setsid",
+    "dd",
+    "yes",
+    "kill",
+    "ps",
+    "stty",
+    "trap",
+    "env",
+    "wc",
+)
 _NAMESPACES = ("pid", "mount", "ipc", "uts", "network", "cgroup")
 _CAPABILITIES = ("CAP_KILL", "CAP_CHOWN", "CAP_SETUID", "CAP_SETGID", "CAP_DAC_OVERRIDE")
 _MOUNTS = (

@@ -12,7 +12,7 @@ from crishim.drivers.oci.driver import Limits
 from crishim.drivers.oci.exec_sync import OUTPUT_LIMIT
 from crishim.model.container import Container
 from crishim.model.process import ExecResult
-from tests.netns.drivers.oci.lab import Lab, process, until
+from tests.netns.drivers.oci.lab import Lab, process, processes, until
 
 pytestmark = pytest.mark.anyio
 
@@ -99,7 +99,7 @@ async def test_endless_output_ends_in_time(lab: Lab, container: Container) -> No
 
 async def test_a_caller_that_goes_away_ends_the_command(lab: Lab, container: Container) -> None:
     task = asyncio.create_task(run(lab, container, "sleep 500"))
-    await until(lambda: len(lab.processes()) == 2)
+    await until(lambda: sorted(name.split()[1] for name in processes()) == ["conmon", "sleep", "sleep"])
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -113,7 +113,7 @@ async def test_many_commands_at_once_keep_their_exit_codes(lab: Lab, container: 
 
 async def test_the_end_of_the_container_ends_the_command(lab: Lab, container: Container) -> None:
     task = asyncio.create_task(run(lab, container, "sleep 500", seconds=None))
-    await until(lambda: len(lab.processes()) == 2)
+    await until(lambda: sorted(name.split()[1] for name in processes()) == ["conmon", "sleep", "sleep"])
     await lab.driver.kill_all(container, "test")
     assert (await task).exit_code == 137
     await lab.driver.wait(container)

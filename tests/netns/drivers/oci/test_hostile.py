@@ -94,7 +94,7 @@ async def test_a_failed_deletion_leaves_no_process_and_is_done_again(lab: Lab, s
     container = await made_by_fake(lab, "delete", script)
     with pytest.raises((DeadlineError, RuntimeFailedError)):
         await lab.driver.delete(container.id, "test")
-    assert processes() == []
+    await until(lambda: processes() == [])
     await fake(lab, "nothing", "true")
     await lab.driver.delete(container.id, "test")
     assert lab.leftovers() == []
