@@ -85,6 +85,9 @@ class Netfilter:
         with self._lock:
             self._close()
 
+    def __del__(self) -> None:
+        self.close()
+
     def _close(self) -> None:
         if self._socket is not None:
             self._socket.close()

@@ -105,6 +105,8 @@ class OwnedTable:
         with locked(self._directory):
             if rival is not None:
                 self._settle(owner, rival)
+            if not (self._directory / _BODY).exists():
+                self._write_body()
             holding = Holding(owner, elements, netns)
             if not self._path(owner).exists() and self._add(holding):
                 return
@@ -211,7 +213,7 @@ class OwnedTable:
     def _rebuild(self, without: Owner | None = None) -> None:
         holdings = [holding for holding in self.holdings() if holding.owner != without]
         elements = dict.fromkeys(element for holding in holdings for element in holding.elements)
-        files.replace(self._directory / _BODY, msgspec.json.encode(self.table))
+        self._write_body()
         table = f"table {self.table.family} {self.table.name} {{\n{self.table.body}\n}}\n"
         self._nft.run(self._gone() + table + "".join(self._command("add", element) for element in elements))
 
@@ -246,6 +248,9 @@ class OwnedTable:
                 return sorted(entry.name for entry in entries if entry.name.endswith(".json"))
         except FileNotFoundError:
             return []
+
+    def _write_body(self) -> None:
+        files.replace(self._directory / _BODY, msgspec.json.encode(self.table))
 
     def _write(self, holding: Holding) -> None:
         files.replace(self._path(holding.owner), msgspec.json.encode(holding))

@@ -94,6 +94,17 @@ def test_a_stored_table_can_be_taken_down_without_knowing_it(
     assert not nft.table
 
 
+def test_a_table_is_stored_before_its_first_owner(tmp_path: Path) -> None:
+    class Stopped(Transcript):
+        def run(self, commands: str) -> str:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        OwnedTable(Table("mine_a", ""), Stopped(), tmp_path).put(ONE, (OWN,))
+    (found,) = stored_tables("mine", Transcript(), tmp_path)
+    assert found.holding(ONE)
+
+
 def test_without_state_there_are_no_stored_tables(nft: Transcript, tmp_path: Path) -> None:
     assert stored_tables("mine", nft, tmp_path / "nothing") == ()
 
