@@ -22,6 +22,7 @@ from crishim.sandbox.networks import ConfiguredNetworks
 from crishim.sandbox.ports import Containers
 from crishim.sandbox.run import RunSandbox
 from crishim.sandbox.service import Sandboxes
+from crishim.sandbox.sysctls import unprivileged_network
 from crishim.sandbox.teardown import Teardown
 
 
@@ -51,6 +52,7 @@ def build_sandboxes(
     network = PodNetwork(index, cni, ConfiguredNetworks(watchers[""], watchers), namespaces, policy)
     files = SandboxFiles(layout, mounts)
     teardown = Teardown(index, containers, network, namespaces, files, events.on_sandbox)
-    run = RunSandbox(index, layout, files, namespaces, network, teardown, in_flight, driver, events.on_sandbox)
+    sysctls = unprivileged_network(ports=config.enable_unprivileged_ports, icmp=config.enable_unprivileged_icmp)
+    run = RunSandbox(index, layout, files, namespaces, network, teardown, in_flight, driver, events.on_sandbox, sysctls)
     sandboxes = Sandboxes(index, run, teardown, in_flight, config.runtimes, config.default_runtime_name)
     return sandboxes, Recovery(index, layout, teardown, namespaces, mounts, end_leftovers)

@@ -16,14 +16,14 @@ from crishim.core.faultpoints import FaultPoint, reach
 from crishim.core.tasks import InFlight
 from crishim.drivers.cgroups import CgroupDriver
 from crishim.model.event import EventType
-from crishim.model.pod import PodConfig
+from crishim.model.pod import NamespaceMode, PodConfig
 from crishim.model.sandbox import Event, NamespaceSpec, Sandbox, State, advance
 from crishim.sandbox.files import SandboxFiles
 from crishim.sandbox.index import SandboxIndex
 from crishim.sandbox.layout import Layout
 from crishim.sandbox.network import PodNetwork
 from crishim.sandbox.ports import Namespaces, OnEvent
-from crishim.sandbox.sysctls import split_by_interface
+from crishim.sandbox.sysctls import split_by_interface, with_defaults
 from crishim.sandbox.teardown import Teardown
 from crishim.sandbox.validate import check_config
 
@@ -47,10 +47,13 @@ class RunSandbox:
         in_flight: InFlight,
         cgroup_driver: CgroupDriver,
         on_event: OnEvent,
+        network_sysctls: Mapping[str, str],
     ) -> None:
+        """``network_sysctls``: kernel parameters of each pod's own network, unless the pod sets them itself."""
         self._index, self._layout, self._files = index, layout, files
         self._namespaces, self._network, self._teardown = namespaces, network, teardown
         self._in_flight, self._cgroup_driver, self._on_event = in_flight, cgroup_driver, on_event
+        self._network_sysctls = network_sysctls
 
     async def run(self, config: PodConfig, runtime_handler: str) -> str:
         """The id of a ready sandbox for ``config``; ``runtime_handler`` is empty or a configured one.
@@ -95,7 +98,7 @@ class RunSandbox:
         hostname = sandbox.config.hostname or socket.gethostname()
         await self._files.create(sandbox.id, sandbox.config, hostname)
         reach(FaultPoint.RUN_FILES)
-        early, late = split_by_interface(sandbox.config.sysctls)
+        early, late = split_by_interface(self._sysctls(sandbox.config))
         sandbox = await self._create_namespaces(sandbox, hostname, early)
         reach(FaultPoint.RUN_NAMESPACES)
         ips: tuple[str, ...] = ()
@@ -110,6 +113,10 @@ class RunSandbox:
         reach(FaultPoint.RUN_READY)
         for kind in (EventType.CREATED, EventType.STARTED):
             self._on_event(ready, kind)
+
+    def _sysctls(self, config: PodConfig) -> dict[str, str]:
+        host_network = config.namespaces.network is NamespaceMode.NODE
+        return with_defaults(config.sysctls, self._network_sysctls, host_network)
 
     async def _create_namespaces(self, sandbox: Sandbox, hostname: str, sysctls: Mapping[str, str]) -> Sandbox:
         inode = await self._namespaces.create(

@@ -1,4 +1,4 @@
-"""Which kernel parameters a pod may set: those its own namespaces have a copy of. Pure.
+"""Which kernel parameters a pod may set, those its own namespaces have a copy of, and which it gets unasked. Pure.
 
 Source: the Kubernetes documentation of pod sysctls, and the OCI runtimes' rules for ``linux.sysctl``.
 """
@@ -18,6 +18,30 @@ def check_sysctls(sysctls: Mapping[str, str], host_network: bool, host_ipc: bool
     refused += _set_twice([name for name, reason in reasons.items() if not reason])
     if refused:
         raise InvalidArgumentError(f"config.linux.sysctls: {'; '.join(refused)}")
+
+
+def unprivileged_network(*, ports: bool, icmp: bool) -> dict[str, str]:
+    """What lets processes without privileges bind every port, and send ping, in a network namespace.
+
+    Source: ip-sysctl.rst and icmp(7); the names are those that containerd's options of this kind write.
+    """
+    sysctls = {}
+    if ports:
+        sysctls["net.ipv4.ip_unprivileged_port_start"] = "0"
+    if icmp:
+        sysctls["net.ipv4.ping_group_range"] = "0 2147483647"
+    return sysctls
+
+
+def with_defaults(asked: Mapping[str, str], defaults: Mapping[str, str], host_network: bool) -> dict[str, str]:
+    """What ``asked`` and ``defaults``, parameters of a network namespace, come to; what the pod asks for wins.
+
+    A pod in the node's network gets no defaults: they would change the node.
+    """
+    if host_network:
+        return dict(asked)
+    own = {sysctl_path(name) for name in asked}
+    return {name: value for name, value in defaults.items() if sysctl_path(name) not in own} | dict(asked)
 
 
 def split_by_interface(sysctls: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:

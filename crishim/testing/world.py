@@ -21,6 +21,7 @@ from crishim.sandbox.network import NetworkPolicy, PodNetwork
 from crishim.sandbox.networks import ConfiguredNetworks
 from crishim.sandbox.run import RunSandbox
 from crishim.sandbox.service import Sandboxes
+from crishim.sandbox.sysctls import unprivileged_network
 from crishim.sandbox.teardown import Teardown
 from crishim.testing.cni import FakeCni, FixedDirectory
 from crishim.testing.failures import Failures
@@ -80,7 +81,16 @@ class World:
         in_flight = InFlight(self._owner)
         driver = CgroupDriver.CGROUPFS
         run = RunSandbox(
-            self.index, layout, files, self.namespaces, network, teardown, in_flight, driver, self._on_event
+            self.index,
+            layout,
+            files,
+            self.namespaces,
+            network,
+            teardown,
+            in_flight,
+            driver,
+            self._on_event,
+            unprivileged_network(ports=True, icmp=True),
         )
         handlers = {"crun": RuntimeHandler()}
         self.sandboxes = Sandboxes(self.index, run, teardown, in_flight, handlers, "crun")

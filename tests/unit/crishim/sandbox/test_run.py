@@ -97,8 +97,21 @@ async def test_host_network_needs_no_network(world: World) -> None:
 async def test_sysctls_of_an_interface_wait_for_the_interface(world: World) -> None:
     name = "net.ipv4.conf.eth0.forwarding"
     await world.sandboxes.run(pod(sysctls={name: "1", "net.ipv4.ip_forward": "1"}), "")
-    assert dict(world.namespaces.specs[0].sysctls) == {"net.ipv4.ip_forward": "1"}
+    early = world.namespaces.specs[0].sysctls
+    assert (early["net.ipv4.ip_forward"], name in early) == ("1", False)
     assert world.namespaces.sysctls[name] == "1"
+
+
+async def test_a_pod_needs_no_privileges_for_low_ports_and_ping(world: World) -> None:
+    await world.sandboxes.run(pod(), "")
+    assert world.namespaces.sysctls["net.ipv4.ip_unprivileged_port_start"] == "0"
+    assert world.namespaces.sysctls["net.ipv4.ping_group_range"] == "0 2147483647"
+
+
+async def test_the_nodes_own_network_is_left_as_it_is(world: World) -> None:
+    options = NamespaceOptions(network=NamespaceMode.NODE)
+    await world.sandboxes.run(pod(security=SandboxSecurity(namespaces=options)), "")
+    assert world.namespaces.sysctls == {}
 
 
 @pytest.mark.parametrize("method", ["create", "write_sysctls"])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from crishim.core.errors import InvalidArgumentError
-from crishim.sandbox.sysctls import check_sysctls, split_by_interface
+from crishim.sandbox.sysctls import check_sysctls, split_by_interface, unprivileged_network, with_defaults
 
 ALLOWED = [
     "net.ipv4.ip_forward",
@@ -43,6 +43,24 @@ def test_two_spellings_of_one_parameter_are_refused() -> None:
     sysctls = {"net.ipv4.ip_forward": "1", "net/ipv4/ip_forward": "0"}
     with pytest.raises(InvalidArgumentError, match="are the same parameter"):
         check_sysctls(sysctls, host_network=False, host_ipc=False)
+
+
+def test_what_needs_no_privileges_can_be_chosen() -> None:
+    both = unprivileged_network(ports=True, icmp=True)
+    assert unprivileged_network(ports=False, icmp=False) == {}
+    assert unprivileged_network(ports=True, icmp=False) | unprivileged_network(ports=False, icmp=True) == both
+
+
+@pytest.mark.parametrize("name", ["net.ipv4.ping_group_range", "net/ipv4/ping_group_range"])
+def test_what_the_pod_asks_for_wins_however_it_is_spelled(name: str) -> None:
+    defaults = unprivileged_network(ports=False, icmp=True)
+    assert with_defaults({name: "1 0"}, defaults, host_network=False) == {name: "1 0"}
+
+
+def test_the_node_gets_no_defaults() -> None:
+    asked, defaults = {"kernel.sem": "1"}, unprivileged_network(ports=True, icmp=True)
+    assert with_defaults(asked, defaults, host_network=True) == asked
+    assert with_defaults(asked, defaults, host_network=False) == asked | defaults
 
 
 def test_those_of_an_interface_wait_for_it() -> None:
