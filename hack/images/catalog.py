@@ -1,4 +1,4 @@
-"""The test images: assembled from files of Debian packages, under the names that the validation suite pulls.
+"""The test images: assembled from files of Debian packages (see fetch), under the names the validation suite pulls.
 
 Names and what the suite does with each image are facts of its sources (cri-tools 1.36, pkg/validate and pkg/framework).
 The one name it pulls by digest cannot be served: nobody can make other content of the same digest.
@@ -15,8 +15,7 @@ from pathlib import Path
 
 from crishim.testing.images import Image, Member, directory, file, hard_link, image
 
-PACKAGES = ("busybox-static", "nginx-light", "catatonit", "procps", "coreutils", "util-linux")
-"""The Debian packages whose files the images are made of."""
+_UNPACKED = Path(__file__).resolve().parents[2] / ".build/debian"
 
 STAGING, E2E = "k8s-staging-cri-tools/", "e2e-test-images/"
 _GOARCH = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -30,13 +29,28 @@ _GROUP = b"root:x:0:\nwww-data:x:33:\nnogroup:x:65534:\n"
 
 
 @cache
+def static_busybox() -> tuple[Member, ...]:
+    """The least that one can run: Debian's busybox-static, which is installed, with its applets."""
+    return _system(Path("/bin/busybox"))
+
+
+@cache
 def busybox() -> tuple[Member, ...]:
-    """A small system: busybox with all its applets, what it lacks, users, the usual directories.
+    """A small system as the suite expects it: its shell starts programs from /bin, and it has pgrep and ipcs.
+
+    The package cannot be installed beside busybox-static, whose shell prefers what is built in; so it is unpacked.
+    """
+    programs = [_program(path) for path in ("/usr/bin/pgrep", "/usr/bin/ipcs")]
+    binary = _unpacked("busybox") / "bin/busybox"
+    return (*_system(binary), *(member for members in (_linked(binary), *programs) for member in members))
+
+
+def _system(binary: Path) -> tuple[Member, ...]:
+    """busybox with all its applets, users, the usual directories.
 
     The applets are hard links, as everywhere: a mount over /bin/ls must not hide /bin/sh.
     """
-    binary = Path("/bin/busybox").read_bytes()
-    names = subprocess.run(["busybox", "--list"], check=True, capture_output=True, text=True).stdout.split()
+    names = subprocess.run([binary, "--list"], check=True, capture_output=True, text=True).stdout.split()
     applets = [hard_link(f"bin/{name}", "bin/busybox") for name in names if name != "busybox"]
     frame = ["bin", "dev", "etc", "lib", "proc", "sys", "usr", "usr/bin", "usr/lib", "usr/sbin", "var", "var/www"]
     return (
@@ -45,9 +59,8 @@ def busybox() -> tuple[Member, ...]:
         directory("root", mode=0o700),
         file("etc/passwd", _PASSWD),
         file("etc/group", _GROUP),
-        file("bin/busybox", binary, mode=0o755),
+        file("bin/busybox", binary.read_bytes(), mode=0o755),
         *applets,
-        *(member for path in ("/usr/bin/pgrep", "/usr/bin/ipcs") for member in _program(path)),
     )
 
 
@@ -149,13 +162,25 @@ def _filled(source: random.Random, pool: bytes, number: int, files: int, mean: i
 
 def _program(path: str) -> Sequence[Member]:
     """A program and the libraries it is linked to, where its loader looks for them."""
-    libraries = _libraries(path)
+    return (file(path[1:], Path(path).read_bytes(), mode=0o755), *_linked(Path(path)))
+
+
+def _linked(program: Path) -> Sequence[Member]:
+    """The libraries a program is linked to."""
+    libraries = _libraries(program)
     parents = dict.fromkeys(str(parent)[1:] for name in libraries for parent in reversed(Path(name).parents[:-1]))
-    files = [file(name[1:], Path(name).read_bytes(), mode=0o755) for name in (path, *libraries)]
-    return (files[0], *map(directory, parents), *files[1:])
+    return (*map(directory, parents), *(file(name[1:], Path(name).read_bytes(), mode=0o755) for name in libraries))
 
 
-def _libraries(path: str) -> Iterable[str]:
+def _unpacked(package: str) -> Path:
+    """The files of a Debian package that is not installed."""
+    target = _UNPACKED / package
+    if not target.exists():
+        raise SystemExit(f"{target} is not there: run hack/images/fetch")
+    return target
+
+
+def _libraries(path: Path) -> Iterable[str]:
     listed = subprocess.run(["ldd", path], check=True, capture_output=True, text=True).stdout
     words = (line.split() for line in listed.splitlines())
     return [next(word for word in line if word.startswith("/")) for line in words if "/" in "".join(line)]
