@@ -35,6 +35,7 @@ _SETS = """
     set subnets4 { type ipv4_addr . ipv4_addr; flags interval; }
     set subnets6 { type ipv6_addr . ipv6_addr; flags interval; }
     map loopback6 { type inet_proto . inet_service : ipv6_addr; }
+    set answers6 { type inet_proto . inet_service . ipv6_addr; }
 """
 _RULES = """
     chain ports4 {
@@ -49,13 +50,9 @@ _RULES = """
         type filter hook prerouting priority raw; policy accept;
         iifname != "lo" ip daddr 127.0.0.0/8 drop
     }
-    chain loopback_out {
-        type filter hook output priority raw; policy accept;
-        ip6 saddr ::1 ip6 daddr ::1 ip6 saddr set meta l4proto . th dport map @loopback6
-    }
     chain loopback_in {
         type filter hook input priority 110; policy accept;
-        ct direction reply ct original ip6 daddr ::1 ip6 saddr ::1 ip6 daddr set ::1
+        ct direction reply ip6 saddr ::1 meta l4proto . th sport . ip6 daddr @answers6 ip6 daddr set ::1
     }
 """
 
@@ -76,7 +73,9 @@ def portmap_table(config: PortmapConfig) -> Table:
         for protocol in PROTOCOLS
         for which in _sources(family, ip)
     )
+    loopback = "ip6 saddr ::1 ip6 daddr ::1 ip6 saddr set meta l4proto . th dport map @loopback6"
     hooks = (
+        _chain("loopback_out", "filter hook output priority raw", f"{conditions[6]} {loopback}"),
         _chain("prerouting", "nat hook prerouting priority dstnat", lookup),
         _chain("output", "nat hook output priority -100", lookup),
         # Before others decide on source addresses.
@@ -103,7 +102,7 @@ def elements(config: PortmapConfig, forwards: tuple[Forward, ...], host6: str = 
         if config.snat:
             found |= dict.fromkeys(_sources_hidden(config, forward))
             if host6 and forward.family == 6 and forward.host in ("", "::1"):
-                found[Element("loopback6", f"{forward.protocol} . {forward.host_port}", host6)] = None
+                found |= dict.fromkeys(_loopback(forward, host6))
     return tuple(found)
 
 
@@ -144,6 +143,11 @@ def _translation(forward: Forward) -> Element:
     if forward.host:
         return Element(f"one{forward.family}", f"{forward.protocol} . {forward.host} . {forward.host_port}", target)
     return Element(f"any{forward.family}", f"{forward.protocol} . {forward.host_port}", target)
+
+
+def _loopback(forward: Forward, host6: str) -> tuple[Element, Element]:
+    port = f"{forward.protocol} . {forward.host_port}"
+    return Element("loopback6", port, host6), Element("answers6", f"{port} . {host6}")
 
 
 def _sources_hidden(config: PortmapConfig, forward: Forward) -> tuple[Element, ...]:

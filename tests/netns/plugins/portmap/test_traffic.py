@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import anyio
 import pytest
 
 from cni_runtime.call import Verb
@@ -68,6 +69,32 @@ async def test_loopback_works_whether_bridges_are_filtered_or_not(ports: Ports, 
     for protocol in ("tcp", "udp"):
         assert seen_by(ask(protocol, "127.0.0.1", 8080)) == "10.1.0.1"
         assert seen_by(ask(protocol, "::1", 8080)) == "fd00:1::1"
+
+
+async def test_what_conditions_leave_out_still_reaches_the_hosts_own_loopback(ports: Ports) -> None:
+    await ports.add("a", *BOTH, conditionsV6=["ip6", "daddr", HOST6])
+    with serving("host", Path("/proc/self/ns/net"), 8080):
+        for protocol in ("tcp", "udp"):
+            assert ask(protocol, "::1", 8080).startswith("host "), protocol
+            assert ask(protocol, HOST6, 8080).startswith("a "), protocol
+
+
+async def test_two_adds_at_once_cannot_have_the_same_port(ports: Ports) -> None:
+    for pod in ("a", "b", "c"):
+        await ports.add(pod)
+    refused: list[str] = []
+
+    async def add(pod: str) -> None:
+        try:
+            await ports.portmap(Verb.ADD, pod, port(8080), port(9000 + ord(pod)))
+        except PluginError:
+            refused.append(pod)
+
+    async with anyio.create_task_group() as tasks:
+        for pod in ("a", "b", "c"):
+            tasks.start_soon(add, pod)
+    (winner,) = {"a", "b", "c"} - set(refused)
+    assert ask("tcp", HOST4, 8080).startswith(f"{winner} ")
 
 
 async def test_loopback_of_the_host_stays_closed_to_the_link(ports: Ports) -> None:

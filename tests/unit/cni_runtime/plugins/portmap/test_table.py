@@ -33,7 +33,8 @@ def test_a_port_of_one_address() -> None:
 
 
 def test_loopback_of_ipv6_needs_an_address_of_the_host() -> None:
-    assert "loopback6 tcp . 8080 : fd00::1" in stated(*elements(PLAIN, (V6,), host6="fd00::1"))
+    own = stated(*elements(PLAIN, (V6,), host6="fd00::1"))
+    assert {"loopback6 tcp . 8080 : fd00::1", "answers6 tcp . 8080 . fd00::1"} <= own
     assert not [one for one in elements(PLAIN, (V6,)) if one.set == "loopback6"]
 
 
