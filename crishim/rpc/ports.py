@@ -30,6 +30,10 @@ class SandboxService(Protocol):
         """Forget it, stopping it first if need be; one that is not there is no error."""
         ...
 
+    async def update_resources(self, sandbox_id: str, overhead: Resources | None, resources: Resources | None) -> None:
+        """Take over a pod's new resources; raises NotFoundError."""
+        ...
+
     def get(self, sandbox_id: str) -> Sandbox:
         """One sandbox; raises NotFoundError."""
         ...

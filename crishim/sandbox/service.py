@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from crishim.core.config import RuntimeHandler
 from crishim.core.errors import NotFoundError
 from crishim.core.tasks import InFlight
-from crishim.model.pod import PodConfig
+from crishim.model.pod import PodConfig, Resources
 from crishim.model.sandbox import Sandbox, SandboxFilter
 from crishim.sandbox.index import SandboxIndex
 from crishim.sandbox.info import sandbox_info
@@ -44,6 +46,12 @@ class Sandboxes:
     async def remove(self, sandbox_id: str) -> None:
         """Stop a sandbox if need be and forget it; an unknown one is as good as removed."""
         await self._finish("remove", sandbox_id, self._teardown.remove)
+
+    async def update_resources(self, sandbox_id: str, overhead: Resources | None, resources: Resources | None) -> None:
+        """Note a pod's new resources; its control group is kubelet's, which has changed it already."""
+        sandbox = self._index.resolve(sandbox_id)
+        config = replace(sandbox.config, overhead=overhead, resources=resources)
+        await self._index.put(replace(sandbox, config=config))
 
     def get(self, sandbox_id: str) -> Sandbox:
         """The sandbox with this id or unique beginning of one; raises NotFoundError."""

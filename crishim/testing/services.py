@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import anyio
+from msgspec.structs import replace
 
 from crishim.core.errors import NotFoundError
 from crishim.model.node import Condition, NodeStatus
-from crishim.model.pod import PodConfig
+from crishim.model.pod import PodConfig, Resources
 from crishim.model.sandbox import Sandbox, SandboxFilter, State
 
 _READY = NodeStatus(runtime=Condition(), network=Condition())
@@ -51,6 +52,12 @@ class FakeSandboxService:
         """Drop it."""
         self._raise_error()
         self.sandboxes.pop(sandbox_id, None)
+
+    async def update_resources(self, sandbox_id: str, overhead: Resources | None, resources: Resources | None) -> None:
+        """Replace them."""
+        sandbox = self.get(sandbox_id)
+        config = replace(sandbox.config, overhead=overhead, resources=resources)
+        self.sandboxes[sandbox_id] = replace(sandbox, config=config)
 
     def get(self, sandbox_id: str) -> Sandbox:
         """The sandbox with exactly this id."""

@@ -94,3 +94,15 @@ async def test_an_id_is_needed(runtime: RuntimeServiceStub, rpc: str) -> None:
 async def test_annotations_of_12_mib(runtime: RuntimeServiceStub) -> None:
     config = pb.PodSandboxConfig(metadata=CONFIG.metadata, annotations={"big": "x" * 12 * 1024 * 1024})
     assert (await runtime.RunPodSandbox(pb.RunPodSandboxRequest(config=config))).pod_sandbox_id
+
+
+async def test_new_resources_of_a_pod_are_taken_over(
+    runtime: RuntimeServiceStub, sandboxes: FakeSandboxService
+) -> None:
+    metadata = pb.PodSandboxMetadata(name="web", namespace="default")
+    made = await runtime.RunPodSandbox(pb.RunPodSandboxRequest(config=pb.PodSandboxConfig(metadata=metadata)))
+    wanted = pb.LinuxContainerResources(cpu_shares=512)
+    request = pb.UpdatePodSandboxResourcesRequest(pod_sandbox_id=made.pod_sandbox_id, resources=wanted)
+    await runtime.UpdatePodSandboxResources(request)
+    config = sandboxes.sandboxes[made.pod_sandbox_id].config
+    assert (config.overhead, config.resources.cpu_shares if config.resources else 0) == (None, 512)

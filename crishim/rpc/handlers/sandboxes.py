@@ -8,6 +8,7 @@ from crishim.rpc.convert.config_json import pod_config_json
 from crishim.rpc.convert.fields import required
 from crishim.rpc.convert.info import info_map
 from crishim.rpc.convert.pod import pod_config
+from crishim.rpc.convert.resources import resources
 from crishim.rpc.convert.sandbox import sandbox_filter, sandbox_item, sandbox_status
 from crishim.rpc.pb import api_pb2 as pb
 from crishim.rpc.ports import SandboxService
@@ -32,6 +33,7 @@ class SandboxHandlers:
             "PodSandboxStatus": self.status,
             "ListPodSandbox": self.list,
             "StreamPodSandboxes": self.stream,
+            "UpdatePodSandboxResources": self.update_resources,
         }
 
     async def run(self, request: pb.RunPodSandboxRequest) -> pb.RunPodSandboxResponse:
@@ -72,8 +74,22 @@ class SandboxHandlers:
             items = map(sandbox_item, found[start : start + _CHUNK])
             yield pb.StreamPodSandboxesResponse(pod_sandboxes=items)
 
+    async def update_resources(
+        self, request: pb.UpdatePodSandboxResourcesRequest
+    ) -> pb.UpdatePodSandboxResourcesResponse:
+        """Change a pod's resources."""
+        overhead = resources(request.overhead) if request.HasField("overhead") else None
+        wanted = resources(request.resources) if request.HasField("resources") else None
+        await self._sandboxes.update_resources(_id_of(request), overhead, wanted)
+        return pb.UpdatePodSandboxResourcesResponse()
 
-_Request = pb.StopPodSandboxRequest | pb.RemovePodSandboxRequest | pb.PodSandboxStatusRequest
+
+_Request = (
+    pb.StopPodSandboxRequest
+    | pb.RemovePodSandboxRequest
+    | pb.PodSandboxStatusRequest
+    | pb.UpdatePodSandboxResourcesRequest
+)
 
 
 def _id_of(request: _Request) -> str:
