@@ -7,7 +7,6 @@ Writing an older version leaves out what it cannot say. Source: CNI specificatio
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -15,6 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from cni_runtime.errors import DecodeError
+from cni_runtime.ip import ip_address, ip_interface
 from cni_runtime.versions import IMPLIED, at_least, require
 
 
@@ -39,12 +39,12 @@ class IPConfig(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def family(self) -> int:
         """4 or 6."""
-        return ipaddress.ip_interface(self.address).version
+        return ip_interface(self.address).version
 
     @property
     def ip(self) -> str:
         """The address alone, without its prefix length."""
-        return str(ipaddress.ip_interface(self.address).ip)
+        return str(ip_interface(self.address).ip)
 
 
 class Route(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -61,7 +61,7 @@ class Route(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def family(self) -> int:
         """4 or 6."""
-        return ipaddress.ip_interface(self.dst).version
+        return ip_interface(self.dst).version
 
 
 class DNS(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -246,7 +246,7 @@ def _cidr(text: str, where: str) -> str:
     address, slash, length = text.partition("/")
     if slash and length.isascii() and length.isdigit() and "%" not in address:
         try:
-            return str(ipaddress.ip_interface(text))
+            return str(ip_interface(text))
         except ValueError:
             pass
     raise _unexpected("an address in CIDR notation", text, where)
@@ -257,7 +257,7 @@ def _address(text: str | None, where: str) -> str:
         return ""
     try:
         if "%" not in text:
-            return str(ipaddress.ip_address(text))
+            return str(ip_address(text))
     except ValueError:
         pass
     raise _unexpected("an IP address", text, where)

@@ -6,6 +6,7 @@ Source: CNI specification 1.1.0, "Released versions" and "Version considerations
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from cni_runtime.errors import VersionError
 
@@ -17,6 +18,7 @@ IMPLIED = "0.1.0"
 Parts = tuple[int, int, int]
 
 
+@lru_cache(64)
 def parse(version: str) -> Parts:
     """Major, minor and patch number of ``version``; raises VersionError when it is not three plain numbers."""
     fields = version.split(".")

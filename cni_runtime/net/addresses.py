@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import struct
 
+from cni_runtime.ip import Interface, ip_interface
 from cni_runtime.net import codec
 from cni_runtime.net.codec import Request
 from cni_runtime.net.rtnl import Ifa, Rtm
@@ -19,7 +19,7 @@ def add_address(index: int, address: str, *, nodad: bool = False) -> Request:
 
     ``nodad``: an IPv6 address is usable at once, without duplicate address detection. EEXIST when it is there.
     """
-    interface = ipaddress.ip_interface(address)
+    interface = ip_interface(address)
     body = _body(index, interface)
     if interface.version == 4 and interface.network.prefixlen < 31:
         body += codec.attribute(Ifa.BROADCAST, interface.network.broadcast_address.packed)
@@ -31,10 +31,10 @@ def add_address(index: int, address: str, *, nodad: bool = False) -> Request:
 
 def delete_address(index: int, address: str) -> Request:
     """Delete ``address`` (10.1.2.3/24) of a link. EADDRNOTAVAIL when it is not there."""
-    return Request(Rtm.DELADDR, _body(index, ipaddress.ip_interface(address)), what=f"delete address {address}")
+    return Request(Rtm.DELADDR, _body(index, ip_interface(address)), what=f"delete address {address}")
 
 
-def _body(index: int, interface: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> bytes:
+def _body(index: int, interface: Interface) -> bytes:
     family = socket.AF_INET if interface.version == 4 else socket.AF_INET6
     packed = interface.ip.packed
     header = _ADDRESS.pack(family, interface.network.prefixlen, 0, 0, index)

@@ -92,7 +92,15 @@ def decode(data: bytes) -> Iterator[Reply]:
 
 def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
     """The attributes in ``data`` from ``offset`` by kind; of a kind that is there twice, the last."""
-    return dict(each_attribute(data, offset))
+    found: dict[int, bytes] = {}
+    end = len(data) - _ATTRIBUTE.size
+    while offset <= end:
+        length, kind = _ATTRIBUTE.unpack_from(data, offset)
+        if length < _ATTRIBUTE.size:
+            break
+        found[kind & 0x3FFF] = data[offset + _ATTRIBUTE.size : offset + length]
+        offset += (length + 3) & ~3
+    return found
 
 
 def each_attribute(data: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import struct
 
 from msgspec import Struct
 
+from cni_runtime.ip import ip_address, ip_interface
 from cni_runtime.net import codec
 from cni_runtime.net.codec import Request
 from cni_runtime.net.rtnl import Rta, Rtax, Rtm
@@ -50,7 +50,7 @@ def _name(route: RouteSpec) -> str:
 
 
 def _body(index: int, route: RouteSpec, kind: int, protocol: int) -> bytes:
-    network = ipaddress.ip_interface(route.destination).network
+    network = ip_interface(route.destination).network
     family = socket.AF_INET if network.version == 4 else socket.AF_INET6
     table = route.table if route.table < 256 else 0
     body = _ROUTE.pack(family, network.prefixlen, 0, 0, table, protocol, route.scope, kind, 0)
@@ -58,7 +58,7 @@ def _body(index: int, route: RouteSpec, kind: int, protocol: int) -> bytes:
         body += codec.attribute(Rta.DST, network.network_address.packed)
     for attribute, value in ((Rta.GATEWAY, route.gateway), (Rta.PREFSRC, route.source)):
         if value:
-            body += codec.attribute(attribute, ipaddress.ip_address(value).packed)
+            body += codec.attribute(attribute, ip_address(value).packed)
     if route.table > 255:
         body += codec.u32(Rta.TABLE, route.table)
     if route.priority:

@@ -7,6 +7,7 @@ most milliseconds and belongs in a thread, best of all in one of its own (``run_
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextvars
 import ctypes
@@ -15,7 +16,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -36,7 +37,7 @@ _BATCH: Final = 32
 
 _libc = ctypes.CDLL(None, use_errno=True)
 # In a thread of run_in_own_thread, ``home`` is a descriptor of the namespace that it began in.
-_thread = threading.local()
+_local = threading.local()
 
 
 class NetlinkError(OSError):
@@ -130,7 +131,7 @@ def in_namespace(netns_fd: int | None, function: Callable[[], T]) -> T:
     """
     if netns_fd is None:
         return function()
-    home: int | None = getattr(_thread, "home", None)
+    home: int | None = getattr(_local, "home", None)
     if home is None:
         return _in_new_thread(lambda: _called_in(netns_fd, function))
     try:
@@ -156,27 +157,26 @@ async def run_in_own_thread(function: Callable[[], T]) -> T:
         else:
             loop.call_soon_threadsafe(done.set_result, result)
 
-    threading.Thread(target=call, name="netlink", daemon=True).start()
-    await _until_done(done)
-    return done.result()
+    # Not threading.Thread, whose start() blocks the event loop until the new thread has had its turn.
+    _thread.start_new_thread(call, ())
+    try:
+        return await asyncio.shield(done)
+    except asyncio.CancelledError:
+        await _until_done(done)
+        raise
 
 
 async def _until_done(future: asyncio.Future[T]) -> None:
-    cancelled: asyncio.CancelledError | None = None
     with anyio.CancelScope(shield=True):
         while not future.done():
-            try:
+            with suppress(asyncio.CancelledError):
                 await asyncio.wait({future})
-            except asyncio.CancelledError as exc:
-                cancelled = exc
-    if cancelled is not None:
-        future.exception()  # or asyncio would tell that nobody looked at it
-        raise cancelled
+    future.exception()  # or asyncio would tell that nobody looked at it
 
 
 def _with_home(function: Callable[[], T]) -> T:
     with opened("/proc/thread-self/ns/net") as home:
-        _thread.home = home
+        _local.home = home
         return function()
 
 

@@ -11,10 +11,10 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable
-from ipaddress import ip_interface
 from typing import Any
 
 from cni_runtime.call import PluginCall
+from cni_runtime.ip import ip_interface
 from cni_runtime.net.libnftables import Nft, NftError
 from cni_runtime.net.nft import Element, OwnedTable, Owner, Table
 from cni_runtime.plugins.base import Context, network_of, owner_of, valid_attachments

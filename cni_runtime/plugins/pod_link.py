@@ -6,9 +6,9 @@ Source: what the reference plugins do with an IPAM result; section "Result types
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_interface
 
 from cni_runtime.errors import CniError
+from cni_runtime.ip import ip_interface
 from cni_runtime.net.effects import Configure, SetSysctls
 from cni_runtime.net.inspect import NetnsView
 from cni_runtime.net.plan import Effect, Plan, Where

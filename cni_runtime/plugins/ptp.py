@@ -6,7 +6,6 @@ The pod's subnet is reached through the gateway, which is the host's end; the ga
 from __future__ import annotations
 
 from functools import partial
-from ipaddress import ip_interface
 from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct, structs
@@ -14,6 +13,7 @@ from msgspec import Meta, Struct, structs
 from cni_runtime import faults
 from cni_runtime.call import PluginCall
 from cni_runtime.errors import CniError, ConfigError
+from cni_runtime.ip import ip_interface
 from cni_runtime.net import plan as plans
 from cni_runtime.net.effects import AddElements, AddVeth, Configure, SetSysctls
 from cni_runtime.net.inspect import read_netns
@@ -71,9 +71,7 @@ class Ptp(Plugin):
 
     async def delete(self, call: PluginCall, context: Context) -> None:
         config = ptp_config(call, context)
-        await detach(call, context)
-        if config.ip_masq:
-            await run_in_own_thread(partial(end_masquerade, call, context))
+        await detach(call, context, partial(_remove_rules, call, context, config))
         faults.reach("ptp.DEL.ipam")
         await ipam_call(call, context, config.ipam)
 
@@ -143,6 +141,12 @@ def _add(call: PluginCall, context: Context, config: PtpConfig, result: Result) 
         Interface(name=call.ifname, mac=pair.pod_mac, sandbox=netns_of(call)),
     )
     return structs.replace(result, interfaces=interfaces)
+
+
+def _remove_rules(call: PluginCall, context: Context, config: PtpConfig) -> None:
+    faults.reach("ptp.DEL.rules")
+    if config.ip_masq:
+        end_masquerade(call, context)
 
 
 def _check(call: PluginCall, context: Context, result: Result) -> None:

@@ -49,17 +49,30 @@ async def _attempts(context: Context, work: Callable[[], Result]) -> Result:
     return await run_in_own_thread(work)
 
 
-async def detach(call: PluginCall, context: Context) -> None:
-    """Cut the pod's interface off and hand it to the reaper, if there is one. Raises OSError.
+async def detach(call: PluginCall, context: Context, then: Callable[[], None] | None = None) -> None:
+    """Cut the pod's interface off and hand it to the reaper, if there is one. Raises OSError, and what ``then`` raises.
 
-    Without a namespace (it is gone, or the runtime no longer knows it) the host's end is found by prevResult:
+    ``then`` is what is to be done next and in the same thread, such as to take away packet filter rules. Without a namespace (it is gone, or the runtime no longer knows it) the host's end is found by prevResult:
     a process may still keep the namespace alive, and answer for the address that will be released next.
     """
     previous = previous_of(call)
     interfaces = previous.interfaces if previous else ()
-    veth = await run_in_own_thread(partial(_cut_off, call, interfaces))
+    found: list[Link] = []
+    try:
+        await run_in_own_thread(partial(_detach, call, interfaces, found, then))
+    finally:
+        for veth in found:
+            context.reaper.expect(veth)
+
+
+def _detach(
+    call: PluginCall, interfaces: tuple[Interface, ...], found: list[Link], then: Callable[[], None] | None
+) -> None:
+    veth = _cut_off(call, interfaces)
     if veth is not None:
-        context.reaper.expect(veth)
+        found.append(veth)
+    if then is not None:
+        then()
 
 
 def _cut_off(call: PluginCall, interfaces: tuple[Interface, ...]) -> Link | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_interface
-
 from msgspec import Struct, structs
 
 from cni_runtime.errors import CniError
+from cni_runtime.ip import ip_interface
 from cni_runtime.net.effects import AddBridge, AddVeth, ChangeLink, Configure, ConfigurePort, SetSysctls
 from cni_runtime.net.inspect import Address, Link
 from cni_runtime.net.plan import Effect, Plan, Where

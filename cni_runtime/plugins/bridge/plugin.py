@@ -67,8 +67,7 @@ class Bridge(Plugin):
 
     async def delete(self, call: PluginCall, context: Context) -> None:
         config = bridge_config(call, context)
-        await detach(call, context)
-        await run_in_own_thread(partial(_remove_rules, call, context, config))
+        await detach(call, context, partial(_remove_rules, call, context, config))
         faults.reach("bridge.DEL.ipam")
         await ipam_call(call, context, config.ipam)
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from msgspec import Struct
 
 from cni_runtime.errors import ConfigError
+from cni_runtime.ip import ip_interface
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -107,7 +108,7 @@ def describe(ranges: RangeSet) -> str:
 def address_of(text: str, what: str) -> Address:
     """An address, with or without a prefix length. Raises ConfigError."""
     try:
-        address = ipaddress.ip_interface(text).ip
+        address = ip_interface(text).ip
     except ValueError as exc:
         raise ConfigError(f"{what}: expected an IP address, got {text[:80]!r}") from exc
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None

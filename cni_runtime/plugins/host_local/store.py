@@ -43,7 +43,8 @@ class Store:
         self._lock = DirectoryLock(directory, lock_timeout)
         self._boot = boot
         self._boot_checked = False
-        self._known: dict[str, tuple[int, Address, Holder]] = {}
+        self._known: dict[str, tuple[int, Address, Holder]] = {}  # by the file's name; the number is its inode
+        self._reserved: dict[Address, Holder] = {}
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -58,11 +59,11 @@ class Store:
 
     def reserved(self) -> Mapping[Address, Holder]:
         """All reservations."""
-        return {address: holder for _, address, holder in self._known.values()}
+        return self._reserved
 
     def of(self, holder: Holder) -> list[Address]:
         """What ``holder`` has."""
-        return [address for address, found in self.reserved().items() if holder.owns(found)]
+        return [address for address, found in self._reserved.items() if holder.owns(found)]
 
     def reserve(self, address: Address, holder: Holder, range_id: int) -> None:
         """Write the reservation, whole or not at all, and remember it as the set's last. Raises FileExistsError."""
@@ -71,7 +72,7 @@ class Store:
             raise FileExistsError(errno.EEXIST, "already reserved", str(path))
         inode = _write(new, f"{holder.container_id}\r\n{holder.ifname}")
         new.rename(path)
-        self._known[path.name] = (inode, address, holder)
+        self._note(path.name, inode, address, holder)
         # A hint, written in place: replacing the file each time costs ext4 a millisecond.
         _write(self.directory / f"last_reserved_ip.{range_id}", str(address))
 
@@ -86,41 +87,53 @@ class Store:
         """Take away what ``holder`` has. Raises OSError."""
         if not self.of(holder):
             # A file replaced by another process under the same inode number looks unchanged: look into each.
-            self._known.clear()
-            self._refresh()
+            self._read_all()
         self._remove(name for name, (_, _, found) in tuple(self._known.items()) if holder.owns(found))
 
     def keep_only(self, valid: frozenset[tuple[str, str]]) -> None:
         """Take away what belongs to no valid (container id, interface). Raises OSError."""
         holders = [Holder(container_id, ifname) for container_id, ifname in valid]
-        self._known.clear()
-        self._refresh()
+        self._read_all()
         stale = [name for name, (_, _, found) in self._known.items() if not any(one.owns(found) for one in holders)]
         self._remove(iter(stale))
 
     def _remove(self, file_names: Iterator[str]) -> None:
         for name in file_names:
             (self.directory / name).unlink(missing_ok=True)
-            self._known.pop(name, None)
+            self._forget(name)
+
+    def _note(self, name: str, inode: int, address: Address, holder: Holder) -> None:
+        self._known[name] = (inode, address, holder)
+        self._reserved[address] = holder
+
+    def _forget(self, name: str) -> None:
+        if name in self._known:
+            _, address, _ = self._known.pop(name)
+            self._reserved.pop(address, None)
+
+    def _read_all(self) -> None:
+        self._known.clear()
+        self._reserved.clear()
+        self._refresh()
 
     def _refresh(self) -> None:
         with os.scandir(self.directory) as entries:
             there = {entry.name: entry.inode() for entry in entries}
         for name in self._known.keys() - there.keys():
-            del self._known[name]
+            self._forget(name)
         for name, inode in there.items():
             if name not in self._known or self._known[name][0] != inode:
                 self._read(name, inode)
 
     def _read(self, name: str, inode: int) -> None:
-        self._known.pop(name, None)
+        self._forget(name)
         try:
             address = ipaddress.ip_address(name)
             text = files.read_regular(self.directory / name, _MAX_BYTES).decode(errors="replace")
         except (ValueError, OSError):
             return
         container_id, _, ifname = text.strip().partition("\r\n")
-        self._known[name] = (inode, address, Holder(container_id, ifname))
+        self._note(name, inode, address, Holder(container_id, ifname))
 
     def _forget_earlier_boots(self) -> None:
         boot = self._boot or current_boot()
