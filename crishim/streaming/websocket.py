@@ -118,8 +118,11 @@ class ChannelSocket:
             self._room.clear()
             with anyio.move_on_after(_HANG_UP_SECONDS) as waiting:
                 await self._room.wait()
-            if waiting.cancelled_caught and hung_up(self._transport):
-                return False
+            if waiting.cancelled_caught:
+                if hung_up(self._transport):
+                    return False
+                # The end of a connection lies behind what is not read; what is sent to nobody is refused at once.
+                await self._socket.pong()
         return True
 
 

@@ -119,7 +119,7 @@ class Connection:
         return max(0, stream.sending.size) if self._peer_has_stream_windows else MAX_STREAM_ID
 
     def send(self, stream_id: int, data: bytes) -> None:
-        """Send at most ``allowance`` and ``window`` bytes; raises FailedPreconditionError when the stream takes none."""
+        """Send at most ``allowance`` and ``window`` bytes; raises FailedPreconditionError after ``finish``."""
         stream = self._advance(stream_id, states.Event.SEND_DATA)
         stream.sending.spend(len(data))
         self._sending.spend(len(data))
@@ -144,6 +144,10 @@ class Connection:
         stream = self._streams.get(stream_id)
         if stream is not None and (delta := stream.receiving.consume(count)):
             self._put_frame(WindowUpdate(stream_id, delta))
+
+    def probe(self) -> None:
+        """Send something that asks for nothing, so that a host whose client has vanished answers with a reset."""
+        self._put_frame(Settings({}))
 
     def leave(self, status: GoAwayStatus = GoAwayStatus.OK) -> None:
         """Say, once, that no more streams will be served; those that are open go on."""

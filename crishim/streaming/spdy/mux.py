@@ -159,8 +159,12 @@ class Mux:
         while self._unread > _IN_LIMIT or self._connection.pending > _ANSWERS_LIMIT:
             with anyio.move_on_after(_HANG_UP_SECONDS) as waiting:
                 await self._wait(self._room)
-            if waiting.cancelled_caught and self._pipe.hung_up():
-                return False
+            if waiting.cancelled_caught:
+                if self._pipe.hung_up():
+                    return False
+                # The end of a connection lies behind what is not read; what is sent to nobody is refused at once.
+                self._connection.probe()
+                self._work.set()
         return True
 
     async def _write(self) -> None:
