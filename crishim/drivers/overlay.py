@@ -1,7 +1,7 @@
 """Overlay mounts: the layers of an image joined into one tree, with a writable layer on top or read-only.
 
 The options of mount(2) must fit into one page, which 128 absolute paths do not. So the mount is made by a thread of its
-own whose working directory is the one that all paths lie in, and the options have paths relative to that.
+own whose working directory is the one that the layers lie in, and the options name them relative to that.
 """
 
 from __future__ import annotations
@@ -81,8 +81,7 @@ def _mount_image(target: Path, layers: Sequence[str]) -> None:
 
 def mount_overlay(target: Path, layers: Sequence[str], *, upper: Path | None = None, work: Path | None = None) -> None:
     """Mount at ``target``. Changes the working directory of the calling thread: see ``threads.run_alone``."""
-    paths = [*layers, *(str(path) for path in (upper, work) if path is not None)]
-    base = os.path.commonpath(paths)
+    base = os.path.commonpath([str(Path(layer).parent) for layer in layers])
     options = overlay_options(base, layers, upper, work)
     if len(os.fsencode(options)) >= _PAGE:
         raise InvalidArgumentError(f"overlay {target}: {len(layers)} layers do not fit into one mount")
@@ -94,14 +93,11 @@ def mount_overlay(target: Path, layers: Sequence[str], *, upper: Path | None = N
 
 
 def overlay_options(base: str, layers: Sequence[str], upper: Path | None, work: Path | None) -> str:
-    """The options of mount(2), with paths relative to ``base``. See the kernel's overlayfs documentation."""
+    """The options of mount(2), with layers relative to ``base``. See the kernel's overlayfs documentation."""
     lower = ":".join(_escape(os.path.relpath(layer, base)) for layer in layers)
     options = [f"lowerdir={lower}"]
     if upper is not None and work is not None:
-        options += [
-            f"upperdir={_escape(os.path.relpath(upper, base))}",
-            f"workdir={_escape(os.path.relpath(work, base))}",
-        ]
+        options += [f"upperdir={_escape(str(upper))}", f"workdir={_escape(str(work))}"]
     if _INDEX.exists():
         options.append("index=off")  # several containers stand on one layer
     return ",".join(options)

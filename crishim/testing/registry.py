@@ -52,6 +52,7 @@ class FakeRegistry:
     async def serving(self) -> AsyncIterator[FakeRegistry]:
         """Answer on ``port`` while the body runs."""
         application = web.Application()
+        application.router.add_get("/v2/", self._base)
         application.router.add_get("/token", self._token)
         application.router.add_post("/token", self._token)
         application.router.add_route("*", "/v2/{name:.+}/{kind:manifests|blobs}/{reference}", self._answer)
@@ -62,6 +63,10 @@ class FakeRegistry:
             yield self
         finally:
             await runner.cleanup()
+
+    async def _base(self, request: web.Request) -> web.Response:
+        """What other clients than ours ask first."""
+        return self._refuse(request) or web.json_response({})
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, request.path_qs))

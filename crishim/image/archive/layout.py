@@ -69,5 +69,5 @@ def _oci(body: bytes) -> Sequence[OciImage]:
 
 def _name(entry: Descriptor) -> str:
     """The full name, else the reference name unless that is a bare tag, which names nothing."""
-    name = entry.annotations.get(_FULL_NAME, "") or entry.annotations.get(_REF_NAME, "")
-    return name if any(mark in name for mark in "/:") else ""
+    short = entry.annotations.get(_REF_NAME, "")
+    return entry.annotations.get(_FULL_NAME, "") or (short if any(mark in short for mark in "/:") else "")

@@ -1,0 +1,71 @@
+"""Root file systems and mounted images, on real layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crishim.core.errors import SystemCallError
+from crishim.drivers.filesystems import FileSystemDriver
+from crishim.drivers.mounts import unmount_all
+from crishim.drivers.overlay import OverlayDriver
+from crishim.testing.images import directory, file, whiteout
+from tests.netns.image.lab import look, unpack_all
+
+pytestmark = pytest.mark.anyio
+
+LAYERS = [[directory("./", mode=0o711, uid=4), directory("d"), file("d/a", b"a"), file("b", b"b")], [whiteout("b")]]
+
+
+async def test_a_container_writes_into_a_layer_of_its_own(tmp_path: Path) -> None:
+    layers = [str(path) for path in unpack_all(tmp_path, LAYERS)]
+    driver = OverlayDriver(tmp_path / "containers")
+    root = Path(await driver.mount("c1", layers))
+    (root / "d/a").write_bytes(b"changed")
+    seen = look(root)
+    assert (sorted(seen), seen["."].mode, seen["."].owner) == ([".", "d", "d/a"], 0o711, (4, 0))
+    assert (Path(layers[1]) / "d/a").read_bytes() == b"a"
+    await driver.remove("c1")
+    await driver.remove("c1")
+    assert list((tmp_path / "containers").iterdir()) == []
+
+
+async def test_an_image_without_layers(tmp_path: Path) -> None:
+    driver = OverlayDriver(tmp_path / "containers")
+    root = Path(await driver.mount("c1", []))
+    (root / "a").write_bytes(b"")
+    await driver.remove("c1")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_an_image_is_mounted_read_only(tmp_path: Path, count: int) -> None:
+    layers = [str(path) for path in unpack_all(tmp_path, LAYERS)][-count:]
+    target = tmp_path / "target"
+    await OverlayDriver(tmp_path).mount_image(str(target), layers)
+    with pytest.raises(OSError, match="Read-only"):
+        (target / "x").write_bytes(b"")
+    assert (target / "d/a").read_bytes() == b"a"
+    unmount_all(str(target))
+
+
+async def test_the_deepest_image_that_is_allowed(tmp_path: Path) -> None:
+    store = tmp_path / "a-name-that-is-rather-long-so-that-absolute-paths-would-never-fit" / "layers"
+    for number in range(500):
+        (store / str(number)).mkdir(parents=True)
+        (store / str(number) / f"f{number}").touch()
+    driver = OverlayDriver(store.parent / "containers")
+    root = Path(await driver.mount("c1", [str(store / str(number)) for number in range(499)]))
+    assert len(look(root)) == 500
+    await driver.remove("c1")
+
+
+async def test_the_kernels_refusal_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SystemCallError, match="ENOENT"):
+        await OverlayDriver(tmp_path / "c").mount("c1", [str(tmp_path / "none")])
+
+
+async def test_sync(tmp_path: Path) -> None:
+    await FileSystemDriver().sync(tmp_path)
+    with pytest.raises(SystemCallError, match=r"syncfs .*ENOENT"):
+        await FileSystemDriver().sync(tmp_path / "none")
