@@ -7,6 +7,7 @@ Source: libnftables(3).
 from __future__ import annotations
 
 import ctypes
+import os
 import subprocess
 import threading
 from functools import cache
@@ -67,11 +68,19 @@ class ProgramNft:
 
     def run(self, commands: str) -> str:
         """See ``Nft.run``."""
-        argv = ("nft", "--json", "--handle", "--file", "-")
+        # A file, not standard input: nft tries to read it as JSON first, and a pipe can be read only once.
+        handle = os.memfd_create("nft-commands")
         try:
-            done = subprocess.run(argv, input=commands, capture_output=True, text=True, check=False, timeout=_TIMEOUT)
+            with os.fdopen(handle, "wb", closefd=False) as file:
+                file.write(commands.encode())
+            argv = ("nft", "--json", "--handle", "--file", f"/proc/self/fd/{handle}")
+            done = subprocess.run(
+                argv, pass_fds=(handle,), capture_output=True, text=True, check=False, timeout=_TIMEOUT
+            )
         except (OSError, subprocess.TimeoutExpired) as exc:
             raise NftError(f"run nft: {exc}") from exc
+        finally:
+            os.close(handle)
         if done.returncode:
             raise NftError(done.stderr.strip())
         return done.stdout
