@@ -1,13 +1,12 @@
 """Netlink sockets, and threads that enter a network namespace to open them.
 
-A namespace is entered only by a thread that ends soon: no fork, and no worker thread that could be left in the wrong
-namespace. The one place of this package that calls the C library, with ``libnftables``. Everything here blocks for at
-most milliseconds and belongs in a thread, best of all in one of its own (``run_in_own_thread``).
+A namespace is entered only by a thread that ends when it could not come back: no fork, and no worker thread that is
+left in the wrong namespace. The one place of this package that calls the C library, with ``libnftables``. Everything
+here blocks for at most milliseconds and belongs in a thread, best of all in one of ours (``run_in_own_thread``).
 """
 
 from __future__ import annotations
 
-import _thread
 import asyncio
 import contextvars
 import ctypes
@@ -17,13 +16,14 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
 import anyio
 import anyio.lowlevel
 
-from cni_runtime.net import codec
+from cni_runtime.net import codec, threads
 from cni_runtime.net.codec import Reply, Request
 
 T = TypeVar("T")
@@ -137,11 +137,11 @@ def in_namespace(netns_fd: int | None, function: Callable[[], T]) -> T:
     try:
         return _called_in(netns_fd, function)
     finally:
-        _enter(home)
+        _return_to(home)
 
 
 async def run_in_own_thread(function: Callable[[], T]) -> T:
-    """``function()`` called in a thread that ends with it, while the event loop goes on. Raises what it raises.
+    """``function()`` called in a thread of ``net.threads``, while the event loop goes on. Raises what it raises.
 
     It cannot be stopped: a caller that is cancelled, be it by anyio or by ``Task.cancel``, is so when it has ended.
     """
@@ -149,21 +149,24 @@ async def run_in_own_thread(function: Callable[[], T]) -> T:
     loop, context = asyncio.get_running_loop(), contextvars.copy_context()
     done: asyncio.Future[T] = loop.create_future()
 
-    def call() -> None:
+    def call() -> Callable[[], None]:
         try:
             result = context.run(_with_home, function)
         except BaseException as exc:
-            loop.call_soon_threadsafe(done.set_exception, exc)
-        else:
-            loop.call_soon_threadsafe(done.set_result, result)
+            return partial(_tell, loop, done.set_exception, exc)
+        return partial(_tell, loop, done.set_result, result)
 
-    # Not threading.Thread, whose start() blocks the event loop until the new thread has had its turn.
-    _thread.start_new_thread(call, ())
+    threads.start(call)
     try:
         return await asyncio.shield(done)
     except asyncio.CancelledError:
         await _until_done(done)
         raise
+
+
+def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[[T], None], value: T) -> None:
+    with suppress(RuntimeError):  # the loop is closed, so nobody waits
+        loop.call_soon_threadsafe(callback, value)
 
 
 async def _until_done(future: asyncio.Future[T]) -> None:
@@ -178,6 +181,14 @@ def _with_home(function: Callable[[], T]) -> T:
     with opened("/proc/thread-self/ns/net") as home:
         _local.home = home
         return function()
+
+
+def _return_to(home: int) -> None:
+    try:
+        _enter(home)
+    except OSError:
+        threads.leave()
+        raise
 
 
 def _called_in(netns_fd: int, function: Callable[[], T]) -> T:
