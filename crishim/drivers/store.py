@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from crishim.core.errors import InvalidArgumentError, UnavailableError
+from crishim.core.errors import InvalidArgumentError
 from crishim.drivers.database import Database, Statement
-from crishim.drivers.threads import to_the_end
+from crishim.drivers.database_thread import DatabaseThread
 from crishim.model.attachment import AttachmentRecord
 from crishim.model.container import Container
 from crishim.model.sandbox import Sandbox
 
-T = TypeVar("T")
 Kind = TypeVar("Kind", Sandbox, AttachmentRecord, Container)
 Record = Sandbox | AttachmentRecord | Container
 
@@ -58,31 +54,22 @@ class Store:
     Every call is finished before a cancellation of it is raised. Raises UnavailableError when the disk fails.
     """
 
-    def __init__(self, database: Database, thread: ThreadPoolExecutor) -> None:
-        self._database, self._thread = database, thread
-        self._closed = False
+    def __init__(self, thread: DatabaseThread) -> None:
+        self._thread = thread
 
     @classmethod
     async def open(cls, path: Path) -> Store:
         """Open the database file at ``path``; a corrupt one is set aside and a fresh one begun (see ``problems``)."""
-        thread = ThreadPoolExecutor(1, "store")
-        try:
-            return cls(await _in(thread, lambda: Database(path, _SCHEMA, SCHEMA_VERSION)), thread)
-        except BaseException:
-            thread.shutdown(wait=False)
-            raise
+        return cls(await DatabaseThread.open("store", path, _SCHEMA, SCHEMA_VERSION))
 
     async def close(self) -> None:
         """Close the file, once; further calls raise UnavailableError."""
-        if not self._closed:
-            self._closed = True
-            await _in(self._thread, self._database.close)
-            self._thread.shutdown(wait=False)
+        await self._thread.close()
 
     @property
     def problems(self) -> list[str]:
         """What could not be read since the store was opened, in words."""
-        return list(self._database.problems)
+        return self._thread.problems
 
     async def put(self, *records: Record) -> None:
         """Write or replace records, all or none.
@@ -92,7 +79,7 @@ class Store:
         """
         statements = [_statement(record) for record in records]
         action = f"put {', '.join(_name(record) for record in records)}"
-        await self._do(lambda: self._database.write(action, statements))
+        await self._thread.do(lambda database: database.write(action, statements))
 
     async def put_sandbox(self, sandbox: Sandbox) -> None:
         """As ``put``, for one."""
@@ -105,21 +92,22 @@ class Store:
     async def delete_sandbox(self, sandbox_id: str) -> None:
         """Forget a sandbox, if it is known. Raises FailedPreconditionError while it has attachments."""
         statement = ("DELETE FROM sandboxes WHERE id = ?", (sandbox_id,))
-        await self._do(lambda: self._database.write(f"delete sandbox {sandbox_id}", [statement]))
+        await self._thread.do(lambda database: database.write(f"delete sandbox {sandbox_id}", [statement]))
 
     async def delete_attachment(self, sandbox_id: str, network: str, ifname: str) -> None:
         """Forget one attachment, if it is known."""
         action = f"delete attachment {ifname} of sandbox {sandbox_id} on {network}"
         statement = (_DELETE_ATTACHMENT, (sandbox_id, network, ifname))
-        await self._do(lambda: self._database.write(action, [statement]))
+        await self._thread.do(lambda database: database.write(action, [statement]))
 
     async def load_sandboxes(self) -> list[Sandbox]:
         """All sandboxes. One that cannot be decoded goes to the quarantine table and is told in ``problems``."""
-        return await self._do(lambda: self._load("sandboxes", ("id",), Sandbox))
+        return await self._thread.do(lambda database: _load(database, "sandboxes", ("id",), Sandbox))
 
     async def load_attachments(self) -> list[AttachmentRecord]:
         """All attachments, also those whose sandbox could not be decoded; their own corruption as for sandboxes."""
-        return await self._do(lambda: self._load("attachments", ("sandbox_id", "network", "ifname"), AttachmentRecord))
+        keys = ("sandbox_id", "network", "ifname")
+        return await self._thread.do(lambda database: _load(database, "attachments", keys, AttachmentRecord))
 
     async def put_container(self, container: Container) -> None:
         """As ``put``, for one."""
@@ -128,41 +116,34 @@ class Store:
     async def delete_container(self, container_id: str) -> None:
         """Forget a container, if it is known."""
         statement = ("DELETE FROM containers WHERE id = ?", (container_id,))
-        await self._do(lambda: self._database.write(f"delete container {container_id}", [statement]))
+        await self._thread.do(lambda database: database.write(f"delete container {container_id}", [statement]))
 
     async def load_containers(self) -> list[Container]:
         """All containers; corruption as for sandboxes."""
-        return await self._do(lambda: self._load("containers", ("id",), Container))
-
-    async def _do(self, work: Callable[[], T]) -> T:
-        if self._closed:
-            raise UnavailableError("the store is closed")
-        return await _in(self._thread, work)
-
-    def _load(self, table: str, keys: tuple[str, ...], kind: type[Kind]) -> list[Kind]:
-        columns = ", ".join(keys)
-        rows = self._database.read(f"load {table}", f"SELECT rowid, {columns}, version, record FROM {table}")
-        records: list[Kind] = []
-        for rowid, *key, version, data in rows:
-            try:
-                records.append(_decode(data, version, kind))
-            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-                self._quarantine(table, rowid, "/".join(key), (version, data, str(error)))
-        return records
-
-    def _quarantine(self, table: str, rowid: int, key: str, rest: tuple[int, bytes, str]) -> None:
-        insert = "INSERT INTO quarantine (source, key, version, record, reason) VALUES (?, ?, ?, ?, ?)"
-        statements: list[Statement] = [
-            (insert, (table, key, *rest)),
-            (f"DELETE FROM {table} WHERE rowid = ?", (rowid,)),
-        ]
-        # The attachments of a sandbox stay: they say what has to be deleted.
-        self._database.write_unreferenced(f"quarantine {table} {key}", statements)
-        self._database.problems.append(f"{table} {key}: the record cannot be read and was put aside: {rest[-1]}")
+        return await self._thread.do(lambda database: _load(database, "containers", ("id",), Container))
 
 
-async def _in(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-    return await to_the_end(asyncio.get_running_loop().run_in_executor(thread, work))
+def _load(database: Database, table: str, keys: tuple[str, ...], kind: type[Kind]) -> list[Kind]:
+    columns = ", ".join(keys)
+    rows = database.read(f"load {table}", f"SELECT rowid, {columns}, version, record FROM {table}")
+    records: list[Kind] = []
+    for rowid, *key, version, data in rows:
+        try:
+            records.append(_decode(data, version, kind))
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            _quarantine(database, table, rowid, "/".join(key), (version, data, str(error)))
+    return records
+
+
+def _quarantine(database: Database, table: str, rowid: int, key: str, rest: tuple[int, bytes, str]) -> None:
+    insert = "INSERT INTO quarantine (source, key, version, record, reason) VALUES (?, ?, ?, ?, ?)"
+    statements: list[Statement] = [
+        (insert, (table, key, *rest)),
+        (f"DELETE FROM {table} WHERE rowid = ?", (rowid,)),
+    ]
+    # The attachments of a sandbox stay: they say what has to be deleted.
+    database.write_unreferenced(f"quarantine {table} {key}", statements)
+    database.problems.append(f"{table} {key}: the record cannot be read and was put aside: {rest[-1]}")
 
 
 def _statement(record: Record) -> Statement:
