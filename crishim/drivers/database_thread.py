@@ -50,7 +50,7 @@ class DatabaseThread:
     async def do(self, work: Callable[[Database], T]) -> T:
         """The result of ``work``; raises what it raises."""
         if self._closed:
-            raise UnavailableError(f"the database of {self._name} is closed")
+            raise UnavailableError(f"the {self._name} is closed")
         return await _in(self._thread, lambda: work(self._database))
 
 

@@ -36,7 +36,7 @@ class ImageDatabase:
     @classmethod
     async def open(cls, path: Path) -> ImageDatabase:
         """Open the file at ``path``; a corrupt one is set aside and a fresh one begun (see ``problems``)."""
-        return cls(await DatabaseThread.open("images", path, _SCHEMA, SCHEMA_VERSION))
+        return cls(await DatabaseThread.open("image database", path, _SCHEMA, SCHEMA_VERSION))
 
     async def close(self) -> None:
         """Close the file, once; further calls raise UnavailableError."""
