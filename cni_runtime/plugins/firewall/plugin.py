@@ -105,9 +105,11 @@ def _plan(call: PluginCall, context: Context, config: FirewallConfig, previous: 
     addresses = _addresses(previous)
     by_zone = _uses_firewalld(config)
     own = _elements(call, config, previous, by_zone=by_zone)
+    table, owner = _table(context), owner_of(call)
+    holding = table.holding(owner)
     plan: list[Effect] = []
-    if own:
-        plan.append(AddElements(_table(context), owner_of(call), own, take=True))
+    if own and not (holding and holding.elements == own and table.in_force(owner)):
+        plan.append(AddElements(table, owner, own, take=True))
     if addresses:
         iptables = AcceptInIptables(context.netfilter, context.state, addresses, config.admin_chain)
         plan.append(AddToZone(config.zone, addresses) if by_zone else iptables)

@@ -30,8 +30,14 @@ class ForwardPorts(Struct, frozen=True):
     netns: str
     rival: Rival
 
+    def is_done(self) -> bool:
+        """Whether the kernel has just that. Blocks."""
+        holding = self.table.holding(self.owner)
+        return holding is not None and holding.elements == self.elements and self.table.in_force(self.owner)
+
     def do(self, place: Place) -> None:
-        self.table.put(self.owner, self.elements, netns=self.netns, rival=self.rival)
+        # The ports are nobody else's by now; what else another owner has was left by one who had the pod's address.
+        self.table.put(self.owner, self.elements, take=True, netns=self.netns, rival=self.rival)
 
     def undo(self, place: Place) -> None:
         self.table.drop(self.owner)

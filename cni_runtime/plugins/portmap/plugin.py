@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar
 
@@ -29,13 +30,7 @@ from cni_runtime.plugins.base import (
     where_of,
 )
 from cni_runtime.plugins.forwarding import forward_policy_problem
-from cni_runtime.plugins.portmap.config import (
-    Forward,
-    PortmapConfig,
-    forwards,
-    port_mappings,
-    portmap_config,
-)
+from cni_runtime.plugins.portmap.config import Forward, PortmapConfig, forwards, port_mappings, portmap_config
 from cni_runtime.plugins.portmap.effects import ForgetConnections, ForwardPorts, forget_udp
 from cni_runtime.plugins.portmap.reference import containers_in_iptables, has_reference, remove_reference
 from cni_runtime.plugins.portmap.table import PREFIX, describe, elements, portmap_table, rival_of
@@ -52,7 +47,7 @@ class Portmap(Plugin):
     async def add(self, call: PluginCall, context: Context) -> Result:
         config, previous, wanted = _asked(call, context)
         if wanted:
-            await anyio.to_thread.run_sync(partial(_put, call, context, config, wanted))
+            await anyio.to_thread.run_sync(partial(_add, call, context, config, wanted))
         return previous
 
     async def delete(self, call: PluginCall, context: Context) -> None:
@@ -88,10 +83,10 @@ def _asked(call: PluginCall, context: Context) -> tuple[PortmapConfig, Result, t
 
 def _asks_for_ports(call: PluginCall) -> bool:
     runtime = call.config.get("runtimeConfig")
-    return bool(runtime and runtime.get("portMappings"))
+    return isinstance(runtime, Mapping) and bool(runtime.get("portMappings"))
 
 
-def _put(call: PluginCall, context: Context, config: PortmapConfig, wanted: tuple[Forward, ...]) -> None:
+def _add(call: PluginCall, context: Context, config: PortmapConfig, wanted: tuple[Forward, ...]) -> None:
     try:
         plans.apply(_plan(call, context, config, wanted), pod=None, label=f"portmap.{call.verb}")
     except TakenError as exc:
@@ -100,9 +95,9 @@ def _put(call: PluginCall, context: Context, config: PortmapConfig, wanted: tupl
 
 def _plan(call: PluginCall, context: Context, config: PortmapConfig, wanted: tuple[Forward, ...]) -> Plan:
     ways = _ways(wanted) if config.snat else {}
-    table = OwnedTable(portmap_table(config), context.nft, context.state)
     own = elements(config, wanted, host6=ways[6].source if 6 in ways else "")
-    plan: list[Effect] = [ForwardPorts(table, owner_of(call), own, call.netns or "", rival_of(wanted))]
+    ports = ForwardPorts(_table(context, config), owner_of(call), own, call.netns or "", rival_of(wanted))
+    plan: list[Effect] = [] if ports.is_done() else [ports]
     if any(forward.protocol == "udp" for forward in wanted):
         plan.append(ForgetConnections(context.netfilter, wanted))
     if 4 in ways:
@@ -137,8 +132,7 @@ def _delete(call: PluginCall, context: Context, tables: tuple[OwnedTable, ...]) 
 
 def _check(call: PluginCall, context: Context, config: PortmapConfig, wanted: tuple[Forward, ...]) -> None:
     """Make again what another program took away; raises CniError when it never was there."""
-    table = OwnedTable(portmap_table(config), context.nft, context.state)
-    owner = owner_of(call)
+    table, owner = _table(context, config), owner_of(call)
     if table.holding(owner) is None:
         with context.netfilter.open() as netfilter:
             if has_reference(netfilter, owner.network, owner.container_id):
@@ -146,7 +140,7 @@ def _check(call: PluginCall, context: Context, config: PortmapConfig, wanted: tu
         raise CniError(f"ports of {owner} are not forwarded")
     if not table.in_force(owner):
         log.warning("%s: packet filter rules of %s were gone and are made again", where_of(call), owner)
-    _put(call, context, config, wanted)
+    _add(call, context, config, wanted)
 
 
 def _collect(call: PluginCall, context: Context) -> None:
@@ -157,6 +151,10 @@ def _collect(call: PluginCall, context: Context) -> None:
     with context.netfilter.open() as netfilter:
         for container in containers_in_iptables(netfilter, network) - containers:
             remove_reference(netfilter, network, container)
+
+
+def _table(context: Context, config: PortmapConfig) -> OwnedTable:
+    return OwnedTable(portmap_table(config), context.nft, context.state)
 
 
 def _conflict(call: PluginCall, context: Context, taken: TakenError) -> CniError:

@@ -48,6 +48,10 @@ class Ports:
         await self.portmap(Verb.ADD, pod, *ports, **options)
         return self._previous[pod]
 
+    def inherit(self, pod: str, other: str) -> None:
+        """Let ``pod`` have the namespace and the address of ``other``."""
+        self.pods.netns[pod], self._previous[pod] = self.pods.netns[other], self._previous[other]
+
     async def portmap(self, verb: Verb, pod: str, *ports: dict[str, Any], **options: Any) -> Answer | None:
         """One verb of portmap."""
         return await self.pods.call(verb, pod, self.config(pod, *ports, **options))

@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from cni_runtime.cache import CachedAttachment, ResultCache
 from cni_runtime.call import Verb
 from cni_runtime.errors import ErrorCode, PluginError
 from tests.netns.plugins.conftest import Config, Pods
@@ -154,11 +155,27 @@ async def test_a_port_that_another_pod_has_is_refused_with_both_names(ports: Por
     assert ports.pods.host.run("nft", "list", "table", "inet", TABLE) in rules
 
 
+async def test_a_pod_is_named_as_the_runtime_named_it(ports: Ports) -> None:
+    await ports.add("a", port(8080))
+    args = (("K8S_POD_NAMESPACE", "default"), ("K8S_POD_NAME", "web"))
+    cached = CachedAttachment(container_id="a", config=b"", if_name="eth0", network_name="net", cni_args=args)
+    ResultCache().write(cached)
+    with pytest.raises(PluginError, match=r"taken by pod default/web \(container a .*, so container b "):
+        await ports.add("b", port(8080))
+
+
 async def test_whoever_lost_his_namespace_holds_no_port(ports: Ports, outside: Path) -> None:
     await ports.add("a", port(8080), serve=False)
     ports.pods.host.run("ip", "netns", "delete", "a")
     await ports.add("b", port(8080, host_ip=HOST4))
     assert ask("tcp", HOST4, 8080, outside).startswith("b ")
+
+
+async def test_an_address_that_was_left_behind_is_no_obstacle(ports: Ports, outside: Path) -> None:
+    await ports.add("a", port(8080, host_ip=HOST4))
+    ports.inherit("b", "a")
+    await ports.portmap(Verb.ADD, "b", port(8080, host_ip="10.1.0.1"))
+    assert ask("tcp", "10.1.0.1", 8080).startswith("a ")
 
 
 async def test_sctp_ports_are_forwarded_by_the_same_rules(ports: Ports) -> None:
