@@ -12,7 +12,7 @@ import anyio.to_thread
 import structlog
 
 from cni_runtime.conf.types import ConfDir, NetworkList
-from cni_runtime.errors import CniError
+from cni_runtime.errors import CniError, ErrorCode
 from crishim.core.config import Config, effective
 from crishim.core.errors import InvalidArgumentError, UnavailableError
 from crishim.core.gotemplate import render
@@ -21,6 +21,7 @@ from crishim.model.node import Condition, NodeFeatures, NodeStatus, RuntimeHandl
 _log = structlog.get_logger()
 
 NETWORK_NOT_READY = "NetworkPluginNotReady"
+NETWORK_LIMITED = "LimitedConnectivity"
 # The name under which runtimes have always rendered conf_template: a node that changes runtime keeps one file.
 RENDERED_CONF = "10-containerd-net.conflist"
 
@@ -102,6 +103,9 @@ class Node:
             for network in snapshot.networks:
                 await self._probe.status(network)
         except CniError as error:
+            # Pods get their IP all the same; that not everyone reaches them is no reason to take the node away.
+            if error.code == ErrorCode.LIMITED_CONNECTIVITY:
+                return Condition(ready=True, reason=NETWORK_LIMITED, message=str(error))
             return Condition(ready=False, reason=NETWORK_NOT_READY, message=str(error))
         return Condition()
 

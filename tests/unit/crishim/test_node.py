@@ -8,7 +8,7 @@ import pytest
 
 from cni_runtime.conf.parse import parse_network_list
 from cni_runtime.conf.types import ConfDir
-from cni_runtime.errors import CniError
+from cni_runtime.errors import CniError, ErrorCode
 from crishim.core.config import CniConfig, Config
 from crishim.core.errors import CrishimError, InvalidArgumentError, UnavailableError
 from crishim.model.node import RuntimeHandler
@@ -49,6 +49,14 @@ async def test_a_plugin_that_is_not_ready_makes_the_network_not_ready(tmp_path: 
     assert (await node.status()).network.ready
     fake.failures["status"] = CniError("no addresses left")
     assert "no addresses left" in (await node.status()).network.message
+
+
+async def test_limited_connectivity_is_told_but_the_node_stays_ready(tmp_path: Path) -> None:
+    node, fake = make_node(tmp_path, configured("10-n.conflist"))
+    fake.failures["status"] = CniError("FORWARD drops", code=ErrorCode.LIMITED_CONNECTIVITY)
+    condition = (await node.status()).network
+    assert (condition.ready, condition.reason) == (True, "LimitedConnectivity")
+    assert "FORWARD drops" in condition.message
 
 
 async def test_the_default_handler_and_every_named_one_are_listed(tmp_path: Path) -> None:
