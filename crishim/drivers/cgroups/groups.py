@@ -11,7 +11,7 @@ from pathlib import Path
 
 from crishim.drivers import threads
 from crishim.drivers.cgroups.hierarchy import Hierarchies, hierarchies
-from crishim.drivers.cgroups.stats import GroupStats, read_pairs, read_stats
+from crishim.drivers.cgroups.stats import read_pairs
 from crishim.drivers.mounts import read_mounts
 from crishim.drivers.process.identity import ProcessId, ended, identify, send
 from crishim.drivers.syscalls import system_call
@@ -21,7 +21,7 @@ _ROUNDS = 1000  # of killing what is started faster than it is killed
 
 
 class ControlGroups:
-    """The groups of this node, by path from the roots of the hierarchies. A group that is not there is empty.
+    """The groups of this node, by path from the roots of the hierarchies. One that is not there has no processes.
 
     Every call raises SystemCallError when the kernel refuses.
     """
@@ -34,16 +34,12 @@ class ControlGroups:
         """The groups in the hierarchies that are mounted now."""
         return cls(hierarchies(await threads.run(read_mounts)))
 
-    async def processes(self, group: str) -> frozenset[int]:
-        """The ids of all processes in the group and below it."""
-        return await threads.run(_processes, self._mounted.directories(group))
-
     async def kill(self, group: str) -> frozenset[ProcessId]:
         """Send SIGKILL to every process in the group and below it, also to those that are started meanwhile.
 
         Returns whom it was sent to; they may not have ended yet.
         """
-        return await threads.run(_kill, self._mounted.directories(group))
+        return await threads.run(_kill, self._mounted.few_directories(group))
 
     async def remove(self, group: str) -> None:
         """Kill what is in the group and remove it with all below it; not there is as good as removed."""
@@ -56,13 +52,16 @@ class ControlGroups:
         with system_call("rmdir", group):
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
-    async def oom_kills(self, group: str) -> int:
-        """How many processes of the group the kernel killed because memory ran out; 0 when it is not there."""
-        return await threads.run(_oom_kills, self._mounted, group)
+    def oom_kills(self, group: str) -> int:
+        """How many processes of the group the kernel killed because memory ran out; 0 when it is not there.
 
-    async def stats(self, groups: Sequence[str]) -> list[GroupStats]:
-        """What each of ``groups`` uses now; all is None in the numbers of one that is not there."""
-        return await threads.run(lambda: [read_stats(self._mounted, group) for group in groups])
+        Reads one short file.
+        """
+        directory = self._mounted.directory("memory", group)
+        if directory is None:
+            return 0
+        name = "memory.oom_control" if "memory" in self._mounted.controllers else "memory.events"
+        return read_pairs(directory / name).get("oom_kill", 0)
 
 
 def _processes(directories: Iterable[Path]) -> frozenset[int]:
@@ -114,11 +113,3 @@ def _remove(directories: Iterable[Path]) -> bool:
                         raise
                 busy = True
     return busy
-
-
-def _oom_kills(mounted: Hierarchies, group: str) -> int:
-    directory = mounted.directory("memory", group)
-    if directory is None:
-        return 0
-    name = "memory.oom_control" if "memory" in mounted.controllers else "memory.events"
-    return read_pairs(directory / name).get("oom_kill", 0)

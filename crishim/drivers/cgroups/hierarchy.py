@@ -28,6 +28,14 @@ class Hierarchies(Struct, frozen=True):
         roots = dict.fromkeys((*self.controllers.values(), *((self.unified,) if self.unified else ())))
         return [root / group.lstrip("/") for root in roots]
 
+    def few_directories(self, group: str) -> list[Path]:
+        """Where the processes of ``group`` can be looked up without looking everywhere.
+
+        A runtime puts a process into each hierarchy, and it can be moved only from outside.
+        """
+        roots = (self.unified, next(iter(self.controllers.values()), None))
+        return [root / group.lstrip("/") for root in roots if root]
+
     def directory(self, controller: str, group: str) -> Path | None:
         """Where the files of one controller are for ``group``; None when the node has it nowhere."""
         root = self.controllers.get(controller) or self.unified

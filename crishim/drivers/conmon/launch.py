@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import anyio
 
@@ -15,7 +15,7 @@ from crishim.drivers.conmon.argv import Monitor, command_line
 from crishim.drivers.conmon.report import parse_report
 from crishim.drivers.process.child import Child, Program
 from crishim.drivers.process.identity import ProcessId
-from crishim.drivers.process.stream import Collector
+from crishim.drivers.process.stream import OutputFile
 
 _REPORT_LIMIT = 1 << 17  # bytes; conmon cuts what the runtime says at 8192
 _SAID_LIMIT = 1 << 13
@@ -23,15 +23,15 @@ _SAID_LIMIT = 1 << 13
 
 async def launch(
     monitor: Monitor, *, env: Mapping[str, str], record: Callable[[ProcessId], None], seconds: float
-) -> tuple[Child, int]:
-    """Start ``monitor``, which makes the container; returns it and the id of the container's first process.
+) -> tuple[ProcessId, int]:
+    """Start ``monitor``, which makes the container; returns who it is and the id of the container's first process.
 
     ``record`` is called before the monitor does anything; should this process end before, the monitor ends too.
     Raises RuntimeFailedError with what the runtime said, and DeadlineError after ``seconds``; then the monitor and
     the runtime have been killed, and what they made may still be there.
     """
     with ExitStack() as undo, ExitStack() as handed_over:
-        said = Collector(_SAID_LIMIT)
+        said = OutputFile(_SAID_LIMIT)
         undo.callback(said.close)
         reading, writing = _pipe(undo, handed_over)
         gate, waiting = _gate(undo, handed_over)
@@ -46,17 +46,17 @@ async def launch(
             )
         )
         try:
-            said.begin()
             handed_over.close()
             faults.reach("oci.create.spawned")
-            record(child.id)
+            process = child.identify()
+            record(process)
             faults.reach("oci.create.monitor_recorded")
-            gate.send(b"\0")
-            pid = await _report(reading, said, seconds)
+            with suppress(BrokenPipeError):  # it has ended already: the report says why
+                gate.send(b"\0")
+            return process, await _report(reading, said, seconds)
         except BaseException:
             await child.end()
             raise
-    return child, pid
 
 
 def _pipe(ours: ExitStack, theirs: ExitStack) -> tuple[int, int]:
@@ -80,7 +80,7 @@ def _gate(ours: ExitStack, theirs: ExitStack) -> tuple[socket.socket, int]:
     return gate, waiting.fileno()
 
 
-async def _report(reading: int, said: Collector, seconds: float) -> int:
+async def _report(reading: int, said: OutputFile, seconds: float) -> int:
     line = b""
     with anyio.move_on_after(seconds):
         while not line.endswith(b"\n") and len(line) < _REPORT_LIMIT:
@@ -93,9 +93,9 @@ async def _report(reading: int, said: Collector, seconds: float) -> int:
     raise DeadlineError(f"the OCI runtime did not make the container within {seconds:g} s and was killed")
 
 
-def _explain(line: bytes, said: Collector) -> int:
+def _explain(line: bytes, said: OutputFile) -> int:
     """Without a whole report, what conmon said itself is all there is to know."""
-    words = said.so_far().decode(errors="replace").strip()
+    words = said.content().decode(errors="replace").strip()
     if words and not line:
         raise RuntimeFailedError(words)
     return parse_report(line)

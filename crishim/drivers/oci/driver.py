@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from cni_runtime import faults
 from crishim.core.clock import now_ns
-from crishim.core.errors import ConfigError, FailedPreconditionError, explain
+from crishim.core.errors import ConfigError, explain
 from crishim.drivers import threads
 from crishim.drivers.cgroups.groups import ControlGroups
 from crishim.drivers.conmon.argv import MonitorFiles
@@ -91,12 +91,8 @@ class OciDriver:
     async def prepare(self) -> None:
         """Make the directories, and end what an earlier server was doing; before anything else is called."""
         adopt_orphans()
-        await threads.run(self._make_directories)
+        await threads.run(self._open_places)
         await self._removal.abandoned()
-
-    async def known(self) -> list[str]:
-        """The ids of all containers of which something is there."""
-        return await threads.run(lambda: list(self._notes.all()))
 
     async def create(self, container: Container, handler: str, bundle: Path, spec: Mapping[str, Any]) -> Started:
         """Write ``spec`` into ``bundle`` and make the container, stopped before its first instruction.
@@ -114,8 +110,8 @@ class OciDriver:
         try:
             await threads.run(prepare, note, self._notes, spec)
             faults.reach("oci.create.noted")
-            child, pid = await launch(monitor, env=env, record=record, seconds=self._limits.create)
-            started = check_init(pid, child.id)
+            watcher, pid = await launch(monitor, env=env, record=record, seconds=self._limits.create)
+            started = check_init(pid, watcher)
         except BaseException as error:
             await self._undo(container.id, error)
             raise
@@ -124,7 +120,7 @@ class OciDriver:
 
     async def start(self, container: Container, handler: str) -> None:
         """Let the container run."""
-        program = await self._program(container.id)
+        program = self._program(container.id)
         await program.call("start", container.id, seconds=self._limits.start)
         faults.reach("oci.start.started")
 
@@ -133,7 +129,7 @@ class OciDriver:
 
         Raises RuntimeFailedError when the OCI runtime does not know the container, or its answer makes no sense.
         """
-        program = await self._program(container.id)
+        program = self._program(container.id)
         answer = await program.call("state", container.id, seconds=self._limits.start)
         return parse_status(answer.stdout) not in ("creating", "created")
 
@@ -143,7 +139,7 @@ class OciDriver:
 
     async def kill_all(self, container: Container, handler: str) -> None:
         """Send SIGKILL to every process of the container; one that has ended is fine."""
-        note = await threads.run(self._notes.read, container.id)
+        note = self._notes.find(container.id)
         await self._kill(container, note)
 
     async def wait(self, container: Container) -> Exit:
@@ -152,18 +148,16 @@ class OciDriver:
         A container whose monitor is gone is killed: nobody hears it any more. When nothing is known of a container,
         its exit code is 255 and its time now.
         """
-        note = await threads.run(self._notes.read, container.id)
+        note = self._notes.find(container.id)
         if note is not None and note.monitor is not None:
             await ended(note.monitor)
-        found = await threads.run(read_exit, self._places.exits / container.id)
-        out_of_memory = note is not None and await self._ran_out_of_memory(note)
-        if found is None:
-            found = await self._end_unwatched(container, note)
+        out_of_memory = note is not None and self._ran_out_of_memory(note)
+        found = read_exit(self._places.exits / container.id) or await self._end_unwatched(container, note)
         return replace(found, oom_killed=out_of_memory)
 
     async def ended(self, container: Container) -> Exit | None:
         """How the container ended; None while its monitor lives."""
-        note = await threads.run(self._notes.read, container.id)
+        note = self._notes.find(container.id)
         alive = note is not None and note.monitor is not None and identify(note.monitor.pid) == note.monitor
         return None if alive else await self.wait(container)
 
@@ -173,7 +167,7 @@ class OciDriver:
 
     async def update(self, container: Container, handler: str, resources: Mapping[str, Any]) -> None:
         """Change the resources of a container to an OCI ``linux.resources`` object."""
-        note = await self._note(container.id)
+        note = self._notes.get(container.id)
         program, path = program_of(note, self._places), Path(note.bundle) / "resources.json"
         try:
             await threads.run(_write, path, msgspec.json.encode(resources))
@@ -185,42 +179,36 @@ class OciDriver:
         self, container: Container, handler: str, process: Mapping[str, Any], seconds: float | None
     ) -> ExecResult:
         """Run an OCI ``process`` in the container to its end; see ``exec_sync.exec_sync``."""
-        program, drain = await self._program(container.id), self._limits.drain
+        program, drain = self._program(container.id), self._limits.drain
         return await exec_sync(self._execs, program, container.id, process, seconds=seconds, drain_seconds=drain)
 
     async def exec_streams(
         self, container: Container, handler: str, process: Mapping[str, Any], wanted: Wanted
     ) -> ExecSession:
         """Start an OCI ``process`` in the container whose streams the caller gets; see ``exec_streams``."""
-        program = await self._program(container.id)
-        command = await self._execs.prepare(container.id, {**process, "terminal": wanted.tty})
+        program = self._program(container.id)
+        command = self._execs.prepare(container.id, {**process, "terminal": wanted.tty})
         return await open_session(command, program, wanted, sockets=self._places.sockets, seconds=self._limits.start)
 
     async def attach(self, container: Container) -> Attachment:
         """Connect to the streams of the container's first process."""
-        return await attach(self._files(await self._note(container.id)))
+        return await attach(self._files(self._notes.get(container.id)))
 
     async def resize(self, container: Container, width: int, height: int) -> None:
         """Set the size of the container's terminal, in characters."""
-        resize(self._files(await self._note(container.id)), width, height)
+        resize(self._files(self._notes.get(container.id)), width, height)
 
     async def reopen_log(self, container: Container) -> None:
         """Let the log go on in a new file, if the one it was written to has been moved away."""
-        note = await self._note(container.id)
+        note = self._notes.get(container.id)
         if note.monitor is not None and note.log_path:
             await reopen_log(self._files(note), note.monitor, Path(note.log_path))
 
     def _files(self, note: Note) -> MonitorFiles:
         return MonitorFiles(note.container_id, Path(note.bundle), self._places.exits)
 
-    async def _note(self, container_id: str) -> Note:
-        note = await threads.run(self._notes.read, container_id)
-        if note is None:
-            raise FailedPreconditionError(f"container {container_id} has ended")
-        return note
-
-    async def _program(self, container_id: str) -> OciProgram:
-        return program_of(await self._note(container_id), self._places)
+    def _program(self, container_id: str) -> OciProgram:
+        return program_of(self._notes.get(container_id), self._places)
 
     async def _undo(self, container_id: str, error: BaseException) -> None:
         try:
@@ -244,15 +232,15 @@ class OciDriver:
         _log.warning("container.monitor_lost", container=container.id, killed=killed)
         return Exit(_KILLED if killed else UNKNOWN_EXIT_CODE, now_ns())
 
-    async def _ran_out_of_memory(self, note: Note) -> bool:
-        if note.group and await self._groups.oom_kills(note.group):
-            return True
-        return await anyio.Path(self._files(note).out_of_memory).exists()
+    def _ran_out_of_memory(self, note: Note) -> bool:
+        killed = self._groups.oom_kills(note.group) if note.group else 0
+        return killed > 0 or self._files(note).out_of_memory.exists()
 
-    def _make_directories(self) -> None:
+    def _open_places(self) -> None:
         for directory in self._places.all:
             with system_call("mkdir", str(directory)):
                 directory.mkdir(0o700, parents=True, exist_ok=True)
+        self._notes.load()
 
 
 def _write(path: Path, content: bytes) -> None:

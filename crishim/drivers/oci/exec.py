@@ -18,7 +18,6 @@ from msgspec import Struct
 
 from cni_runtime import faults
 from crishim.core.errors import NotFoundError, RuntimeFailedError
-from crishim.drivers import threads
 from crishim.drivers.oci.places import Places
 from crishim.drivers.oci.program import OciProgram, environment, errors_in_log
 from crishim.drivers.process.child import Child, Program
@@ -73,9 +72,9 @@ class Exec(Struct, frozen=True):
         with anyio.move_on_after(_KILL_SECONDS, shield=True):
             await kill_bearers(self.mark)
 
-    async def close(self) -> None:
-        """Forget the command."""
-        await threads.run(shutil.rmtree, self.directory, ignore_errors=True)
+    def close(self) -> None:
+        """Forget the command. Its few small files are in memory."""
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 class Execs:
@@ -84,20 +83,20 @@ class Execs:
     def __init__(self, places: Places) -> None:
         self._places = places
 
-    async def prepare(self, container_id: str, process: Mapping[str, Any]) -> Exec:
+    def prepare(self, container_id: str, process: Mapping[str, Any]) -> Exec:
         """Note that a command is about to start; ``process`` is an OCI process object."""
         mark = new_mark()
         planned = Exec(container_id, mark, self._places.execs / f"{container_id}.{mark:x}")
-        await threads.run(_write, planned, _marked(process, mark))
+        _write(planned, _marked(process, mark))
         return planned
 
     async def abandon(self, container_id: str = "") -> None:
         """Kill and forget the commands of a container, or of all, that are still known."""
-        for directory in await threads.run(list, self._places.execs.glob(f"{container_id}*.*")):
+        for directory in list(self._places.execs.glob(f"{container_id}*.*")):
             name, _, mark = directory.name.rpartition(".")
             left = Exec(name, int(mark, 16), directory)
             await left.kill()
-            await left.close()
+            left.close()
 
 
 def _marked(process: Mapping[str, Any], mark: int) -> dict[str, Any]:

@@ -129,7 +129,7 @@ class ExecSession:
         if self._child.status is None:
             await self._command.kill()
         self._undo.close()
-        await self._command.close()
+        self._command.close()
 
 
 async def open_session(
@@ -150,7 +150,7 @@ async def open_session(
     except BaseException:
         undo.close()
         await command.kill()
-        await command.close()
+        command.close()
         raise
     return ExecSession(command, child, ends, undo)
 

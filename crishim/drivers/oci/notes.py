@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import structlog
 from msgspec import Struct
 
-from crishim.core.errors import SystemCallError
+from crishim.core.errors import FailedPreconditionError
 from crishim.drivers.process.identity import ProcessId
 from crishim.drivers.syscalls import system_call
+
+_log = structlog.get_logger()
 
 
 class Note(Struct, frozen=True, kw_only=True):
@@ -29,10 +31,17 @@ class Note(Struct, frozen=True, kw_only=True):
 
 
 class Notes:
-    """The notes, one file each. Blocks, on a file system in memory."""
+    """The notes, one file each on a file system in memory, written through: reading costs nothing."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._notes: dict[str, Note] = {}
+
+    def load(self) -> None:
+        """Take over what an earlier server noted. Raises SystemCallError; what makes no sense is logged and left."""
+        with system_call("read", str(self._directory)):
+            notes = (_read(path) for path in self._directory.iterdir() if not path.name.startswith("."))
+            self._notes |= {note.container_id: note for note in notes if note}
 
     def write(self, note: Note) -> None:
         """Write or replace a note: whole, or not at all."""
@@ -41,24 +50,29 @@ class Notes:
         with system_call("write", str(path)):
             temporary.write_bytes(msgspec.json.encode(note))
             temporary.replace(path)
+        self._notes[note.container_id] = note
 
-    def read(self, container_id: str) -> Note | None:
+    def find(self, container_id: str) -> Note | None:
         """The note of a container; None when nothing of it was ever made, or all is removed."""
-        path = self._directory / container_id
-        with system_call("read", str(path)):
-            try:
-                return msgspec.json.decode(path.read_bytes(), type=Note)
-            except FileNotFoundError:
-                return None
-            except msgspec.MsgspecError as error:
-                raise SystemCallError(f"read {path}: its content is damaged: {error}") from error
+        return self._notes.get(container_id)
+
+    def get(self, container_id: str) -> Note:
+        """The note of a container; raises FailedPreconditionError when nothing is there of it."""
+        if note := self._notes.get(container_id):
+            return note
+        raise FailedPreconditionError(f"container {container_id} has ended")
 
     def remove(self, container_id: str) -> None:
         """Forget a container; idempotent."""
         path = self._directory / container_id
         with system_call("unlink", str(path)):
             path.unlink(missing_ok=True)
+        self._notes.pop(container_id, None)
 
-    def all(self) -> Iterator[str]:
-        """The ids of all containers there are notes of."""
-        return (entry.name for entry in self._directory.iterdir() if not entry.name.startswith("."))
+
+def _read(path: Path) -> Note | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Note)
+    except msgspec.MsgspecError as error:
+        _log.warning("oci.note_damaged", path=str(path), error=str(error))
+        return None

@@ -14,7 +14,7 @@ from crishim.drivers.oci.exec import Execs
 from crishim.drivers.oci.notes import Note, Notes
 from crishim.drivers.oci.places import Places
 from crishim.drivers.process.identity import ended
-from crishim.drivers.process.search import command_lines, kill_session
+from crishim.drivers.process.search import command_lines, kill_group
 from crishim.drivers.syscalls import system_call
 
 
@@ -29,13 +29,13 @@ class Removal:
 
         The bundle with its configuration stays: it is the caller's.
         """
-        note = await threads.run(self._notes.read, container_id)
+        note = self._notes.find(container_id)
         if note is None:
-            await threads.run(_unlink, self._places.exits / container_id)
+            _unlink(self._places.exits / container_id)
             return
         with within(seconds, f"removing container {container_id}"):
             if note.monitor is not None:
-                await kill_session(note.monitor)  # gone already when the container ended by itself
+                await kill_group(note.monitor)  # gone already when the container ended by itself
             faults.reach("oci.delete.monitor")
             await self._execs.abandon(container_id)
             await self._kill(note)
@@ -45,7 +45,7 @@ class Removal:
             with within(seconds, f"removing control group {note.group}"):
                 await self._groups.remove(note.group)
         faults.reach("oci.delete.group")
-        await threads.run(self._forget, note)
+        self._forget(note)
 
     async def abandoned(self) -> None:
         """Kill the OCI runtimes that an earlier server started and did not see end, and commands in containers.
@@ -55,7 +55,7 @@ class Removal:
         for process, arguments in (await threads.run(command_lines)).items():
             ours = any(argument.startswith(f"--root={self._places.states}/") for argument in arguments)
             if ours and "create" not in arguments:
-                await kill_session(process)
+                await kill_group(process)
         await self._execs.abandon()
 
     async def _kill(self, note: Note) -> None:
@@ -65,7 +65,8 @@ class Removal:
 
     async def _delete_state(self, note: Note, seconds: float) -> None:
         program = program_of(note, self._places)
-        if any(program.state.glob(f"{note.container_id}*")):
+        # Where nothing is there an OCI runtime that hangs need not be asked; most keep a directory.
+        if (program.state / note.container_id).exists() or any(program.state.glob(f"{note.container_id}*")):
             await program.call("delete", "--force", note.container_id, seconds=seconds)
 
     def _forget(self, note: Note) -> None:

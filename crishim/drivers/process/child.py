@@ -45,16 +45,16 @@ class Program(Struct, frozen=True, kw_only=True):
 class Child:
     """A process that this one started, or that its own parent left to this one; it is reaped when it ends."""
 
-    def __init__(self, process: ProcessId) -> None:
-        self.id = process
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
         self._gone = anyio.Event()
         self._status = 0
 
     @classmethod
     def start(cls, program: Program) -> Child:
-        """Start a program, which leads a session and so a process group of its own. Raises SystemCallError."""
-        process, pidfd = _spawn(program)
-        child = cls(process)
+        """Start a program, which leads a process group of its own. Raises SystemCallError."""
+        pid, pidfd = _spawn(program)
+        child = cls(pid)
         child._watch(pidfd)
         return child
 
@@ -66,14 +66,21 @@ class Child:
         """
         stat = read_stat(pid) if pid > 1 and pid not in _children else None
         if stat is not None and stat.parent == os.getpid():
-            child = cls(ProcessId(pid, stat.start))
+            child = cls(pid)
             child._watch(os.pidfd_open(pid))
         elif pid in _reaped:
-            child = cls(ProcessId(pid, 0))
+            child = cls(pid)
             child._set_ended(_reaped.pop(pid))
         else:
             raise NotFoundError(f"process {pid} is not an orphan that was left to this one")
         return child
+
+    def identify(self) -> ProcessId:
+        """Its id with its start time; to be asked while it is not reaped. Raises NotFoundError after that."""
+        process = None if self._gone.is_set() else identify(self.pid)
+        if process is None:
+            raise NotFoundError(f"process {self.pid} has ended")
+        return process
 
     @property
     def status(self) -> int | None:
@@ -87,9 +94,9 @@ class Child:
 
     def kill_group(self) -> None:
         """Kill it with all of its process group. Nothing happens once it is reaped: its id may be another's then."""
-        if not self._gone.is_set() and self.id.pid > 1:
+        if not self._gone.is_set() and self.pid > 1:
             with suppress(ProcessLookupError):
-                os.killpg(self.id.pid, signal.SIGKILL)
+                os.killpg(self.pid, signal.SIGKILL)
 
     async def end(self) -> None:
         """Kill it with its group unless it has ended, and wait until it is reaped; a cancellation waits too."""
@@ -98,14 +105,14 @@ class Child:
             await self._gone.wait()
 
     def _watch(self, pidfd: int) -> None:
-        _children.add(self.id.pid)
+        _children.add(self.pid)
         asyncio.get_running_loop().add_reader(pidfd, self._reap, pidfd)
 
     def _reap(self, pidfd: int) -> None:
         asyncio.get_running_loop().remove_reader(pidfd)
         status = reap(pidfd)
         os.close(pidfd)
-        _children.discard(self.id.pid)
+        _children.discard(self.pid)
         # None: someone else has reaped it, so how it ended is not known.
         self._set_ended(-int(signal.SIGKILL) if status is None else status)
 
@@ -127,7 +134,7 @@ def note_reaped(pid: int, status: int) -> None:
         del _reaped[next(iter(_reaped))]
 
 
-def _spawn(program: Program) -> tuple[ProcessId, int]:
+def _spawn(program: Program) -> tuple[int, int]:
     try:
         # It uses vfork, starts the program elsewhere than here, and closes what the program is not to have.
         started = subprocess.Popen(
@@ -138,15 +145,13 @@ def _spawn(program: Program) -> tuple[ProcessId, int]:
             stdout=_or_null(program.stdout),
             stderr=_or_null(program.stderr),
             pass_fds=program.hand_down,
-            start_new_session=True,
+            process_group=0,  # and no new session: with autogroups that would cost it half its share of a busy node
         )
     except OSError as error:
         raise SystemCallError(f"start {program.argv[0]}: {error.strerror}") from error
     started.returncode = 0  # from here on the pidfd is waited for: Popen is not to wait, nor to complain
     try:
-        process = identify(started.pid)
-        assert process is not None, "a child keeps its id until it is reaped"
-        return process, os.pidfd_open(started.pid)
+        return started.pid, os.pidfd_open(started.pid)
     except BaseException:  # no descriptors left: what can not be watched must not run
         os.killpg(started.pid, signal.SIGKILL)
         os.waitpid(started.pid, 0)

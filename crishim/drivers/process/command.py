@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from crishim.core.errors import DeadlineError
 from crishim.drivers.process.child import Child, Program
-from crishim.drivers.process.stream import Collector
+from crishim.drivers.process.stream import OutputFile
 
-OUTPUT_LIMIT = 1 << 20  # bytes that are kept of each stream
+OUTPUT_LIMIT = 1 << 20  # bytes of each stream; an OCI runtime writes some thousands
 
 
 class Ended(Struct, frozen=True):
@@ -31,18 +31,17 @@ async def run(argv: Sequence[str], *, env: Mapping[str, str], seconds: float, di
     when the caller is cancelled, it is killed with its process group and reaped before this returns.
     """
     with ExitStack() as undo:
-        stdout, stderr = Collector(OUTPUT_LIMIT), Collector(OUTPUT_LIMIT)
+        stdout, stderr = OutputFile(OUTPUT_LIMIT), OutputFile(OUTPUT_LIMIT)
         undo.callback(stdout.close)
         undo.callback(stderr.close)
         child = Child.start(
             Program(argv=tuple(argv), env=env, directory=directory, stdout=stdout.writing, stderr=stderr.writing)
         )
-        stdout.begin()
-        stderr.begin()
         try:
             with anyio.move_on_after(seconds):
                 status = await child.wait()
-                return Ended(status, stdout.so_far(), stderr.so_far())
+                return Ended(status, stdout.content(), stderr.content())
         finally:
-            await child.end()
+            if child.status is None:
+                await child.end()
     raise DeadlineError(f"{' '.join(argv)} did not end within {seconds:g} s and was killed")

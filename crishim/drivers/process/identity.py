@@ -25,11 +25,11 @@ class ProcessId(Struct, frozen=True):
 
 
 class Stat(Struct, frozen=True):
-    """A part of ``/proc/PID/stat``: state (one letter), parent, session, number of threads, and start time."""
+    """A part of ``/proc/PID/stat``: state (one letter), parent, process group, number of threads, and start time."""
 
     state: str
     parent: int
-    session: int
+    group: int
     threads: int
     start: int
 
@@ -39,18 +39,22 @@ class Stat(Struct, frozen=True):
         return self.state in "ZX" and self.threads <= 1
 
 
-def parse_stat(text: str) -> Stat:
-    """Read the text of ``/proc/PID/stat``; the command's name in it may hold blanks and parentheses."""
-    fields = text.rpartition(")")[2].split()
+def parse_stat(content: bytes) -> Stat:
+    """Read the content of ``/proc/PID/stat``; the command's name in it may hold blanks and parentheses."""
+    fields = content.rpartition(b")")[2].split()
     return Stat(
-        state=fields[0], parent=int(fields[1]), session=int(fields[3]), threads=int(fields[17]), start=int(fields[19])
+        state=fields[0].decode("ascii"),
+        parent=int(fields[1]),
+        group=int(fields[2]),
+        threads=int(fields[17]),
+        start=int(fields[19]),
     )
 
 
 def read_stat(pid: int) -> Stat | None:
     """What the kernel says of a process; None when there is none."""
     try:
-        return parse_stat(Path(f"/proc/{pid}/stat").read_text(errors="replace"))
+        return parse_stat(Path(f"/proc/{pid}/stat").read_bytes())
     except (FileNotFoundError, ProcessLookupError):
         return None
 

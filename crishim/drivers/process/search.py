@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from crishim.drivers import threads
-from crishim.drivers.process.identity import ProcessId, ended, read_stat, send
+from crishim.drivers.process.identity import ProcessId, ended, identify, read_stat, send
 
 
 def command_lines() -> dict[ProcessId, tuple[str, ...]]:
@@ -24,18 +24,20 @@ def command_lines() -> dict[ProcessId, tuple[str, ...]]:
     return found
 
 
-def session_members(leader: ProcessId) -> list[ProcessId]:
-    """The processes in the session of ``leader``, itself among them; none when it is gone."""
+def group_members(leader: ProcessId) -> list[ProcessId]:
+    """The processes in the process group of ``leader``, itself among them; none when it is gone."""
     stat = read_stat(leader.pid)
-    if stat is None or stat.start != leader.start or stat.session != leader.pid:
+    if stat is None or stat.start != leader.start or stat.group != leader.pid:
         return []
     stats = ((pid, read_stat(pid)) for pid in _pids())
-    return [ProcessId(pid, stat.start) for pid, stat in stats if stat and stat.session == leader.pid]
+    return [ProcessId(pid, stat.start) for pid, stat in stats if stat and stat.group == leader.pid]
 
 
-async def kill_session(leader: ProcessId) -> None:
-    """Kill a process with all of its session, and return when they have ended; one that is gone is fine."""
-    members = await threads.run(session_members, leader)
+async def kill_group(leader: ProcessId) -> None:
+    """Kill a process with all of its process group, and return when they have ended; one that is gone is fine."""
+    if identify(leader.pid) != leader:
+        return
+    members = await threads.run(group_members, leader)
     for process in members:
         send(process, signal.SIGKILL)
     for process in (leader, *members):

@@ -1,13 +1,33 @@
-"""What a program writes: read by the event loop as it comes, kept up to a limit."""
+"""What a program writes, kept up to a limit: in a file that is read at its end, or read as it comes."""
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 
 import anyio
 
 _CHUNK = 1 << 16
+
+
+class OutputFile:
+    """A file in memory that a program writes to. Nobody need read meanwhile, so waiting for the program is enough."""
+
+    def __init__(self, limit: int) -> None:
+        """Make a file that takes ``limit`` bytes; the program gets an error when it writes more."""
+        self.writing = os.memfd_create("output", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.writing, limit)
+        fcntl.fcntl(self.writing, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
+
+    def content(self) -> bytes:
+        """What was written until now."""
+        written = os.lseek(self.writing, 0, os.SEEK_CUR)  # the program shares the position
+        return os.pread(self.writing, written, 0)
+
+    def close(self) -> None:
+        """Give the memory back, once the program is done with it too."""
+        os.close(self.writing)
 
 
 class Collector:
@@ -35,14 +55,6 @@ class Collector:
         await self._end.wait()
         return bytes(self._kept)
 
-    def so_far(self) -> bytes:
-        """Take what is in the pipe now, close it and return what was kept: a program may leave writers behind."""
-        for _ in range(self._limit // _CHUNK + 1):
-            if self._end.is_set() or not self._read():
-                break
-        self.close()
-        return bytes(self._kept)
-
     def close(self) -> None:
         """Read no more."""
         self.begin()
@@ -51,12 +63,11 @@ class Collector:
             os.close(self._reading)
             self._end.set()
 
-    def _read(self) -> bool:
+    def _read(self) -> None:
         try:
             chunk = os.read(self._reading, _CHUNK)
         except BlockingIOError:
-            return False
+            return
         self._kept += chunk[: self._limit - len(self._kept)]
         if not chunk:
             self.close()
-        return bool(chunk)

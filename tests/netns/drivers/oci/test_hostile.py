@@ -50,7 +50,7 @@ def bystander() -> Iterator[int]:
 def start_by_hand(lab: Lab, container: Container) -> subprocess.Popen[bytes]:
     """What a server that is no more had started."""
     argv = (FAKE, f"--root={lab.root}/{FAKE.name}", "start", container.id)
-    return subprocess.Popen(argv, start_new_session=True)
+    return subprocess.Popen(argv, process_group=0)
 
 
 async def made_by_fake(lab: Lab, command: str, script: str) -> Container:

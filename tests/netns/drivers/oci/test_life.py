@@ -66,7 +66,7 @@ async def test_kill_all_reaches_what_has_left_in_a_shared_pid_namespace(lab: Lab
     await until(lambda: len(lab.processes()) == 2)
     await lab.driver.kill_all(container, "test")
     await lab.driver.wait(container)
-    assert not lab.processes()
+    await until(lambda: not lab.processes())
 
 
 async def test_a_container_that_was_never_started_is_killed(lab: Lab) -> None:

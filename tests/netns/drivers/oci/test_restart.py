@@ -18,8 +18,9 @@ pytestmark = pytest.mark.anyio
 
 
 def monitor(container_id: str = "c1") -> int:
-    note = Notes(STATE / "oci/notes").read(container_id)
-    assert note is not None
+    notes = Notes(STATE / "oci/notes")
+    notes.load()
+    note = notes.get(container_id)
     assert note.monitor is not None
     return note.monitor.pid
 

@@ -132,11 +132,11 @@ async def test_nobody_attaches_to_an_ended_container(lab: Lab) -> None:
 
 
 async def test_a_container_on_a_terminal(lab: Lab) -> None:
-    container, attachment = await attached(lab, "sh", "-c", "read line; stty size; test -t 0 && exit 8", tty=True)
+    script = 'until test "$(stty size 2>/dev/null)" = "40 100"; do sleep 0.01; done; read word; echo $word; exit 8'
+    container, attachment = await attached(lab, "sh", "-c", script, tty=True)
     await lab.driver.resize(container, 100, 40)
-    await attachment.send(b"go\n")
-    output = await collect(attachment)
-    assert output[Stream.STDOUT].endswith(b"40 100\r\n")
+    await attachment.send(b"typed\n")
+    assert await collect(attachment) == {Stream.STDOUT: b"typed\r\ntyped\r\n", Stream.STDERR: b""}
     assert (await lab.driver.wait(container)).exit_code == 8
 
 
