@@ -29,7 +29,9 @@ def make_node(tmp_path: Path, snapshot: ConfDir | None = None, *, template: bool
     cni = CniConfig(conf_dir=tmp_path / "net.d", conf_template=source if template else None)
     fake = FakeCni()
     directory = FixedDirectory(snapshot or ConfDir(cni.conf_dir))
-    return Node(Config(cni=cni), directory, fake, no_checks, "cgroupfs", (RuntimeHandler(""), RuntimeHandler("runc"))), fake
+    return Node(
+        Config(cni=cni), directory, fake, no_checks, "cgroupfs", (RuntimeHandler(""), RuntimeHandler("runc"))
+    ), fake
 
 
 def configured(source: str) -> ConfDir:
