@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -17,6 +18,7 @@ class ContainerIndex:
     def __init__(self, records: Records) -> None:
         self._records = records
         self._containers: dict[str, Container] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
 
     def load(self, containers: Iterable[Container]) -> None:
         """Take over what storage holds; only at start-up."""
@@ -75,22 +77,48 @@ class ContainerIndex:
         return sorted(found, key=lambda container: container.created_at, reverse=True)
 
     async def put(self, container: Container) -> None:
-        """Write a record, then show it."""
+        """Write a record, then show it; for whoever makes the container, and alone knows it."""
         await self._records.put_container(container)
         self._containers[container.id] = container
 
+    async def change(self, container_id: str, **changes: object) -> Container:
+        """Change what is known of a container, but for its state. Raises NotFoundError."""
+        async with self._turn(container_id):
+            changed = replace(self.get(container_id), **changes)
+            await self.put(changed)
+            return changed
+
     async def advance(self, container_id: str, event: Event, **changes: object) -> Container:
         """Move a container along its state table, with whatever else changes then."""
-        container = self.get(container_id)
-        moved = replace(container, state=advance(container_id, container.state, event), **changes)
+        async with self._turn(container_id):
+            return await self._advance(self.get(container_id), event, changes)
+
+    async def advance_from(
+        self, states: Collection[State], container_id: str, event: Event, **changes: object
+    ) -> Container | None:
+        """As ``advance``, but None, and nothing happens, when the container is in none of ``states`` or gone."""
+        async with self._turn(container_id):
+            container = self.find(container_id)
+            if container is None or container.state not in states:
+                return None
+            return await self._advance(container, event, changes)
+
+    async def drop(self, container_id: str) -> None:
+        """Forget a container of which nothing is left."""
+        async with self._turn(container_id):
+            await self._records.delete_container(container_id)
+            self._containers.pop(container_id, None)
+        self._turns.pop(container_id, None)
+
+    async def _advance(self, container: Container, event: Event, changes: Mapping[str, object]) -> Container:
+        moved = replace(container, state=advance(container.id, container.state, event), **changes)
         if moved != container:
             await self.put(moved)
         return moved
 
-    async def drop(self, container_id: str) -> None:
-        """Forget a container of which nothing is left."""
-        await self._records.delete_container(container_id)
-        self._containers.pop(container_id, None)
+    def _turn(self, container_id: str) -> asyncio.Lock:
+        """Changes of one container wait for each other: its end may come while its start is being written."""
+        return self._turns.setdefault(container_id, asyncio.Lock())
 
 
 def _visible(container: Container) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from crishim.container.index import ContainerIndex
 from crishim.container.ports import OciRuntime
 from crishim.container.watch import OnChange
@@ -23,25 +21,26 @@ async def start(index: ContainerIndex, runtime: OciRuntime, container: Container
     if container.state is not State.CREATED:
         raise FailedPreconditionError(f"container {container.id} is {container.state}; only a created one can start")
     # The time is the intent: after a crash here, recovery knows that the container may be running.
-    await index.put(replace(container, started_at=now_ns()))
+    await index.change(container.id, started_at=now_ns())
     try:
         await runtime.start(container, container.runtime_handler)
     except Exception as error:
         await fail_start(index, container.id, explain(error))
         raise
     reach(ContainerFaultPoint.STARTED)
-    if index.get(container.id).state is State.CREATED:  # else its end has been recorded already
-        on_change(await index.advance(container.id, Event.START), Event.START)
+    started = await index.advance_from((State.CREATED,), container.id, Event.START)
+    if started is not None:  # else its end has been recorded already
+        on_change(started, Event.START)
 
 
 async def fail_start(index: ContainerIndex, container_id: str, why: str) -> None:
     """Record that a container was never started, unless its end is known."""
-    if index.get(container_id).state is State.CREATED:
-        await index.advance(
-            container_id,
-            Event.EXITED,
-            exit_code=START_ERROR_CODE,
-            finished_at=now_ns(),
-            reason="StartError",
-            message=why,
-        )
+    await index.advance_from(
+        (State.CREATED,),
+        container_id,
+        Event.EXITED,
+        exit_code=START_ERROR_CODE,
+        finished_at=now_ns(),
+        reason="StartError",
+        message=why,
+    )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msgspec.structs import replace
-
 from crishim.container.index import ContainerIndex
 from crishim.container.ports import OciRuntime
 from crishim.container.spec.inputs import HostFacts
@@ -33,4 +31,4 @@ async def update(
     check_resources(wanted, host, "linux")
     resources = updated(container.resources, wanted)
     await runtime.update(container, container.runtime_handler, linux_resources(resources, host))
-    await index.put(replace(index.get(container.id), resources=resources))
+    await index.change(container.id, resources=resources)

@@ -50,17 +50,16 @@ class Watch:
 
     async def record(self, container_id: str, ended: Exit) -> None:
         """Write down how a container ended, unless that is known or the container is being removed."""
-        container = self._index.find(container_id)
-        if container is None or container.state not in (State.CREATED, State.RUNNING):
-            return
-        exited = await self._index.advance(
+        exited = await self._index.advance_from(
+            (State.CREATED, State.RUNNING),
             container_id,
             Event.EXITED,
             exit_code=ended.exit_code,
             finished_at=ended.finished_at,
             reason=reason_of(ended),
         )
-        self._on_change(exited, Event.EXITED)
+        if exited is not None:
+            self._on_change(exited, Event.EXITED)
 
 
 def reason_of(ended: Exit) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from crishim.core.errors import AlreadyExistsError, FailedPreconditionError
 from crishim.model.attachment import AttachmentRecord
 from crishim.model.container import Container
@@ -71,8 +73,9 @@ class MemoryStore:
         return list(self._attachments.values())
 
     async def put_container(self, container: Container) -> None:
-        """Write or replace a container."""
+        """Write or replace a container; others run meanwhile, as with a real store."""
         self.failures.strike("put_container")
+        await asyncio.sleep(0)
         self._containers[container.id] = container
 
     async def delete_container(self, container_id: str) -> None:
