@@ -38,8 +38,9 @@ def node() -> Iterator[Node]:
     node = Node(Path("/run/e2e"), containerd if PEER else crishim)  # /run is the throw-away host's own
     try:
         yield node
-        node.remove_all_pods()
-        node.close()
-        assert not node.leftovers()
+        if node.has_served:
+            node.remove_all_pods()
+            node.close()
+            assert not node.leftovers()
     finally:
         print(node.daemon.tail())

@@ -27,7 +27,7 @@ from tests.lab.cri import Runtime, connect, pod_config
 from tests.lab.daemon import TOOLS, Daemon
 
 IPAM_DIR = Path("/var/lib/cni/networks")
-_KEPT_FILES = re.compile(r"/var/lib/cni/networks/[^/]+/(lock|last_reserved_ip\.\d+)")
+_KEPT_FILES = re.compile(r"/var/lib/cni/networks/[^/]+/(lock|\.boot_id|last_reserved_ip\.\d+)")
 _ECHO = """
 import socketserver, sys
 class Echo(socketserver.StreamRequestHandler):
@@ -113,6 +113,7 @@ class Node:
         self._daemon: Daemon | None = None
         self._connections = ExitStack()
         self.cri: Runtime
+        self.has_served = False
         self._empty = self.snapshot()
 
     # -- the server
@@ -150,6 +151,7 @@ class Node:
         self.close()
         self.daemon.start(fault=fault)
         self.cri = self._connections.enter_context(connect(self.daemon.socket))
+        self.has_served = True
 
     def close(self) -> None:
         """End the server and the connection to it."""
