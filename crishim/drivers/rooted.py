@@ -33,7 +33,7 @@ def _read(root: str, path: str) -> str:
             raise
         finally:
             os.close(directory)
-    with open(file, "rb") as opened:
+    with os.fdopen(file, "rb") as opened:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise InvalidArgumentError(f"{path} of the image is not a regular file")
         data = opened.read(_LIMIT + 1)
