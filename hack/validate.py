@@ -7,13 +7,10 @@ import shutil
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
 from cni_runtime.testing.throwaway import run_on_throwaway_host
 from tests.lab.critest import RUNTIMES, outcome, run_suite, serving_containers
 
-KEPT = ROOT / ".build/critest"
+KEPT = Path(__file__).resolve().parents[1] / ".build/critest"
 
 
 def run(runtime: str, arguments: list[str]) -> bytes:

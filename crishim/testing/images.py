@@ -8,6 +8,7 @@ import json
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ def tar(members: Iterable[Member], *, dialect: int = tarfile.PAX_FORMAT) -> byte
     return out.getvalue()
 
 
+@lru_cache(maxsize=4)  # many images share their first layer
 def compress(data: bytes, compression: Compression) -> bytes:
     """``data`` packed; the same data make the same bytes."""
     if compression is Compression.GZIP:

@@ -21,6 +21,7 @@ from tests.lab.daemon import TOOLS, Daemon, crishim
 from tests.lab.node import Node
 
 RUNTIMES = ("crun", "runc")
+WEBSOCKET = ("-websocket-exec", "-websocket-attach", "-websocket-portforward")
 NETWORK = conflist("critest", bridge("cni0", "10.88.0.0/16"), PORTMAP)
 _RUNTIME = "io.containerd.cri.v1.runtime"
 _IMAGES = "io.containerd.cri.v1.images"
@@ -78,7 +79,7 @@ def outcome(specs: Sequence[Spec]) -> Outcome:
 def run_suite(socket: Path, report: Path, *arguments: str) -> list[Spec]:
     """Run critest against the server at ``socket``; its report, written to ``report``, is the answer."""
     endpoint = f"unix://{socket}"
-    argv = [TOOLS / "critest", "-runtime-endpoint", endpoint, "-image-endpoint", endpoint, *arguments]
+    argv = [str(TOOLS / "critest"), "-runtime-endpoint", endpoint, "-image-endpoint", endpoint, *arguments]
     subprocess.run([*argv, f"-ginkgo.json-report={report}", "-ginkgo.no-color"], check=False)
     return read_report(report.read_bytes())
 
@@ -87,7 +88,7 @@ def run_suite(socket: Path, report: Path, *arguments: str) -> list[Spec]:
 def serving_images(directory: Path) -> Iterator[Path]:
     """The suite's images on loopback; the directory that is to be named as registry.config_path."""
     directory.mkdir(parents=True)
-    argv = [sys.executable, ROOT / "hack/images/registry", directory]
+    argv = [sys.executable, str(ROOT / "hack/images/registry"), str(directory)]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as registry:
         try:
             end = time.monotonic() + _REGISTRY_SECONDS
