@@ -17,6 +17,7 @@ from crishim.streaming.race import Activity, alongside, first_of
 from crishim.streaming.transport import delivered, hung_up
 
 _IN_LIMIT = 1024 * 1024
+_IN_RESUME = _IN_LIMIT // 2
 _HANG_UP_SECONDS = 2.0  # how often to look, while nothing is read, whether the client is still there
 
 
@@ -68,7 +69,8 @@ class ChannelSocket:
     def taken(self, count: int) -> None:
         """For channels: ``count`` bytes that came are no longer in memory."""
         self._unread -= count
-        self._room.set()
+        if self._unread <= _IN_RESUME:
+            self._room.set()
 
     async def send(self, number: int, data: bytes) -> None:
         """For channels: send a message."""
@@ -114,7 +116,9 @@ class ChannelSocket:
 
     async def _make_room(self) -> bool:
         """Wait until more may be read; False: the client is gone."""
-        while self._unread > _IN_LIMIT:
+        limit = _IN_LIMIT
+        while self._unread > limit:
+            limit = _IN_RESUME
             self._room.clear()
             with anyio.move_on_after(_HANG_UP_SECONDS) as waiting:
                 await self._room.wait()

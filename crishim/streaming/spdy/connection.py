@@ -36,7 +36,7 @@ from crishim.streaming.spdy.frames import (
 from crishim.streaming.spdy.headers import HeaderCompressor, HeaderDecompressor
 from crishim.streaming.spdy.parser import FrameParser
 from crishim.streaming.spdy.states import State
-from crishim.streaming.spdy.windows import INITIAL_WINDOW, ReceiveWindow, SendWindow
+from crishim.streaming.spdy.windows import CONNECTION_WINDOW, INITIAL_WINDOW, STREAM_WINDOW, ReceiveWindow, SendWindow
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -46,7 +46,7 @@ class _Stream:
 
     def __init__(self, stream_id: int, state: State, window: int) -> None:
         self.id, self.state = stream_id, state
-        self.sending, self.receiving = SendWindow(window), ReceiveWindow()
+        self.sending, self.receiving = SendWindow(window), ReceiveWindow(STREAM_WINDOW)
 
 
 class Connection:
@@ -59,12 +59,12 @@ class Connection:
         self._own_parity = 1 if client else 0
         self._last_own_id = -1 if client else 0
         self._last_peer_id = 0
-        self._sending, self._receiving = SendWindow(), ReceiveWindow()
+        self._sending, self._receiving = SendWindow(), ReceiveWindow(CONNECTION_WINDOW)
         self._initial_window = INITIAL_WINDOW
         self._peer_has_stream_windows = self._peer_has_window = False
         self._out: list[bytes] = []
         self._pending = 0
-        self._leaving = False
+        self._greeted = self._leaving = False
 
     # ---- bytes out
 
@@ -171,12 +171,20 @@ class Connection:
 
         Raises ProtocolError, after which there is nothing left to do but to send what is pending and to hang up.
         """
+        self._greet()
         try:
             for frame in self._parser.feed(data):
                 yield from self._handle(frame)
         except ProtocolError:
             self.leave(GoAwayStatus.PROTOCOL_ERROR)
             raise
+
+    def _greet(self) -> None:
+        """Offer windows, but not before the peer has spoken: the HTTP clients of Kubernetes lose what comes earlier."""
+        if not self._greeted:
+            self._greeted = True
+            self._put_frame(Settings({Setting.INITIAL_WINDOW_SIZE: STREAM_WINDOW}))
+            self._put_frame(WindowUpdate(0, CONNECTION_WINDOW - INITIAL_WINDOW))
 
     def _handle(self, frame: Frame) -> Iterator[events.Event]:
         match frame:

@@ -25,6 +25,7 @@ from crishim.streaming.spdy.stream import Stream
 _OUT_LIMIT = 128 * 1024
 _ANSWERS_LIMIT = 4 * _OUT_LIMIT  # for a peer that asks much and reads nothing
 _IN_LIMIT = 1024 * 1024
+_IN_RESUME = _IN_LIMIT // 2
 _FRAME_LIMIT = 64 * 1024
 _HANG_UP_SECONDS = 2.0  # how often to look, while nothing is read, whether the peer is still there
 _FAREWELL_SECONDS = 1.0  # for the last frames to a peer that cannot be served on
@@ -76,7 +77,8 @@ class Mux:
         self._unread -= count
         if not self._over:
             self._connection.acknowledge(stream_id, count)
-            self._work.set()
+            self._send_pending()
+        if self._unread <= _IN_RESUME:
             self._room.set()
 
     async def send(self, stream_id: int, data: bytes, start: int) -> int:
@@ -147,7 +149,7 @@ class Mux:
                     self._handle(event)
             except ProtocolError as error:
                 return f"the client broke the protocol: {error}"
-            self._work.set()
+            self._send_pending()
             if self._peer_leaving and not self._streams:
                 return "the client has left"
             if not await self._make_room():
@@ -156,7 +158,9 @@ class Mux:
 
     async def _make_room(self) -> bool:
         """Wait until more may be read; False: the peer is gone."""
-        while self._unread > _IN_LIMIT or self._connection.pending > _ANSWERS_LIMIT:
+        limit = _IN_LIMIT
+        while self._unread > limit or self._connection.pending > _ANSWERS_LIMIT:
+            limit = _IN_RESUME
             with anyio.move_on_after(_HANG_UP_SECONDS) as waiting:
                 await self._wait(self._room)
             if waiting.cancelled_caught:
@@ -164,7 +168,7 @@ class Mux:
                     return False
                 # The end of a connection lies behind what is not read; what is sent to nobody is refused at once.
                 self._connection.probe()
-                self._work.set()
+                self._send_pending()
         return True
 
     async def _write(self) -> None:
@@ -179,6 +183,10 @@ class Mux:
                 await self._wait(self._work)
         except PeerGoneError as error:
             self._over = self._over or str(error)
+
+    def _send_pending(self) -> None:
+        if self._connection.pending:
+            self._work.set()
 
     async def _flush(self) -> None:
         self._flushed.clear()

@@ -25,7 +25,7 @@ from crishim.streaming.spdy.frames import (
 )
 from crishim.streaming.spdy.headers import HeaderCompressor
 from crishim.streaming.spdy.parser import FrameParser
-from crishim.streaming.spdy.windows import INITIAL_WINDOW
+from crishim.streaming.spdy.windows import CONNECTION_WINDOW, INITIAL_WINDOW, STREAM_WINDOW
 
 
 class Peer:
@@ -34,6 +34,8 @@ class Peer:
     def __init__(self, max_streams: int = 1000) -> None:
         self.server = Connection(max_streams=max_streams)
         self._compressor, self._parser = HeaderCompressor(), FrameParser()
+        self.put(Ping(2))
+        self.greeting = self.got()
 
     def put(self, frame: ControlFrame) -> list[events.Event]:
         return list(self.server.receive(encode(frame)))
@@ -57,6 +59,12 @@ def peer() -> Peer:
     peer.server.reply(1)
     peer.got()
     return peer
+
+
+def test_a_connection_speaks_only_when_spoken_to() -> None:
+    assert Connection().take_output() == []
+    offered = WindowUpdate(0, CONNECTION_WINDOW - INITIAL_WINDOW)
+    assert Peer().greeting == [Settings({7: STREAM_WINDOW}), offered]
 
 
 def test_a_stream_is_opened_and_accepted() -> None:
@@ -217,13 +225,15 @@ def test_a_window_of_the_connection_cannot_be_anything(peer: Peer, frame: Contro
 
 
 def test_what_was_read_opens_the_peers_windows(peer: Peer) -> None:
-    half = INITIAL_WINDOW // 2
+    half, half_of_all = STREAM_WINDOW // 2, CONNECTION_WINDOW // 2
     peer.server.acknowledge(1, half - 1)
     assert peer.got() == []
     peer.server.acknowledge(1, 1)
-    assert peer.got() == [WindowUpdate(0, half), WindowUpdate(1, half)]
+    assert peer.got() == [WindowUpdate(1, half)]
+    peer.server.acknowledge(1, half_of_all - half)
+    assert peer.got() == [WindowUpdate(0, half_of_all), WindowUpdate(1, half_of_all - half)]
 
 
 def test_data_nobody_reads_opens_the_window_of_the_connection(peer: Peer) -> None:
-    peer.put_data(3, bytes(INITIAL_WINDOW))
-    assert peer.got()[0] == WindowUpdate(0, INITIAL_WINDOW)
+    peer.put_data(3, bytes(CONNECTION_WINDOW))
+    assert peer.got()[0] == WindowUpdate(0, CONNECTION_WINDOW)
