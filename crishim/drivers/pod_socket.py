@@ -75,7 +75,7 @@ async def _first_that_connects(sockets: list[socket.socket], port: int, where: s
             with anyio.fail_after(_SECONDS):
                 await loop.sock_connect(candidate, (address, port))
         except OSError as error:  # TimeoutError too
-            refusals.append(f"{address}: {error.strerror or 'no answer'}")
+            refusals.append(f"{address}: {os.strerror(error.errno) if error.errno else 'no answer'}")
         else:
             return candidate
     raise UnavailableError(f"cannot connect to port {port} in {where}: {'; '.join(refusals)}")

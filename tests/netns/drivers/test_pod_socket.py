@@ -1,0 +1,59 @@
+"""Connections to localhost inside a pod's network namespace."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from crishim.core.errors import UnavailableError
+from crishim.drivers import syscalls, threads
+from crishim.drivers.namespaces import NamespaceDriver
+from crishim.drivers.pod_socket import PodDialer
+from crishim.model.sandbox import NamespacePaths, NamespaceSpec
+
+pytestmark = pytest.mark.anyio
+
+POD = "/run/netns/cni-pod"
+
+
+@pytest.fixture
+async def pod() -> str:
+    await NamespaceDriver().create(NamespaceSpec(NamespacePaths(net=POD), loopback_up=True))
+    return POD
+
+
+def listen(path: str, address: str) -> socket.socket:
+    """A socket of the namespace at ``path``; for a thread of its own."""
+    file = os.open(path, os.O_RDONLY)
+    syscalls.setns(file, syscalls.CLONE_NEWNET)
+    os.close(file)
+    return socket.create_server((address, 8080), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_localhost_of_the_pod(pod: str, address: str) -> None:
+    listener = await threads.run_alone(listen, pod, address)
+    _, writer = await PodDialer().connect(pod, 8080)
+    accepted, _ = listener.accept()
+    writer.write(b"hello")
+    assert accepted.recv(100) == b"hello"
+    writer.close()
+    accepted.close()
+    listener.close()
+
+
+async def test_localhost_of_the_node_is_another(pod: str) -> None:
+    with socket.create_server(("127.0.0.1", 8080)), pytest.raises(UnavailableError, match=f"port 8080 in {POD}"):
+        await PodDialer().connect(pod, 8080)
+
+
+async def test_this_process_stays_where_it_is(pod: str) -> None:
+    here = Path("/proc/self/ns/net").readlink()
+    listener = await threads.run_alone(listen, pod, "127.0.0.1")
+    _, writer = await PodDialer().connect(pod, 8080)
+    assert {(task / "ns/net").readlink() for task in Path("/proc/self/task").iterdir()} == {here}
+    writer.close()
+    listener.close()
