@@ -63,8 +63,8 @@ def group_path(cgroups_path: str, *, systemd: bool) -> str:
     Raises InvalidArgumentError for a path that is not of the form, or the root of everything.
     """
     path = _scope_path(cgroups_path) if systemd else cgroups_path
-    parts = PurePosixPath(path).parts
-    if len(parts) < 2 or parts[0] != "/" or ".." in parts:
+    parts = PurePosixPath("/", path.lstrip("/")).parts
+    if not path.startswith("/") or len(parts) < 2 or ".." in parts:
         raise InvalidArgumentError(f"linux.cgroupsPath: expected an absolute path of a group, found {cgroups_path!r}")
     return str(PurePosixPath(*parts))
 

@@ -98,7 +98,7 @@ def parse_features(answer: bytes) -> Features:
     """What the ``features`` command prints; see features.md of the OCI runtime specification."""
     try:
         stated = msgspec.json.decode(answer, type=_Stated)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UnavailableError(f"its answer to the features command was not understood: {error}") from error
     return Features("rro" in stated.mount_options, stated.linux.mount_extensions.idmap.enabled is True)
 

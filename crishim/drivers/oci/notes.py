@@ -73,6 +73,6 @@ class Notes:
 def _read(path: Path) -> Note | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Note)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         _log.warning("oci.note_damaged", path=str(path), error=str(error))
         return None

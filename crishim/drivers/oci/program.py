@@ -69,7 +69,7 @@ def parse_status(answer: bytes) -> str:
     """The status of a container in the answer to the ``state`` command. Raises RuntimeFailedError."""
     try:
         return msgspec.json.decode(answer, type=_State).status
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RuntimeFailedError(
             f"the OCI runtime's answer to the state command was not understood: {error}"
         ) from error

@@ -1,0 +1,74 @@
+"""Groups without processes, as directories; tests/netns has real ones."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crishim.drivers.cgroups.groups import ControlGroups
+from crishim.drivers.cgroups.hierarchy import Hierarchies
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def unified(tmp_path: Path) -> Path:
+    (tmp_path / "g/sub").mkdir(parents=True)
+    return tmp_path
+
+
+async def test_a_group_is_removed_with_all_below_it(unified: Path) -> None:
+    await ControlGroups(Hierarchies({}, unified)).remove("/g")
+    await ControlGroups(Hierarchies({}, unified)).remove("/g")
+    assert not (unified / "g").exists()
+
+
+async def test_a_group_is_removed_from_every_hierarchy(tmp_path: Path) -> None:
+    roots = {name: tmp_path / name for name in ("cpu", "memory")}
+    for root in roots.values():
+        (root / "g").mkdir(parents=True)
+    await ControlGroups(Hierarchies(roots)).remove("/g")
+    assert [list(root.iterdir()) for root in roots.values()] == [[], []]
+
+
+async def test_processes_below_a_group_are_killed_too(unified: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    (unified / "g/sub/cgroup.procs").write_text(f"{sleeper.pid}\n")
+    killed = await ControlGroups(Hierarchies({}, unified)).kill("/g")
+    assert [process.pid for process in killed] == [sleeper.pid]
+    assert sleeper.wait() == -9
+
+
+async def test_version_2_kills_all_at_once(unified: Path) -> None:
+    (unified / "g/cgroup.kill").write_text("")
+    assert await ControlGroups(Hierarchies({}, unified)).kill("/g") == frozenset()
+    assert (unified / "g/cgroup.kill").read_text() == "1"
+
+
+@pytest.mark.parametrize("content", ["0\n", "1\n", "1073741824\n"])
+async def test_whoever_is_not_one_living_process_is_not_killed(unified: Path, content: str) -> None:
+    (unified / "g/cgroup.procs").write_text(content)
+    assert await ControlGroups(Hierarchies({}, unified)).kill("/g") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kills"),
+    [("memory.events", "oom 3\noom_kill 2\n", 2), ("memory.events", "oom_kill 0\n", 0), ("other", "", 0)],
+)
+def test_kills_for_want_of_memory_in_version_2(unified: Path, name: str, text: str, kills: int) -> None:
+    (unified / "g" / name).write_text(text)
+    assert ControlGroups(Hierarchies({}, unified)).oom_kills("/g") == kills
+
+
+def test_kills_for_want_of_memory_in_version_1(unified: Path) -> None:
+    (unified / "g/memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
+    assert ControlGroups(Hierarchies({"memory": unified}, unified)).oom_kills("/g") == 1

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from crishim.drivers.cgroups.hierarchy import Hierarchies
+from crishim.drivers.cgroups.stats import (
+    CpuStats,
+    MemoryStats,
+    Pressure,
+    Stall,
+    read_pairs,
+    read_pressure,
+    read_stats,
+)
+
+PSI = "some avg10=1.50 avg60=0.20 avg300=0.03 total=1234\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"
+PRESSURE = Pressure(Stall(1_234_000, 1.5, 0.2, 0.03), Stall(7_000))
+V2 = {
+    "cpu.stat": "usage_usec 3000\nuser_usec 2000\nsystem_usec 1000\nnr_periods 5\nnr_throttled 2\nthrottled_usec 9\n",
+    "cpu.pressure": PSI,
+    "memory.current": "1000\n",
+    "memory.stat": "anon 300\nfile 400\nfile_mapped 50\ninactive_file 100\npgfault 11\npgmajfault 1\n",
+    "memory.peak": "2000\n",
+    "memory.events": "low 0\nhigh 0\nmax 3\noom 1\noom_kill 1\n",
+    "memory.max": "4096\n",
+    "memory.swap.current": "10\n",
+    "memory.swap.max": "max\n",
+    "memory.pressure": PSI,
+    "io.pressure": PSI,
+    "pids.current": "4\n",
+}
+V1 = {
+    "cpuacct/cpuacct.usage": "3000000\n",
+    "cpuacct/cpuacct.stat": "user 2\nsystem 1\n",
+    "cpu/cpu.stat": "nr_periods 5\nnr_throttled 2\nthrottled_time 9000\n",
+    "memory/memory.usage_in_bytes": "1000\n",
+    "memory/memory.memsw.usage_in_bytes": "1010\n",
+    "memory/memory.limit_in_bytes": "4096\n",
+    "memory/memory.memsw.limit_in_bytes": "8192\n",
+    "memory/memory.max_usage_in_bytes": "2000\n",
+    "memory/memory.failcnt": "3\n",
+    "memory/memory.stat": "rss 1\ntotal_rss 300\ntotal_cache 400\ntotal_mapped_file 50\ntotal_inactive_file 100\n"
+    "total_pgfault 11\ntotal_pgmajfault 1\ntotal_swap 99\n",
+    "pids/pids.current": "4\n",
+}
+MEMORY = MemoryStats(
+    usage=1000,
+    working_set=900,
+    rss=300,
+    cache=400,
+    mapped_file=50,
+    page_faults=11,
+    major_page_faults=1,
+    max_usage=2000,
+    fail_count=3,
+    limit=4096,
+    swap=10,
+)
+
+
+def write(root: Path, files: Mapping[str, str], group: str = "g") -> None:
+    for name, text in files.items():
+        hierarchy, _, file = name.rpartition("/")
+        path = root / hierarchy / group / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def v1(root: Path) -> Hierarchies:
+    return Hierarchies({name: root / name for name in ("cpu", "cpuacct", "memory", "pids")})
+
+
+def test_version_2(tmp_path: Path) -> None:
+    write(tmp_path, V2)
+    stats = read_stats(Hierarchies({}, tmp_path), "/g")
+    assert stats.cpu == CpuStats(3_000_000, 2_000_000, 1_000_000, 5, 2, 9_000, PRESSURE)
+    assert stats.memory == replace(MEMORY, pressure=PRESSURE)
+    assert (stats.processes, stats.io_pressure) == (4, PRESSURE)
+
+
+def test_version_1(tmp_path: Path) -> None:
+    write(tmp_path, V1)
+    stats = read_stats(v1(tmp_path), "/g")
+    assert stats.cpu == CpuStats(3_000_000, 20_000_000, 10_000_000, 5, 2, 9_000)
+    assert stats.memory == replace(MEMORY, swap_limit=4096)
+    assert (stats.processes, stats.io_pressure) == (4, None)
+
+
+def test_the_greatest_number_of_version_1_is_no_limit(tmp_path: Path) -> None:
+    write(tmp_path, {"memory/memory.limit_in_bytes": "9223372036854771712\n"})
+    memory = read_stats(v1(tmp_path), "/g").memory
+    assert (memory.limit, memory.swap_limit) == (None, None)
+
+
+def test_swap_is_counted_apart_where_it_is_not_limited(tmp_path: Path) -> None:
+    write(tmp_path, {"memory/memory.usage_in_bytes": "7\n", "memory/memory.stat": "total_swap 99\n"})
+    assert read_stats(v1(tmp_path), "/g").memory.swap == 99
+
+
+@pytest.mark.parametrize("unified", [True, False])
+def test_of_a_group_that_is_gone_nothing_is_told(tmp_path: Path, unified: bool) -> None:
+    stats = read_stats(Hierarchies({}, tmp_path) if unified else v1(tmp_path), "/gone")
+    assert (stats.cpu, stats.memory, stats.processes) == (CpuStats(), MemoryStats(), None)
+
+
+def test_without_hierarchies_nothing_is_told() -> None:
+    stats = read_stats(Hierarchies(), "/g")
+    assert (stats.cpu, stats.memory) == (CpuStats(), MemoryStats())
+
+
+def test_lines_without_sense_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("a 1\nb\nc x\nd 2 3\n\ne 4\n")
+    assert read_pairs(tmp_path / "f") == {"a": 1, "e": 4}
+
+
+def test_pressure_that_is_not_accounted_for_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("")
+    assert read_pressure(tmp_path / "empty") is None
+    assert read_pressure(tmp_path / "nowhere") is None

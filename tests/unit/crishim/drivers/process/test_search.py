@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from crishim.drivers.process.child import Child, Program
+from crishim.drivers.process.identity import ProcessId
+from crishim.drivers.process.search import command_lines, group_members, kill_group
+from tests.unit.crishim.drivers.process.conftest import Until
+
+pytestmark = pytest.mark.anyio
+
+
+async def shell(script: str) -> Child:
+    return Child.start(Program(argv=("/bin/sh", "-c", script), env={"PATH": "/usr/bin:/bin"}))
+
+
+async def test_a_command_line_is_found_as_it_was_given() -> None:
+    child = await shell("sleep 1000; echo 'a  b'")
+    assert command_lines()[child.identify()] == ("/bin/sh", "-c", "sleep 1000; echo 'a  b'")
+    await child.end()
+
+
+async def test_a_group_is_killed_with_all_its_members(until: Until) -> None:
+    child = await shell("sleep 1000 & sleep 1000; true")
+    leader = child.identify()
+    await until(lambda: len(group_members(leader)) == 3)
+    async with asyncio.timeout(10):
+        await kill_group(leader)
+    assert await child.wait() == -9
+    assert group_members(leader) == []
+
+
+async def test_the_group_of_a_stranger_is_left_alone() -> None:
+    child = await shell("sleep 1000")
+    stranger = ProcessId(child.pid, child.identify().start - 1)
+    assert group_members(stranger) == []
+    await kill_group(stranger)
+    await kill_group(ProcessId(1 << 30, 1))
+    assert child.status is None
+    await child.end()
