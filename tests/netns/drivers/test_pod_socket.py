@@ -50,10 +50,15 @@ async def test_localhost_of_the_node_is_another(pod: str) -> None:
         await PodDialer().connect(pod, 8080)
 
 
+def namespaces() -> set[Path]:
+    """The network namespaces of all threads of this process."""
+    return {(task / "ns/net").readlink() for task in Path("/proc/self/task").iterdir()}
+
+
 async def test_this_process_stays_where_it_is(pod: str) -> None:
-    here = Path("/proc/self/ns/net").readlink()
+    before = namespaces()
     listener = await threads.run_alone(listen, pod, "127.0.0.1")
     _, writer = await PodDialer().connect(pod, 8080)
-    assert {(task / "ns/net").readlink() for task in Path("/proc/self/task").iterdir()} == {here}
+    assert namespaces() == before
     writer.close()
     listener.close()
