@@ -20,11 +20,8 @@ def describe(
     documents: Sequence[str],
     repo_tags: Sequence[str] = (),
     repo_digests: Sequence[str] = (),
-    pinned: Sequence[str] = (),
 ) -> ImageRecord:
-    """The record of the image whose manifest is ``digest``; ``pinned`` are the names that the
-    configuration pins, in normal form.
-    """
+    """The record of the image whose manifest is ``digest``, of ``manifest_size`` bytes."""
     descriptors = (manifest.config, *manifest.layers)
     return ImageRecord(
         id=manifest.config.digest,
@@ -37,6 +34,5 @@ def describe(
         repo_tags=tuple(repo_tags),
         repo_digests=tuple(repo_digests),
         user=config.execution.user,
-        pinned=not set(pinned).isdisjoint((*repo_tags, *repo_digests)),
         labels=config.execution.labels or {},
     )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from crishim.core.errors import Code, CrishimError, InvalidArgumentError, UnavailableError
 
 
@@ -31,9 +35,22 @@ class LimitError(CrishimError):
     code = Code.RESOURCE_EXHAUSTED
 
 
+class StorageError(UnavailableError):
+    """The disk that images are kept on is full, or fails."""
+
+
 class LayerError(InvalidArgumentError):
     """A layer archive cannot be unpacked; the message names the entry."""
 
 
 class ArchiveError(InvalidArgumentError):
     """A file that should be an image archive is not one."""
+
+
+@contextmanager
+def on_disk(what: str) -> Iterator[None]:
+    """Turn an OSError from inside into a StorageError that says ``what`` was being done."""
+    try:
+        yield
+    except OSError as exc:
+        raise StorageError(f"{what}: {os.strerror(exc.errno) if exc.errno else exc}") from exc

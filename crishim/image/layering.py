@@ -11,7 +11,7 @@ from crishim.drivers import threads
 from crishim.image import faultpoints
 from crishim.image.chain import chain_ids
 from crishim.image.digest import Digest
-from crishim.image.errors import ContentError
+from crishim.image.errors import ContentError, on_disk
 from crishim.image.faultpoints import ImageFault
 from crishim.image.joining import Joined, cancellable
 from crishim.image.progress import Stage, Step
@@ -62,7 +62,8 @@ class Unpacking:
         files = self._store.layers
         lower = self._store.layer_paths(layer.below)
         async with self._slots:
-            staged = files.stage()
+            with on_disk(f"unpack layer {layer.blob.digest}"):
+                staged = files.stage()
             try:
                 await self._fill(layer, staged, lower, allowed)
             finally:

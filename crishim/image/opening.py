@@ -25,7 +25,7 @@ async def opened_images(
 
     ``containers`` is where containers have their writable layers.
     """
-    store = await open_store(settings.root, records, file_system, boot_id())
+    store = await open_store(settings.root, records, file_system, boot_id(), settings.pinned)
     async with Transport() as transport:
         images = Images(store, settings, transport, owner, host_platform(), Backoff(), containers)
         await images.start()

@@ -1,4 +1,4 @@
-"""How far a pull has come: what each part is doing, for people and for the time-out. Pure but for the clock."""
+"""How far a pull has come: what each part is doing, for people and for the time-out. Pure but for clock and log."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
+import structlog
+
 from crishim.core.errors import DeadlineError
 
 T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
+_LOG_EVERY = 10.0
 
 MIN_BYTES = 64 << 10
 """Fewer bytes than these in a whole time-out are no progress: a server that trickles must not hold a pull forever."""
@@ -69,11 +74,12 @@ class Progress:
 
 
 async def with_timeout(work: Callable[[], Coroutine[Any, Any, T]], progress: Progress, seconds: float, name: str) -> T:
-    """The result of ``work()``; cancels it and raises DeadlineError after ``seconds`` without progress (0: never)."""
-    if seconds <= 0:
-        return await work()
+    """The result of ``work()``; cancels it and raises DeadlineError after ``seconds`` without progress (0: never).
+
+    What takes long is logged now and then.
+    """
     try:
-        async with asyncio.timeout(seconds) as limit:
+        async with asyncio.timeout(seconds if seconds > 0 else None) as limit:
             watch = asyncio.create_task(_watch(limit, progress, seconds), name=f"progress of {name}")
             try:
                 return await work()
@@ -88,10 +94,13 @@ async def with_timeout(work: Callable[[], Coroutine[Any, Any, T]], progress: Pro
 
 async def _watch(limit: asyncio.Timeout, progress: Progress, seconds: float) -> None:
     loop = asyncio.get_running_loop()
-    last = progress.mark()
+    last, logged = progress.mark(), loop.time()
     while True:
-        await asyncio.sleep(min(1.0, seconds / 10))
+        await asyncio.sleep(min(1.0, seconds / 10) if seconds > 0 else 1.0)
         current = progress.mark()
-        if current != last or progress.is_unpacking:
+        if seconds > 0 and (current != last or progress.is_unpacking):
             limit.reschedule(loop.time() + seconds)
             last = current
+        if loop.time() - logged >= _LOG_EVERY:
+            logged = loop.time()
+            _log.info("image.progress", doing=progress.doing, layers=[str(step) for step in progress.steps])

@@ -78,7 +78,6 @@ class Pull:
                 documents=self._documents,
                 repo_tags=(self._reference.repo_tag,) if self._reference.repo_tag else (),
                 repo_digests=(self._reference.repo_digest(target),),
-                pinned=self._tools.settings.pinned,
             )
             return await self._store.add_image(record)
 

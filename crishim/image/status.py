@@ -28,7 +28,12 @@ async def image_root(store: ImageStore, image: ImageRecord) -> ImageRoot:
 async def verbose_info(store: ImageStore, image: ImageRecord) -> Mapping[str, Any]:
     """What a verbose status shows: the configuration blob as it is, layers and blobs."""
     spec = msgspec.json.decode(await store.blobs.read(Digest(image.id)))
-    return {"chainID": image.chain[-1] if image.chain else "", "imageSpec": spec, "manifest": image.manifest}
+    return {
+        "chainID": image.chain[-1] if image.chain else "",
+        "imageSpec": spec,
+        "manifest": image.manifest,
+        "labels": image.labels,
+    }
 
 
 def parse_user(user: str) -> tuple[int | None, str]:

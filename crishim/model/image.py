@@ -34,7 +34,7 @@ class ImageRecord(Struct, frozen=True, kw_only=True):
     indexes, manifests and configuration; ``packed`` are its layers as they were sent; ``chain`` the chain ids of what
     they were unpacked to, lowest first. ``size`` counts the bytes of manifest, configuration and packed layers.
     ``user`` is as the configuration has it: empty, name or uid, maybe with a group. ``created_at``: when it came to
-    this node, nanoseconds since the epoch.
+    this node, nanoseconds since the epoch. ``pinned``: kubelet shall not collect it; the configuration decides.
     """
 
     id: str

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from crishim.image.errors import ArchiveError, LayerError, LimitError
+from crishim.image.errors import ArchiveError, LayerError, LimitError, on_disk
 from crishim.image.types import Compression
 from crishim.image.unpack import header as tar
 from crishim.image.unpack.decompress import decompress, sniff
@@ -138,14 +138,16 @@ def _plain(fd: int, path: Path, scratch: Path, limit: int) -> int:
     compression = sniff(os.pread(fd, 16, 0))
     if compression is Compression.NONE:
         return fd
-    unpacked = os.open(scratch, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    with on_disk(f"unpack archive {path}"):
+        unpacked = os.open(scratch, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         total = 0
         for piece in decompress(_read(fd), compression):
             total += len(piece)
             if total > limit:
                 raise LimitError(f"archive {path}: unpacks to more than the allowed {limit} bytes")
-            _write(unpacked, piece)
+            with on_disk(f"unpack archive {path}"):
+                _write(unpacked, piece)
     except BaseException:
         os.close(unpacked)
         raise

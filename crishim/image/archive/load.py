@@ -87,7 +87,6 @@ class _Import:
             manifest_size=self._store.blobs.sizes[digest],
             documents=self._documents,
             repo_tags=[tag for tag in tags if tag],
-            pinned=self._tools.settings.pinned,
         )
         return await self._store.add_image(record)
 

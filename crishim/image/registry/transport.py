@@ -29,12 +29,12 @@ USER_AGENT = "crishim"
 
 
 class Transport:
-    """Keeps one connection pool for each way to do TLS. Close it when done; it is made inside the event loop."""
+    """Keeps one connection pool for each way to do TLS, with the files it needs as they are now. Close it when done."""
 
     def __init__(self, *, read_timeout: float = 60.0) -> None:
         """``read_timeout``: seconds without a byte after which a connection counts as broken."""
         self._read_timeout = read_timeout
-        self._sessions: dict[TLS, ClientSession] = {}
+        self._sessions: dict[tuple[TLS, tuple[int, ...]], ClientSession] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -94,11 +94,12 @@ class Transport:
         raise RegistryError(f"{method} {_show(url)}: more than {MAX_REDIRECTS} redirects")
 
     async def _session(self, tls: TLS) -> ClientSession:
-        if tls not in self._sessions:
+        key = tls, _changed_at(tls)
+        if key not in self._sessions:
             context = await asyncio.to_thread(_context, tls)
-            if tls not in self._sessions:  # another request may have been faster
-                self._sessions[tls] = _new_session(context)
-        return self._sessions[tls]
+            if key not in self._sessions:  # another request may have been faster
+                self._sessions[key] = _new_session(context)
+        return self._sessions[key]
 
 
 def _new_session(context: ssl.SSLContext) -> ClientSession:
@@ -154,6 +155,12 @@ def _is_inside(name: str) -> bool:
     except ValueError:
         return False
     return address.is_loopback or address.is_link_local or address.is_unspecified
+
+
+def _changed_at(tls: TLS) -> tuple[int, ...]:
+    """Differs when a file was replaced: certificates are renewed while the server runs."""
+    files = (*tls.ca, *(file for pair in tls.client for file in pair if file is not None))
+    return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
 
 
 def _context(tls: TLS) -> ssl.SSLContext:

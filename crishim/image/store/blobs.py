@@ -10,6 +10,7 @@ from pathlib import Path
 from crishim.drivers import threads
 from crishim.image import faultpoints
 from crishim.image.digest import Digest, Verifier, algorithm, encoded, is_digest
+from crishim.image.errors import on_disk
 from crishim.image.faultpoints import ImageFault
 
 _ALGORITHMS = ("sha256", "sha512")
@@ -79,7 +80,8 @@ class IncomingBlob:
         self._committed = False
 
     async def __aenter__(self) -> IncomingBlob:
-        self._fd = os.open(self._aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with on_disk(f"keep blob {self._digest}"):
+            self._fd = os.open(self._aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -110,20 +112,22 @@ class IncomingBlob:
         await threads.run(self._commit)
 
     def _write(self, data: bytes) -> None:
-        self._verifier.update(data)
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        with on_disk(f"keep blob {self._digest}"):
+            while view:
+                view = view[os.write(self._fd, view) :]
+        self._verifier.update(data)
 
     def _commit(self) -> None:
         target = self._blobs.path(self._digest)
         faultpoints.reach(ImageFault.BLOB_WRITTEN)
-        os.fsync(self._fd)
-        self._aside.rename(target)
-        self._committed = True
-        faultpoints.reach(ImageFault.BLOB_PLACED)
-        self._blobs.sizes[self._digest] = self.offset
-        sync_directory(target.parent)
+        with on_disk(f"keep blob {self._digest}"):
+            os.fsync(self._fd)
+            self._aside.rename(target)
+            self._committed = True
+            faultpoints.reach(ImageFault.BLOB_PLACED)
+            self._blobs.sizes[self._digest] = self.offset
+            sync_directory(target.parent)
 
     def _close(self) -> None:
         os.close(self._fd)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
@@ -16,9 +16,10 @@ _ID_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]+)")
 
 
 class ImageIndex:
-    """Images by id, layers by chain id, holds by owner."""
+    """Images by id, layers by chain id, holds by owner. An image is pinned while it has one of the names ``pinned``."""
 
-    def __init__(self) -> None:
+    def __init__(self, pinned: Collection[str] = ()) -> None:
+        self._pinned = frozenset(pinned)
         self.images: dict[str, ImageRecord] = {}
         self.layers: dict[str, LayerRecord] = {}
         self.holds: dict[str, HoldRecord] = {}
@@ -28,7 +29,8 @@ class ImageIndex:
         for record in records:
             match record:
                 case ImageRecord():
-                    self.images[record.id] = record
+                    is_pinned = not self._pinned.isdisjoint(record.names)
+                    self.images[record.id] = msgspec.structs.replace(record, pinned=is_pinned)
                 case LayerRecord():
                     self.layers[record.chain_id] = record
                 case HoldRecord():
@@ -84,7 +86,6 @@ def join(known: ImageRecord, new: ImageRecord) -> ImageRecord:
         packed=_together(known.packed, new.packed),
         repo_tags=_together(known.repo_tags, new.repo_tags),
         repo_digests=_together(known.repo_digests, new.repo_digests),
-        pinned=known.pinned or new.pinned,
         labels={**known.labels, **new.labels},
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import structlog
@@ -14,14 +15,16 @@ from crishim.model.image import LayerRecord
 _log = structlog.get_logger(__name__)
 
 
-async def open_store(root: Path, records: ImageRecords, file_system: FileSystem, boot_id: str) -> ImageStore:
+async def open_store(
+    root: Path, records: ImageRecords, file_system: FileSystem, boot_id: str, pinned: Collection[str] = ()
+) -> ImageStore:
     """The store under ``root``, with every record it shows backed by whole files.
 
     Half-written blobs and half-made layers are gone, layers without record too. Layers whose files are missing, or
     that were not known to be on the disk when the machine went down, are forgotten: ``incomplete`` names the images
-    that need them.
+    that need them. ``pinned`` are names of images, in normal form.
     """
-    store = ImageStore(root, records, file_system, boot_id)
+    store = ImageStore(root, records, file_system, boot_id, pinned)
     await threads.run(_make_root, root)
     await threads.run(store.blobs.prepare)
     numbers = await threads.run(store.layers.prepare)

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,9 +50,11 @@ class Usage:
 class ImageStore:
     """Blobs, layers and their records. Made by ``recover.open_store``; ``index`` may be read by everyone."""
 
-    def __init__(self, root: Path, records: ImageRecords, file_system: FileSystem, boot_id: str) -> None:
+    def __init__(
+        self, root: Path, records: ImageRecords, file_system: FileSystem, boot_id: str, pinned: Collection[str]
+    ) -> None:
         self.root = root
-        self.blobs, self.layers, self.index = BlobFiles(root), LayerFiles(root), ImageIndex()
+        self.blobs, self.layers, self.index = BlobFiles(root), LayerFiles(root), ImageIndex(pinned)
         self._records, self._file_system, self._boot_id = records, file_system, boot_id
         self._pins: Counter[str] = Counter()
         self._lock = asyncio.Lock()

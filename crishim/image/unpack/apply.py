@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
 from collections.abc import Callable
 from typing import TypeVar
 
-from crishim.image.errors import LayerError
+from crishim.image.errors import LayerError, StorageError
 from crishim.image.unpack import header as tar
 from crishim.image.unpack.copyup import copy_file
 from crishim.image.unpack.header import show
@@ -22,6 +23,7 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _WRITE = 1 << 20
 _FILESYSTEM_BLOCK = 4096
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 _KINDS = {
     tar.SYMLINK: stat.S_IFLNK,
     tar.CHAR: stat.S_IFCHR,
@@ -46,12 +48,12 @@ class LayerWriter:
         return self._made + self._tree.made
 
     def apply(self, entry: Entry) -> None:
-        """Make what ``entry`` says; raises LayerError naming the entry when that cannot be."""
+        """Make what ``entry`` says; raises LayerError, or StorageError for a full disk, naming the entry."""
         try:
             self._dispatch(entry, target(entry.header.name))
         except OSError as exc:
             message = f"tar entry {show(entry.header.name)}: {exc.strerror or exc}"
-            raise LayerError(message) from exc
+            raise (StorageError if exc.errno in _OF_THE_DISK else LayerError)(message) from exc
 
     def finish(self) -> None:
         """What can only be done once everything is there."""

@@ -131,9 +131,9 @@ async def image_lab(
     records = records or MemoryImageRecords()
     owner = TaskOwner()
     async with (registry or FakeRegistry()).serving() as serving, Transport(read_timeout=2.0) as transport:
-        store = await open_store(root, records, NoSync(), "this boot")
         backoff = Backoff(attempts=3, first=0.001)
         chosen = ImageSettings(root=root, **settings)  # type: ignore[arg-type]
+        store = await open_store(root, records, NoSync(), "this boot", chosen.pinned)
         images = Images(store, chosen, transport, owner, host_platform(), backoff, root / "none")
         await images.start()
         try:

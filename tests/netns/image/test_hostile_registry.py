@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from aiohttp import web
 
 from crishim.core.errors import CrishimError, DeadlineError
 from crishim.image.digest import Digest, digest_of
-from crishim.image.errors import ContentError, LayerError, LimitError, RegistryError
+from crishim.image.errors import ContentError, LayerError, LimitError, RegistryError, StorageError
 from crishim.image.settings import Limits
 from crishim.image.types import MediaType
 from crishim.testing.images import Image, file, from_manifest, image, symlink, tar
@@ -183,6 +185,18 @@ async def test_a_manifest_that_trickles_runs_into_the_time_out(tmp_path: Path) -
         lab.registry.fault = fault
         with pytest.raises(DeadlineError, match="while waiting for: resolving"):
             await lab.images.pull(lab.registry.add("app", "1", GOOD))
+
+
+@pytest.mark.parametrize("megabytes", [1, 3])
+async def test_a_full_disk_is_told_and_given_back(tmp_path: Path, megabytes: int) -> None:
+    """One megabyte does not hold the packed layer, three hold that but not the unpacked one."""
+    await anyio.run_process(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(tmp_path)])
+    layer = random.Random(1).randbytes(2 << 20)
+    async with image_lab(tmp_path / "images") as lab:
+        with pytest.raises(StorageError, match="No space left on device"):
+            await lab.images.pull(lab.registry.add("app", "1", image([[file("a", layer)]])))
+        await lab.store.collect(0)
+        assert lab.files() == []
 
 
 @pytest.fixture

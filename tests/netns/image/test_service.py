@@ -189,11 +189,13 @@ async def test_pulling_again_what_a_container_holds_unpacks_nothing(lab: ImageLa
 
 
 async def test_pinned_images(tmp_path: Path) -> None:
-    async with image_lab(tmp_path / "images") as first:
-        name = first.registry.add("pause", "1", APP)
-    async with image_lab(tmp_path / "images", registry=first.registry, pinned=(name,)) as lab:
-        await lab.images.pull(name)
-        assert lab.images.list()[0].pinned
+    async with image_lab(tmp_path / "images") as plain:
+        name = plain.registry.add("pause", "1", APP)
+        await plain.images.pull(name)
+        assert not plain.images.list()[0].pinned
+    for pinned in ((name,), ()):
+        async with image_lab(tmp_path / "images", records=plain.records, pinned=pinned) as lab:
+            assert lab.images.list()[0].pinned is bool(pinned)
 
 
 async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
@@ -304,10 +306,12 @@ async def test_progress_can_be_watched(lab: ImageLab) -> None:
     name = lab.registry.add("app", "1", APP)
     _slow(lab, APP.layers[1], 0.3)
     pull = asyncio.create_task(lab.images.pull(name))
-    await asyncio.sleep(0.15)
-    progress = lab.images.progress(name)
-    assert progress is not None
-    assert [step.digest for step in progress.steps] == list(APP.layers)
+
+    def digests() -> list[str]:
+        progress = lab.images.progress(name)
+        return [step.digest for step in progress.steps] if progress else []
+
+    await until(lambda: digests() == list(APP.layers))
     await pull
     assert lab.images.progress(name) is None
 
