@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable
+from typing import Any
+
+import anyio
 
 from crishim.container.exec import Exec
 from crishim.core.errors import FailedPreconditionError
@@ -17,6 +20,7 @@ from crishim.model.stream import AttachStream, ExecStream, Output
 DRAIN_SECONDS = 0.5
 
 _Chunk = tuple[Output, bytes]
+_QUIET: _Chunk = (Output.STDOUT, b"")  # recognised by its identity
 
 
 class Commands:
@@ -49,19 +53,31 @@ class Attachments:
 class CommandSession:
     """The streams of a command; see ``ports.Session``."""
 
-    def __init__(self, session: ExecSession) -> None:
-        self._session = session
+    def __init__(self, session: ExecSession, drain_seconds: float = DRAIN_SECONDS) -> None:
+        self._session, self._drain_seconds = session, drain_seconds
 
     async def output(self) -> AsyncGenerator[_Chunk, None]:
         """Both streams as they come, until they end or the command has, with nothing more to be read."""
         queue: asyncio.Queue[_Chunk | None] = asyncio.Queue(1)
-        reading = asyncio.create_task(self._read(queue), name="exec output")
+        ended = asyncio.create_task(self._session.wait(), name="exec end")
+        streams = {Output.STDOUT: self._session.stdout, Output.STDERR: self._session.stderr}
+        pumps = [
+            asyncio.create_task(_pump(kind, stream, queue), name=f"exec {kind}")
+            for kind, stream in streams.items()
+            if stream is not None
+        ]
         try:
-            while (chunk := await queue.get()) is not None:
-                yield chunk
-            await reading
+            open_streams = len(pumps)
+            while open_streams and (chunk := await _next(queue, ended, self._drain_seconds)) is not _QUIET:
+                if chunk is None:
+                    open_streams -= 1
+                else:
+                    yield chunk
+            for pump in pumps:
+                if pump.done():
+                    pump.result()
         finally:
-            reading.cancel()
+            await _cancel(ended, *pumps)
 
     async def write_stdin(self, data: bytes) -> None:
         """Hand input to the command; raises BrokenPipeError when nobody reads it."""
@@ -84,36 +100,6 @@ class CommandSession:
     async def aclose(self) -> None:
         """Give everything back; a command that runs is killed."""
         await self._session.aclose()
-
-    async def _read(self, queue: asyncio.Queue[_Chunk | None]) -> None:
-        streams = {Output.STDOUT: self._session.stdout, Output.STDERR: self._session.stderr}
-        pumps = [
-            asyncio.create_task(_pump(kind, aiter(stream), queue), name=f"exec {kind}")
-            for kind, stream in streams.items()
-            if stream is not None
-        ]
-        try:
-            await self._until_drained(pumps, queue)
-        finally:
-            for pump in pumps:
-                pump.cancel()
-        await queue.put(None)
-
-    async def _until_drained(self, pumps: list[asyncio.Task[int]], queue: asyncio.Queue[_Chunk | None]) -> None:
-        ended = asyncio.create_task(self._session.wait(), name="exec end")
-        try:
-            await asyncio.wait([ended, *pumps], return_when=asyncio.FIRST_COMPLETED)
-            if not all(pump.done() for pump in pumps):
-                await asyncio.wait([ended])
-            running = [pump for pump in pumps if not pump.done()]
-            while running:
-                _, still = await asyncio.wait(running, timeout=DRAIN_SECONDS)
-                running = list(still) if queue.full() else []
-        finally:
-            ended.cancel()
-        for pump in pumps:
-            if pump.done() and not pump.cancelled():
-                pump.result()
 
 
 class AttachedSession:
@@ -155,10 +141,37 @@ class AttachedSession:
         self._attachment.close()
 
 
-async def _pump(kind: Output, stream: AsyncIterator[bytes], queue: asyncio.Queue[_Chunk | None]) -> int:
-    """Pass one stream on, one chunk at a time, as fast as they are taken; returns how many."""
-    number = 0
-    async for chunk in stream:
-        await queue.put((kind, chunk))
-        number += 1
-    return number
+async def _pump(kind: Output, stream: AsyncIterable[bytes], queue: asyncio.Queue[_Chunk | None]) -> None:
+    """Pass one stream on, one chunk at a time, as fast as they are taken, and None at its end."""
+    try:
+        async for chunk in stream:
+            await queue.put((kind, chunk))
+    except OSError:
+        await queue.put(None)
+        raise
+    await queue.put(None)
+
+
+async def _next(queue: asyncio.Queue[_Chunk | None], ended: asyncio.Task[int], seconds: float) -> _Chunk | None:
+    """The next chunk, or _QUIET when the command has ended and nothing has come for some seconds.
+
+    Time counts only while somebody waits for a chunk: a slow reader loses nothing.
+    """
+    if not queue.empty():
+        return queue.get_nowait()
+    getting = asyncio.create_task(queue.get(), name="exec output")
+    try:
+        await asyncio.wait([getting, ended], return_when=asyncio.FIRST_COMPLETED)
+        if not getting.done():
+            await asyncio.wait([getting], timeout=seconds)
+        return getting.result() if getting.done() else _QUIET
+    finally:
+        getting.cancel()
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and wait for their end: a descriptor may not be closed while one still watches it."""
+    for task in tasks:
+        task.cancel()
+    with anyio.CancelScope(shield=True):
+        await asyncio.gather(*tasks, return_exceptions=True)
