@@ -10,6 +10,7 @@ import structlog
 from crishim.container.index import ContainerIndex
 from crishim.container.ports import OciRuntime
 from crishim.core.errors import explain
+from crishim.core.faultpoints import ContainerFaultPoint, reach
 from crishim.core.tasks import TaskOwner
 from crishim.model.container import Container, Event, State
 from crishim.model.process import Exit
@@ -59,6 +60,7 @@ class Watch:
             reason=reason_of(ended),
         )
         if exited is not None:
+            reach(ContainerFaultPoint.STOPPED)
             self._on_change(exited, Event.EXITED)
 
 

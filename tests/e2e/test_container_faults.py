@@ -1,0 +1,78 @@
+"""The server is killed at every fault point in the life of a container: states come right and nothing leaks."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from crishim.core.faultpoints import ContainerFaultPoint
+from crishim.rpc.pb import api_pb2 as pb
+from tests.lab.conflists import bridge, conflist
+from tests.lab.containers import Containers, leftovers, prepare
+from tests.lab.node import Node, eventually
+
+NETWORK = conflist("pods", bridge("cni0", "10.88.0.0/24"))
+
+
+@pytest.fixture
+def serving(node: Node, tmp_path: Path) -> Iterator[Node]:
+    """The node with an image; at the end no container has left anything."""
+    node.serve(NETWORK, own={"plugins": "auto"})
+    prepare(node, tmp_path / "busybox.tar")
+    yield node
+    node.remove_all_pods()
+    eventually(lambda: not leftovers(node), timeout=5)
+    assert not leftovers(node)
+
+
+def connect(node: Node, *, shared_pid: bool = False) -> Containers:
+    return Containers(node, grpc.insecure_channel(f"unix://{node.daemon.socket}"), shared_pid=shared_pid)
+
+
+def live(containers: Containers, pod: str) -> None:
+    """The whole life of a container."""
+    container = containers.run(pod)
+    containers.stop(container)
+    containers.remove(container)
+
+
+@pytest.mark.parametrize("point", ContainerFaultPoint, ids=str)
+def test_killed_at(serving: Node, point: ContainerFaultPoint) -> None:
+    pod = connect(serving).run_pod("web")
+    serving.restart(fault=f"{point}:kill")
+    with pytest.raises(grpc.RpcError):
+        live(connect(serving), pod)
+    assert serving.daemon.wait() == -signal.SIGKILL
+    serving.restart()
+    containers = connect(serving)
+    for container, state in containers.states().items():
+        assert state != pb.CONTAINER_RUNNING or containers.answers(container)
+        containers.remove(container)
+    assert containers.answers(containers.run(pod))
+
+
+@pytest.mark.parametrize("shared_pid", [False, True])
+def test_a_running_container_outlives_the_server(serving: Node, shared_pid: bool) -> None:
+    containers = connect(serving, shared_pid=shared_pid)
+    container = containers.run(containers.run_pod("web"))
+    serving.daemon.kill()
+    serving.restart()
+    again = connect(serving)
+    assert again.states() == {container: pb.CONTAINER_RUNNING}
+    assert again.answers(container)
+
+
+def test_an_end_that_no_server_saw_is_known_at_once(serving: Node) -> None:
+    containers = connect(serving)
+    pod = containers.run_pod("web")
+    container = containers.create(pod, command=("sh", "-c", "sleep 1; exit 7"))
+    containers.start(container)
+    serving.daemon.kill()
+    eventually(lambda: False, timeout=2)
+    serving.restart()
+    status = connect(serving).stub.ContainerStatus(pb.ContainerStatusRequest(container_id=container)).status
+    assert (status.state, status.exit_code, status.reason) == (pb.CONTAINER_EXITED, 7, "Error")

@@ -1,0 +1,103 @@
+"""Containers on a node under test: busybox out of an archive, so that no registry is needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import grpc
+from google.protobuf.json_format import ParseDict
+
+from crishim.rpc.pb import api_pb2 as pb
+from crishim.rpc.pb.api_pb2_grpc import RuntimeServiceStub
+from tests.lab.conflists import ROOT
+from tests.lab.cri import pod_config
+from tests.lab.critest import separate_hugetlb
+from tests.lab.node import Node
+
+IMAGE = "docker.io/library/busybox:latest"
+GROUP = "/crishim-tests"
+_CGROUPS = Path("/sys/fs/cgroup")
+_CONTAINER = 1  # NamespaceMode.CONTAINER
+
+
+def prepare(node: Node, archive: Path) -> None:
+    """Give a node that serves the image; done once for a node, as the image outlives the server."""
+    separate_hugetlb()
+    subprocess.run([sys.executable, ROOT / "hack/images/archive", archive, IMAGE], check=True)
+    program = Path(sys.executable).with_name("crishim")
+    subprocess.run([program, "image", "import", "--address", node.daemon.socket, archive], check=True)
+
+
+class Containers:
+    """The container calls of CRI, blocking. Errors are grpc.RpcError. ``shared_pid``: use the pod's PID namespace."""
+
+    def __init__(self, node: Node, channel: grpc.Channel, *, shared_pid: bool = False) -> None:
+        self._node, self.stub = node, RuntimeServiceStub(channel)
+        self._options = {} if shared_pid else {"pid": _CONTAINER}
+
+    def run_pod(self, name: str) -> str:
+        """A sandbox with a control group below GROUP; its id."""
+        return self._node.cri.run(_sandbox(name))
+
+    def create(self, pod: str, name: str = "main", command: Sequence[str] = ("sleep", "1000")) -> str:
+        """A container that waits for its start; its id."""
+        config = {
+            "metadata": {"name": name},
+            "image": {"image": IMAGE},
+            "command": list(command),
+            "linux": {"security_context": {"namespace_options": self._options}},
+        }
+        request = pb.CreateContainerRequest(
+            pod_sandbox_id=pod,
+            config=ParseDict(config, pb.ContainerConfig()),
+            sandbox_config=ParseDict(_sandbox("any"), pb.PodSandboxConfig()),
+        )
+        return str(self.stub.CreateContainer(request, timeout=60).container_id)
+
+    def start(self, container: str) -> None:
+        """Let it run."""
+        self.stub.StartContainer(pb.StartContainerRequest(container_id=container), timeout=60)
+
+    def run(self, pod: str, name: str = "main") -> str:
+        """Create and start."""
+        container = self.create(pod, name)
+        self.start(container)
+        return container
+
+    def stop(self, container: str) -> None:
+        """End it at once."""
+        self.stub.StopContainer(pb.StopContainerRequest(container_id=container, timeout=0), timeout=60)
+
+    def remove(self, container: str) -> None:
+        """Forget it."""
+        self.stub.RemoveContainer(pb.RemoveContainerRequest(container_id=container), timeout=60)
+
+    def states(self) -> dict[str, int]:
+        """The state of every container, by id."""
+        listed = self.stub.ListContainers(pb.ListContainersRequest(), timeout=60).containers
+        return {container.id: container.state for container in listed}
+
+    def answers(self, container: str) -> bool:
+        """Whether a command can be run in it."""
+        request = pb.ExecSyncRequest(container_id=container, cmd=["echo", "alive"], timeout=10)
+        return bool(self.stub.ExecSync(request, timeout=30).stdout == b"alive\n")
+
+
+def leftovers(node: Node) -> set[str]:
+    """Everything of a container that is on the node; to be asked when there is none."""
+    home = node.home
+    found = {str(path) for pattern in ("state/containers/*", "root/containers/*") for path in home.glob(pattern)}
+    found |= {str(path) for name in ("notes", "exits", "execs") for path in home.glob(f"state/oci/{name}/*")}
+    found |= {line for line in Path("/proc/self/mountinfo").read_text().split() if f"{home}/root/containers" in line}
+    found |= {str(path) for path in _CGROUPS.glob(f"*{GROUP}/*") if path.is_dir()}
+    found |= {record for record in node.snapshot().records if record.startswith(("row of containers", "row of holds"))}
+    return found | {line for line in node.host.run("ps", "-eo", "args").splitlines() if "conmon" in line.split()[0]}
+
+
+def _sandbox(name: str) -> dict[str, object]:
+    config = pod_config(name)
+    config["linux"]["cgroup_parent"] = GROUP
+    return config
