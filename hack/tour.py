@@ -1,4 +1,4 @@
-"""A guided tour: one pod gets its IP from crishim, and gives it back. Run by hack/quickstart."""
+"""A guided tour: one pod gets its IP from crishim, runs a container, and gives all back. Run by hack/quickstart."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import grpc
 from rich.console import Console
 from rich.padding import Padding
 from rich.syntax import Syntax
 
+from crishim.rpc.pb import api_pb2 as pb
+from crishim.rpc.pb.api_pb2_grpc import RuntimeServiceStub
 from tests.lab.cri import connect, pod_config
 from tests.lab.daemon import Daemon, DaemonError, crishim
 
 BRIDGE = "crishim0"
-PLUGINS = [Path("/usr/lib/cni")]
+NO_EXECUTABLES: list[Path] = []  # every plugin of the tour is built in
+IMAGE = "docker.io/library/busybox:latest"
+SCRIPT = "echo I am $(hostname), and this is my address:; ip -4 -o addr show eth0; exec sleep 1000"
 IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 NETNS_DIR = Path("/run/netns")
 CNI_DIRECTORIES = [Path("/var/lib/cni/results"), Path("/var/lib/cni")]
@@ -49,8 +54,9 @@ def main() -> int:
     with ExitStack() as undo:
         home = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="crishim-")))
         undo.enter_context(restored_network())
+        undo.enter_context(separate_hugetlb())
         before = of_pods(home)
-        server = crishim(home, PLUGINS, {}, {"plugins": "auto"})
+        server = crishim(home, NO_EXECUTABLES, {}, {"plugins": "auto"})
         write_network(server, subnet)
         start(server)
         undo.callback(server.stop)
@@ -90,7 +96,8 @@ def run_a_pod(server: Daemon) -> None:
     with connect(server.socket) as runtime:
         step("A pod, through the gRPC API that kubelet uses: RunPodSandbox.")
         started = time.perf_counter()
-        pod = runtime.run(pod_config("hello", metadata=POD))
+        config = pod_config("hello", metadata=POD, hostname="hello", log_directory=str(server.home / "logs"))
+        pod = runtime.run(config)
         address = runtime.status(pod).status.network.ip
         console.print(f"   [bold green]{address}[/] after {(time.perf_counter() - started) * 1000:.0f} ms")
         try:
@@ -98,10 +105,42 @@ def run_a_pod(server: Daemon) -> None:
             run(str(Path(sys.executable).with_name("crishim")), "explain", pod[:13], "--address", str(server.socket))
             step("Does it answer?")
             run("ping", "-c", "2", "-i", "0.2", address)
+            run_a_container(server, pod)
         finally:
             step("StopPodSandbox gives everything back, RemovePodSandbox forgets the pod.")
             runtime.stop(pod)
             runtime.remove(pod)
+
+
+def run_a_container(server: Daemon, pod: str) -> None:
+    """Import an image; create, start, ask, read and stop one container of it."""
+    step("An image without a registry: busybox, assembled from Debian's package.")
+    archive, program = server.home / "busybox.tar", Path(sys.executable).with_name("crishim")
+    subprocess.run([sys.executable, "hack/images/archive", archive, IMAGE], check=True)
+    run(str(program), "image", "import", str(archive), "--address", str(server.socket))
+    with grpc.insecure_channel(f"unix://{server.socket}") as channel:
+        stub = RuntimeServiceStub(channel)
+        step("A container in the pod: CreateContainer, StartContainer.")
+        started = time.perf_counter()
+        config = pb.ContainerConfig(
+            metadata=pb.ContainerMetadata(name="main"),
+            image=pb.ImageSpec(image=IMAGE),
+            command=["sh", "-c", SCRIPT],
+            log_path="main.log",
+        )
+        config.linux.security_context.namespace_options.pid = pb.CONTAINER
+        container = stub.CreateContainer(pb.CreateContainerRequest(pod_sandbox_id=pod, config=config)).container_id
+        stub.StartContainer(pb.StartContainerRequest(container_id=container))
+        console.print(f"   {container[:13]} runs after {(time.perf_counter() - started) * 1000:.0f} ms")
+        step("A command inside, ExecSync, and the container's log.")
+        command("ps")
+        answer = stub.ExecSync(pb.ExecSyncRequest(container_id=container, cmd=["ps"], timeout=10))
+        console.print(Padding(answer.stdout.decode().rstrip(), (0, 3)), markup=False)
+        command("cat", server.home / "logs/main.log")
+        console.print(Padding((server.home / "logs/main.log").read_text().rstrip(), (0, 3)), markup=False)
+        step("StopContainer, RemoveContainer.")
+        stub.StopContainer(pb.StopContainerRequest(container_id=container, timeout=1))
+        stub.RemoveContainer(pb.RemoveContainerRequest(container_id=container))
 
 
 def show_what_is_left(left: set[str]) -> None:
@@ -151,6 +190,21 @@ def restored_network() -> Iterator[None]:
                 directory.rmdir()
         subprocess.run(["ip", "link", "delete", BRIDGE], check=False, capture_output=True)
         IP_FORWARD.write_text(forwarding)
+
+
+@contextmanager
+def separate_hugetlb() -> Iterator[None]:
+    """On a node with both versions of cgroups, give crun the one it wants hugetlb in; take it away afterwards."""
+    both, place = Path("/sys/fs/cgroup/unified/cgroup.controllers"), Path("/sys/fs/cgroup/hugetlb")
+    if not both.exists() or "hugetlb" not in both.read_text().split():
+        yield
+        return
+    place.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "cgroup", "-o", "hugetlb", "cgroup", place], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", place], check=False)
 
 
 def ip(*arguments: str) -> list[dict[str, str]]:
