@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from tests.lab.conflists import ROOT
 from tests.lab.critest import separate_hugetlb
-from tests.lab.daemon import PEER, TOOLS
+from tests.lab.daemon import TOOLS
 from tests.lab.node import Node, eventually
 
 Json = dict[str, Any]
@@ -134,12 +134,9 @@ def _pretend_settings(directory: Path) -> None:
 
 def import_image(node: Node) -> None:
     """Give the node's server the image of ``container``."""
-    archive, socket = node.home / "busybox.tar", node.daemon.socket
+    archive = node.home / "busybox.tar"
     _run(sys.executable, ROOT / "hack/images/archive", archive)
-    if PEER:
-        _run(TOOLS / "ctr", "--address", socket, "--namespace", "k8s.io", "images", "import", archive)
-    else:
-        _run(Path(sys.executable).with_name("crishim"), "image", "import", archive, "--address", socket)
+    _run(Path(sys.executable).with_name("crishim"), "image", "import", archive, "--address", node.daemon.socket)
 
 
 def _run(*argv: str | Path) -> None:
