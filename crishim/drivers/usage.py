@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -19,10 +20,10 @@ from crishim.model.sandbox import Sandbox
 
 
 class DiskUsage(Struct, frozen=True):
-    """What a writable layer takes at ``timestamp`` (nanoseconds since the epoch)."""
+    """What a writable layer takes at ``timestamp`` (nanoseconds since the epoch), and where its file system is."""
 
     timestamp: int
-    path: str
+    mountpoint: str
     bytes: int
     inodes: int
 
@@ -45,9 +46,10 @@ class UsageDriver:
         mounted: Hierarchies,
         group_of_container: Callable[[Container], str],
         group_of_sandbox: Callable[[Sandbox], str],
-        writable_layer: Callable[[str], Path],
+        layers: Path,
     ) -> None:
-        self._mounted, self._writable_layer = mounted, writable_layer
+        """``layers`` holds a directory for each container with its writable layer, ``upper``."""
+        self._mounted, self._layers = mounted, layers
         self._group_of_container, self._group_of_sandbox = group_of_container, group_of_sandbox
 
     async def groups(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> dict[str, GroupStats]:
@@ -58,14 +60,19 @@ class UsageDriver:
 
     async def disks(self, containers: Sequence[Container]) -> dict[str, DiskUsage]:
         """The writable layers of containers, by id."""
-        paths = {container.id: self._writable_layer(container.id) for container in containers if not container.infra}
-        return await threads.run(lambda: {key: _walk(path) for key, path in paths.items()})
+        ids = [container.id for container in containers if not container.infra]
+        return await threads.run(lambda: {each: self._walk(self._layers / each / "upper") for each in ids})
 
     async def interfaces(self, sandboxes: Sequence[Sandbox]) -> dict[str, tuple[InterfaceUsage, ...]]:
         """The interfaces of pods with a network of their own, by sandbox id, without ``lo``."""
         paths = {sandbox.id: sandbox.namespaces.net for sandbox in sandboxes}
         own = {key: path for key, path in paths.items() if path}
         return await threads.run_alone(_interfaces, own) if own else {}
+
+    def _walk(self, layer: Path) -> DiskUsage:
+        used, inodes = measure(layer)
+        # All layers are on one file system, which outlives each of them: kubelet asks the kernel about this path later.
+        return DiskUsage(now_ns(), str(self._layers), used, inodes)
 
 
 def parse_interfaces(text: str) -> tuple[InterfaceUsage, ...]:
@@ -96,18 +103,19 @@ def _interfaces(netns: dict[str, str]) -> dict[str, tuple[InterfaceUsage, ...]]:
     return found
 
 
-def _walk(layer: Path) -> DiskUsage:
+def measure(tree: Path) -> tuple[int, int]:
     """Bytes on the disk and inodes of a tree; what vanishes meanwhile does not count."""
     used = inodes = 0
-    todo = [layer]
+    todo = [tree]
     while todo:
         try:
             with os.scandir(todo.pop()) as entries:
                 for entry in entries:
-                    used += entry.stat(follow_symlinks=False).st_blocks * 512
-                    inodes += 1
-                    if entry.is_dir(follow_symlinks=False):
-                        todo.append(Path(entry.path))
+                    with suppress(FileNotFoundError):
+                        used += entry.stat(follow_symlinks=False).st_blocks * 512
+                        inodes += 1
+                        if entry.is_dir(follow_symlinks=False):
+                            todo.append(Path(entry.path))
         except OSError:
             continue
-    return DiskUsage(now_ns(), str(layer), used, inodes)
+    return used, inodes

@@ -26,7 +26,8 @@ def plan_note(container: Container, handler: Handler, bundle: Path, spec: Mappin
 
     The group has to bear the container's id: all that is in it will be killed in the end.
     """
-    path = spec.get("linux", {}).get("cgroupsPath", "")
+    linux = spec.get("linux", {})
+    path = linux.get("cgroupsPath", "")
     group = group_path(path, systemd=handler.systemd_cgroup) if path else ""
     if group and container.id not in group.rpartition("/")[2]:
         raise InvalidArgumentError(f"linux.cgroupsPath: expected a group of container {container.id}, found {path!r}")
@@ -37,6 +38,7 @@ def plan_note(container: Container, handler: Handler, bundle: Path, spec: Mappin
         bundle=str(bundle),
         log_path=container.log_path,
         group=group,
+        own_pids=any(entry["type"] == "pid" and not entry.get("path") for entry in linux.get("namespaces", ())),
     )
 
 

@@ -221,7 +221,7 @@ class OciDriver:
         """Kill all there is; whether the first process was still there."""
         init = ProcessId(container.pid, container.pid_start)
         was_there = container.pid > 1 and send(init, signal.SIGKILL)
-        if note is not None and note.group:
+        if note is not None and note.group and not note.own_pids:
             await self._groups.kill(note.group)
         return was_there
 

@@ -18,7 +18,8 @@ _log = structlog.get_logger()
 class Note(Struct, frozen=True, kw_only=True):
     """How a container was made, whatever the configuration says now.
 
-    ``group`` is its control group, empty when it has none. ``monitor`` None: it was not started.
+    ``group`` is its control group, empty when it has none. ``own_pids``: it has a PID namespace of its own, so all of
+    it ends with its first process. ``monitor`` None: it was not started.
     """
 
     container_id: str
@@ -27,6 +28,7 @@ class Note(Struct, frozen=True, kw_only=True):
     bundle: str
     log_path: str
     group: str = ""
+    own_pids: bool = False
     monitor: ProcessId | None = None
 
 

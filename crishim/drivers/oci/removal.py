@@ -38,7 +38,8 @@ class Removal:
                 await kill_group(note.monitor)  # gone already when the container ended by itself
             faults.reach("oci.delete.monitor")
             await self._execs.abandon(container_id)
-            await self._kill(note)
+            if not (note.own_pids and self._files(note).exit.exists()):
+                await self._kill(note)
         await self._delete_state(note, seconds)
         faults.reach("oci.delete.runtime")
         if note.group:
@@ -69,8 +70,11 @@ class Removal:
         if (program.state / note.container_id).exists() or any(program.state.glob(f"{note.container_id}*")):
             await program.call("delete", "--force", note.container_id, seconds=seconds)
 
+    def _files(self, note: Note) -> MonitorFiles:
+        return MonitorFiles(note.container_id, Path(note.bundle), self._places.exits)
+
     def _forget(self, note: Note) -> None:
-        for path in MonitorFiles(note.container_id, Path(note.bundle), self._places.exits).all:
+        for path in self._files(note).all:
             _unlink(path)
         self._notes.remove(note.container_id)
 

@@ -50,6 +50,20 @@ def test_the_group_is_noted_as_it_will_be(path: str | None, handler: Handler, gr
     assert note(path, handler).group == group
 
 
+@pytest.mark.parametrize(
+    ("namespaces", "own"),
+    [
+        ([{"type": "pid"}, {"type": "mount"}], True),
+        ([{"type": "pid", "path": ""}], True),
+        ([{"type": "pid", "path": "/proc/7/ns/pid"}], False),
+        ([{"type": "mount"}], False),
+    ],
+)
+def test_a_pid_namespace_is_its_own_unless_it_is_joined(namespaces: list[dict[str, str]], own: bool) -> None:
+    planned = plan_note(container(), CRUN, Path("/b"), {"linux": {"namespaces": namespaces}})
+    assert planned.own_pids is own
+
+
 @pytest.mark.parametrize("path", ["/", "/pod", "pod/c1", "/pod/../c1", "/c1/sub"])
 def test_a_group_that_is_not_the_containers_own_is_refused(path: str) -> None:
     with pytest.raises(InvalidArgumentError, match=r"linux\.cgroupsPath"):
