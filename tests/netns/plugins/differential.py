@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import ip_interface
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from cni_runtime.invoke.builtin import BuiltinInvoker
 from cni_runtime.invoke.executable import ExecutableInvoker
 from cni_runtime.testing.host import Host
 from cni_runtime.testing.throwaway import run_on_throwaway_host
+from tests.netns.plugins.compared_traffic import addresses, traffic_fields
 from tests.netns.plugins.snapshot import Fields, differences, settled
 
 Config = Mapping[str, Any]
@@ -38,26 +37,17 @@ MEANT = (
     r"result\..*\.ips\..*\.version",  # which the reference loopback leaves out where the specification wants it
 )
 
-_SERVER = """
-import socket
-with socket.create_server(("::", 8080), family=socket.AF_INET6, dualstack_ipv6=True) as server:
-    print("ready", flush=True)
-    peer = server.accept()[0]
-    peer.sendall(peer.recv(9))
-"""
-_CLIENT = """
-import socket, sys
-with socket.create_connection((sys.argv[1], 8080), timeout=2) as peer:
-    peer.sendall(b"over here")
-    assert peer.recv(9) == b"over here"
-"""
-
 
 def unmeant(chain: Chain, *, pods: int = 2, meant: Iterable[str] = ()) -> list[str]:
-    """What differs and is not in MEANT or ``meant`` (regular expressions on fields), one line for each field."""
+    """What differs and is not in MEANT or ``meant`` (regular expressions on fields), one line for each field.
+
+    The second pod has no host ports.
+    """
     allowed = (*MEANT, *meant)
     lines: list[str] = []
-    for reference, builtin in zip(_states("reference", chain, pods), _states("builtin", chain, pods), strict=True):
+    with ThreadPoolExecutor(2) as both:  # each mostly waits for duplicate address detection and the like
+        states = both.map(lambda kind: _states(kind, chain, pods), ("reference", "builtin"))
+    for reference, builtin in zip(*states, strict=True):
         for field, (theirs, ours) in differences(reference, builtin).items():
             if not any(re.fullmatch(one, field) for one in allowed):
                 lines.append(f"{field}: {ours} instead of {theirs}")
@@ -76,23 +66,37 @@ def _states(kind: str, chain: Chain, pods: int) -> list[Fields]:
 async def _attach_and_detach(invoker: Invoker, chain: Chain, pods: int) -> tuple[Fields, Fields]:
     host = Host()
     _make_outside(host)
+    if any(config["type"] == "firewall" for config in chain):
+        for tool in ("iptables", "ip6tables"):
+            host.run(tool, "-P", "FORWARD", "DROP")
     netns = {name: host.add_netns(name) for name in ("a", "b")}
     answers = {name: await _add(invoker, chain, name, netns[name]) for name in tuple(netns)[:pods]}
-    masquerade = any(config.get("ipMasq") for config in chain)
-    attached = settled(host, netns, answers) | _traffic(host, netns, answers, outside=masquerade)
+    attached = settled(host, netns, answers) | traffic_fields(host, netns, answers, chain)
     for name, answer in answers.items():
-        for config in reversed(chain):
+        for config in reversed(_of_pod(chain, name)):
             await invoker.invoke(_call(Verb.DEL, name, netns[name], {**config, "prevResult": answer}))
     if isinstance(invoker, BuiltinInvoker):
         await invoker.aclose()
-    return attached, settled(host, netns, {})
+    return attached, settled(host, netns, {}) | _rules_left(host, answers)
 
 
 async def _add(invoker: Invoker, chain: Chain, name: str, netns: Path) -> Any:
     previous: dict[str, Any] = {}
-    for config in chain:
+    for config in _of_pod(chain, name):
         previous = {"prevResult": await invoker.invoke(_call(Verb.ADD, name, netns, {**config, **previous}))}
     return previous["prevResult"]
+
+
+def _of_pod(chain: Chain, name: str) -> Chain:
+    """The first pod has the host ports."""
+    if name == "a":
+        return chain
+    return [
+        {**config, "runtimeConfig": {**config["runtimeConfig"], "portMappings": []}}
+        if "portMappings" in config.get("runtimeConfig", ())
+        else config
+        for config in chain
+    ]
 
 
 def _call(verb: Verb, name: str, netns: Path, config: Config) -> PluginCall:
@@ -111,36 +115,7 @@ def _make_outside(host: Host) -> None:
         host.run("ip", "link", "set", link, "up", netns=netns)
 
 
-def _traffic(host: Host, netns: Mapping[str, Path], answers: Mapping[str, Any], *, outside: bool) -> Fields:
-    """What reaches what: "True" or "False" by ping, and by TCP between the pods."""
-    fields: Fields = {}
-    targets: dict[str, list[str]] = {name: _addresses(answer) for name, answer in answers.items()}
-    for address in targets["a"]:
-        fields[f"traffic host to {address}"] = str(host.can_reach(address))
-        if outside:
-            other = "2001:db8::2" if ":" in address else "192.0.2.2"
-            fields[f"traffic a to {other}"] = str(host.can_reach(other, netns=netns["a"]))
-        if "b" in targets:
-            fields[f"traffic b to {address}"] = str(host.can_reach(address, netns=netns["b"]))
-            fields[f"traffic b to {address} by TCP"] = str(_talk(netns["b"], netns["a"], address))
-    return fields
-
-
-def _addresses(answer: Any) -> list[str]:
-    listed = [entry["address"] for entry in answer.get("ips", ())]
-    listed += [answer[family]["ip"] for family in ("ip4", "ip6") if family in answer]
-    return [str(ip_interface(address).ip) for address in listed if not ip_interface(address).is_loopback]
-
-
-def _talk(source: Path, target: Path, address: str) -> bool:
-    """Whether a client in ``source`` gets back what it sends to a server in ``target``."""
-    server = subprocess.Popen(
-        ["nsenter", f"--net={target}", sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, text=True
-    )
-    with server:
-        assert server.stdout is not None
-        server.stdout.readline()
-        client = ["nsenter", f"--net={source}", sys.executable, "-c", _CLIENT, address]
-        reached = subprocess.run(client, check=False, capture_output=True, timeout=60).returncode == 0
-        server.kill()
-    return reached
+def _rules_left(host: Host, answers: Mapping[str, Any]) -> Fields:
+    """Rules that still name an address of a pod."""
+    pods = [address for answer in answers.values() for address in addresses(answer)]
+    return {f"rule {rule}": "left" for rule in host.rules() if any(f'"{address}"' in rule for address in pods)}

@@ -9,9 +9,11 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from cni_runtime.net.sockets import in_namespace, opened
 from cni_runtime.testing.host import Host
 
 _VOLATILE = frozenset(
@@ -33,6 +35,7 @@ _VOLATILE = frozenset(
 )
 _VETH = re.compile(r"veth[0-9a-f]{8}")
 _MAC = re.compile(r"(?!00:00:|01:80:|02:00:00:00:|ff:ff:)(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
+_LIFETIMES = re.compile(r'"(valid|preferred)_life_time":[0-9]+,?')
 _SYSCTLS = ("net/ipv4/conf", "net/ipv6/conf", "net/ipv4/ip_forward", "net/ipv4/neigh", "net/ipv6/neigh")
 
 Fields = dict[str, str]
@@ -40,14 +43,14 @@ Fields = dict[str, str]
 
 def settled(host: Host, pods: Mapping[str, Path], answers: Mapping[str, Any]) -> Fields:
     """``take``, when duplicate address detection and link events have come to rest, or after 6 s at the latest."""
-    before: Fields = {}
-    for _ in range(40):
-        now = take(host, pods, answers)
-        if now == before and not any(key.endswith(".tentative") for key in now):
+    before: list[str] = []
+    for _ in range(60):
+        now = [_links(host, netns) for netns in (None, *pods.values())]
+        if now == before and not any('"tentative":true' in text for text in now):
             break
         before = now
         time.sleep(0.1)
-    return before
+    return take(host, pods, answers)
 
 
 def take(host: Host, pods: Mapping[str, Path], answers: Mapping[str, Any]) -> Fields:
@@ -70,35 +73,67 @@ def differences(reference: Fields, builtin: Fields) -> dict[str, tuple[str, str]
 
 
 def _namespace(host: Host, name: str, netns: Path | None) -> Iterator[tuple[str, str]]:
-    for what in ("link", "address"):
-        for entry in host.ip("-details", what, netns=netns):
+    for what, entries in zip(("link", "address"), _ip(host, netns, "-details", "link", "address"), strict=True):
+        for entry in entries:
             # A bridge may or may not have got one in the moment before its first port came.
             entry["addr_info"] = [one for one in entry.get("addr_info", ()) if one["scope"] != "link"]
-            if entry["operstate"] == "LOWERLAYERDOWN":  # or DOWN, by an accident of interface indexes
-                entry["operstate"] = "DOWN"
+            _forget_carrier(entry)
             yield from _flatten(f"{name} {what} {entry['ifname']}", entry).items()
     yield from _routing(host, name, netns)
     for tool in (("bridge", "-json", "-details", "link"), ("tc", "-json", "qdisc")):
         for entry in json.loads(host.run(*tool, netns=netns) or "[]"):
             yield from _flatten(f"{name} {tool[0]} {entry.get('ifname', entry.get('dev'))}", entry).items()
-    yield from _sysctls(host, name, netns)
+    yield from _sysctls(name, netns)
 
 
 def _routing(host: Host, name: str, netns: Path | None) -> Iterator[tuple[str, str]]:
     for family in ("-4", "-6"):
-        for args in (("route", "show", "table", "all"), ("rule", "show"), ("neighbour", "show", "nud", "permanent")):
-            for entry in host.ip(family, *args, netns=netns):
+        listed = _ip(host, netns, family, "route show table all", "rule show", "neighbour show nud permanent")
+        for what, entries in zip(("route", "rule", "neighbour"), listed, strict=True):
+            for entry in entries:
                 key = " ".join(str(entry.get(part, "")) for part in ("table", "type", "dst", "dev", "metric"))
                 if not str(entry.get("dst", "")).startswith(("fe80", "ff00", "multicast")):
-                    yield from _flatten(f"{name} {family} {args[0]} {key}", entry).items()
+                    entry["flags"] = [flag for flag in entry.get("flags", ()) if flag != "linkdown"]
+                    yield from _flatten(f"{name} {family} {what} {key}", entry).items()
 
 
-def _sysctls(host: Host, name: str, netns: Path | None) -> Iterator[tuple[str, str]]:
-    reading = f"cd /proc/sys; grep -r . {' '.join(_SYSCTLS)} 2>/dev/null; true"
-    for line in host.run("sh", "-c", reading, netns=netns).splitlines():
-        key, _, value = line.partition(":")
-        if "stable_secret" not in key:
-            yield f"{name} sysctl {key}", value
+def _forget_carrier(entry: dict[str, Any]) -> None:
+    """A bridge notices up to a second later that its last port has gone; what has no carrier, traffic shows as well."""
+    if entry["operstate"] == "LOWERLAYERDOWN":  # or DOWN, by an accident of interface indexes
+        entry["operstate"] = "DOWN"
+    if entry.get("linkinfo", {}).get("info_kind") == "bridge" or entry["ifname"] == "br0":
+        entry["operstate"] = "not looked at"
+        entry["flags"] = [flag for flag in entry["flags"] if flag not in ("NO-CARRIER", "LOWER_UP")]
+
+
+def _ip(host: Host, netns: Path | None, option: str, *commands: str) -> list[list[dict[str, Any]]]:
+    """What ``ip`` says to each of ``commands``, asked by one process."""
+    batch = "".join(f"{command}\n" for command in commands)
+    lines = host.run("ip", "-json", option, "-batch", "-", netns=netns, stdin=batch).splitlines()
+    return [[entry for entry in json.loads(line) if entry] for line in lines]
+
+
+def _links(host: Host, netns: Path | None) -> str:
+    return _LIFETIMES.sub("", host.run("ip", "-json", "address", netns=netns))
+
+
+def _sysctls(name: str, netns: Path | None) -> Iterator[tuple[str, str]]:
+    """Read in a thread of the namespace: the files are those of the reader's."""
+    if netns is None:
+        yield from _read_sysctls(name)
+        return
+    with opened(netns) as fd:
+        yield from in_namespace(fd, lambda: tuple(_read_sysctls(name)))
+
+
+def _read_sysctls(name: str) -> Iterator[tuple[str, str]]:
+    root = Path("/proc/sys")
+    for top in _SYSCTLS:
+        every = (root / top,) if (root / top).is_file() else (root / top).rglob("*")
+        for path in every:
+            if path.name != "stable_secret" and path.is_file():
+                with suppress(OSError):  # some can only be written
+                    yield f"{name} sysctl {path.relative_to(root)}", path.read_text().strip()
 
 
 def _flatten(prefix: str, value: Any) -> Fields:

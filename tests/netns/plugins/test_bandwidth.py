@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import signal
-import socket
-import threading
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cni_runtime.call import Verb
 from cni_runtime.errors import PluginError
-from cni_runtime.net.sockets import in_namespace, opened
 from cni_runtime.plugins.bandwidth.config import ifb_name
 from cni_runtime.testing.host import Host
 from tests.netns.plugins.chains import BRIDGE, Chain, either_way, needs_reference
 from tests.netns.plugins.differential import unmeant
+from tests.netns.plugins.traffic import rate
 
 pytestmark = pytest.mark.anyio
 
@@ -27,39 +23,6 @@ EGRESS = {"egressRate": 40 * MEGABIT, "egressBurst": MEGABIT}
 BOTH = {"type": "bandwidth", **INGRESS, **EGRESS}
 IFB = ifb_name("net", "c")
 PEER = "10.1.0.1"
-
-
-def rate(source: Path | None, target: Path | None, address: str) -> float:
-    """Bits per second by TCP from a namespace to ``address`` in another; None: the host.."""
-    with _entered(target, lambda: socket.create_server((address, 7))) as server:
-        received: list[float] = []
-        reader = threading.Thread(target=_read, args=(server, received))
-        reader.start()
-        with _entered(source, lambda: socket.create_connection((address, 7), timeout=5)) as client:
-            end = time.monotonic() + 0.9
-            while time.monotonic() < end:
-                client.send(bytes(16384))
-        reader.join()
-    return received[0]
-
-
-def _entered(netns: Path | None, make: Any) -> socket.socket:
-    if netns is None:
-        return make()  # type: ignore[no-any-return]  # a socket
-    with opened(netns) as fd:
-        return in_namespace(fd, make)  # type: ignore[no-any-return]  # a socket
-
-
-def _read(server: socket.socket, received: list[float]) -> None:
-    """The rate of the second half of a transfer, when the burst is used up and TCP has found its pace."""
-    connection = server.accept()[0]
-    with connection:
-        started, count, marks = time.monotonic(), 0, [(0.0, 0)]
-        while data := connection.recv(1 << 16):
-            count += len(data)
-            marks.append((time.monotonic() - started, count))
-    half = next(mark for mark in marks if mark[0] >= marks[-1][0] / 3)
-    received.append((marks[-1][1] - half[1]) * 8 / (marks[-1][0] - half[0]))
 
 
 @pytest.mark.parametrize(

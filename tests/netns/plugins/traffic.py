@@ -8,9 +8,11 @@ from __future__ import annotations
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from cni_runtime.net.sockets import in_namespace, opened
 
@@ -77,3 +79,36 @@ def _answer(name: str, sockets: Sequence[socket.socket], done: threading.Event) 
             else:
                 _, client = ready.recvfrom(100)
                 ready.sendto(f"{name} {client[0]}".encode(), client)
+
+
+def rate(source: Path | None, target: Path | None, address: str) -> float:
+    """Bits per second by TCP from a namespace to ``address`` in another; None: the host."""
+    with _entered(target, lambda: socket.create_server((address, 7))) as server:
+        received: list[float] = []
+        reader = threading.Thread(target=_read, args=(server, received))
+        reader.start()
+        with _entered(source, lambda: socket.create_connection((address, 7), timeout=5)) as client:
+            end = time.monotonic() + 0.9
+            while time.monotonic() < end:
+                client.send(bytes(16384))
+        reader.join()
+    return received[0]
+
+
+def _entered(netns: Path | None, make: Any) -> socket.socket:
+    if netns is None:
+        return make()  # type: ignore[no-any-return]  # a socket
+    with opened(netns) as fd:
+        return in_namespace(fd, make)  # type: ignore[no-any-return]  # a socket
+
+
+def _read(server: socket.socket, received: list[float]) -> None:
+    """The rate of the second half of a transfer, when the burst is used up and TCP has found its pace."""
+    connection = server.accept()[0]
+    with connection:
+        started, count, marks = time.monotonic(), 0, [(0.0, 0)]
+        while data := connection.recv(1 << 16):
+            count += len(data)
+            marks.append((time.monotonic() - started, count))
+    half = next(mark for mark in marks if mark[0] >= marks[-1][0] / 3)
+    received.append((marks[-1][1] - half[1]) * 8 / (marks[-1][0] - half[0]))
