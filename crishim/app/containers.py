@@ -148,7 +148,7 @@ def _pod_files(layout: Layout) -> Callable[[str], PodFiles]:
 
 
 def _usage(config: Config, sandboxes: SandboxIndex, oci: OciParts) -> UsageDriver:
-    hosts, layers = oci.hosts, config.root / "containers"
+    hosts = oci.hosts
 
     def group_of_container(container: Container) -> str:
         sandbox, host = sandboxes.get(container.sandbox_id), hosts[container.runtime_handler]
@@ -159,7 +159,7 @@ def _usage(config: Config, sandboxes: SandboxIndex, oci: OciParts) -> UsageDrive
         return slice_path(Path(parent).name) if hosts[sandbox.runtime_handler].systemd_cgroup else parent
 
     mounted = hierarchies(read_mounts())
-    return UsageDriver(mounted, group_of_container, group_of_sandbox, lambda each: layers / each / "upper")
+    return UsageDriver(mounted, group_of_container, group_of_sandbox, config.root / "containers")
 
 
 def _features(known: Handlers) -> tuple[RuntimeHandler, ...]:

@@ -88,6 +88,7 @@ class Containers:
             "pid": container.pid if container.state is State.RUNNING else 0,
             "runtimeHandler": container.runtime_handler,
             "state": container.state.value,
+            "removing": container.state is State.REMOVING,
             "imageID": container.image_ref,
             "runtimeSpec": await self._execute.spec(container),
         }

@@ -108,7 +108,7 @@ def _io(group: GroupStats) -> pb.IoUsage:
 def _disk(disk: DiskUsage) -> pb.FilesystemUsage:
     return pb.FilesystemUsage(
         timestamp=disk.timestamp,
-        fs_id=pb.FilesystemIdentifier(mountpoint=disk.path),
+        fs_id=pb.FilesystemIdentifier(mountpoint=disk.mountpoint),
         used_bytes=_value(disk.bytes),
         inodes_used=_value(disk.inodes),
     )

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crishim.drivers.cgroups.hierarchy import Hierarchies
+from crishim.drivers.usage import InterfaceUsage, UsageDriver, measure, parse_interfaces
+from crishim.model.container import Container
+from crishim.testing.container_world import example_container
+
+DEV = """\
+Inter-|   Receive                                             |  Transmit
+ face |bytes packets errs drop fifo frame compressed multicast|bytes packets errs drop fifo colls carrier compressed
+    lo:  100       1    0    0    0     0          0         0   100       1    0    0    0     0       0          0
+  eth0: 1510      17    2    0    0     0          0         0   472       6    3    0    0     0       0          0
+"""
+
+
+def test_the_counters_of_every_interface_but_lo() -> None:
+    assert parse_interfaces(DEV) == (InterfaceUsage("eth0", 1510, 2, 472, 3),)
+
+
+def test_a_tree_is_measured_to_its_leaves(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/file").write_bytes(b"x" * 100_000)
+    used, inodes = measure(tmp_path)
+    assert (used >= 100_000, inodes) == (True, 3)
+
+
+def test_a_tree_that_is_gone_has_nothing(tmp_path: Path) -> None:
+    assert measure(tmp_path / "gone") == (0, 0)
+
+
+@pytest.mark.anyio
+async def test_all_layers_are_on_the_file_system_of_their_parent(tmp_path: Path) -> None:
+    (tmp_path / "c1/upper/etc").mkdir(parents=True)
+    driver = UsageDriver(Hierarchies(), lambda _: "", lambda _: "", tmp_path)
+    config = example_container()
+    found = await driver.disks(
+        [Container(id="c1", sandbox_id="p", config=config, runtime_handler="", created_at=1, boot_id="")]
+    )
+    assert (found["c1"].mountpoint, found["c1"].inodes) == (str(tmp_path), 1)
