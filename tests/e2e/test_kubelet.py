@@ -181,9 +181,7 @@ def test_streams_logs_and_usage_through_the_kubelet(kubelet: Kubelet) -> None:
             assert kubelet.node.say("127.0.0.1", port) == "hello"
     logs = kubelet.get(kubelet.url("containerLogs", "talker", "/main"))
     assert sorted(logs.split()) == [b"one", b"two"]
-    usage = eventually(lambda: usage_of(kubelet, "talker"), 40)
-    assert usage["cpu"]["usageCoreNanoSeconds"] > 0
-    assert usage["memory"]["workingSetBytes"] > 0
+    assert eventually(lambda: counted(kubelet, "talker"), 40), kubelet.get("/stats/summary")
 
 
 def speak_with_a_command(kubelet: Kubelet, transport: str) -> None:
@@ -220,12 +218,12 @@ def forwarding(kubelet: Kubelet, pod: str, port: int, transport: str) -> Iterato
         client.communicate(timeout=10)
 
 
-def usage_of(kubelet: Kubelet, name: str) -> Json | None:
-    """What /stats/summary says about a pod, None until it says something about its processor and memory."""
+def counted(kubelet: Kubelet, name: str) -> bool:
+    """Whether /stats/summary tells what the pod and its container have used of processor and memory."""
     pods = json.loads(kubelet.get("/stats/summary"))["pods"]
-    found: list[Json] = [pod for pod in pods if pod["podRef"]["name"].startswith(f"{name}-")]
-    complete = [pod for pod in found if pod.get("cpu", {}).get("usageCoreNanoSeconds") and pod.get("memory")]
-    return complete[0] if complete else None
+    users = [user for pod in pods if pod["podRef"]["name"].startswith(f"{name}-") for user in (pod, *pod["containers"])]
+    figures = [(user["cpu"]["usageCoreNanoSeconds"], user["memory"]["workingSetBytes"]) for user in users]
+    return len(figures) == 2 and all(min(each) > 0 for each in figures)
 
 
 def test_pods_go_on_when_the_kubelet_or_the_server_restarts(kubelet: Kubelet) -> None:
