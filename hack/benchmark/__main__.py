@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,11 +32,16 @@ def cri(
 
 
 @app.command()
-def image(rounds: Annotated[int, typer.Option(help="Rounds; the servers take turns within each.")] = 5) -> None:
+def image(
+    rounds: Annotated[int, typer.Option(help="Rounds; the servers take turns within each.")] = 5,
+    directory: Annotated[
+        Path, typer.Option(help="Where the servers have their files; a tmpfs leaves the disk out.")
+    ] = Path("/tmp"),
+) -> None:
     """Pull and remove a large and a small image: crishim and containerd, from one registry on loopback."""
     console = Console()
     with console.status("starting") as status:
-        measured = compare_images(rounds, progress=status.update)
+        measured = compare_images(rounds, directory, progress=status.update)
     console.print(image_table(measured))
 
 

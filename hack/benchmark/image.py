@@ -38,10 +38,13 @@ class Result(Struct):
     memory: dict[str, float] = field(default_factory=dict)
 
 
-def compare_images(rounds: int, progress: Callable[[str], Any]) -> dict[str, Result]:
-    """Serve the images, start both servers, and let them take turns. Nothing is left on the machine."""
+def compare_images(rounds: int, directory: Path, progress: Callable[[str], Any]) -> dict[str, Result]:
+    """Serve the images, start both servers with their files below ``directory``, and let them take turns.
+
+    Nothing is left on the machine.
+    """
     with ExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crishim-bench-", dir="/tmp")))
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crishim-bench-", dir=directory)))
         progress("building and serving the images")
         certificates = stack.enter_context(_registry(home / "registry"))
         servers = [make(home / make.__name__, [CURRENT.directory], {}, {}) for make in (crishim, containerd)]
