@@ -114,9 +114,7 @@ def test_a_pod_of_many_parts_becomes_ready(kubelet: Kubelet) -> None:
         livenessProbe=probe(tcpSocket={"port": 8080}, failureThreshold=5),
         **mounted(("content", "/www")),
     )
-    side = container(
-        "side", f"touch /ready; {SLEEP}", readinessProbe=probe(**executing("pidof", "httpd"), initialDelaySeconds=1)
-    )
+    side = container("side", SLEEP, readinessProbe=probe(**executing("pidof", "httpd"), initialDelaySeconds=1))
     first = container("first", "echo from the first > /www/index.html", **mounted(("content", "/www")))
     pod = static_pod("web", web, side, initContainers=[first], volumes=[content], shareProcessNamespace=True)
     status = kubelet.run(pod)
