@@ -1,7 +1,8 @@
 """What containers and pods use, as a snapshot that is renewed in the background.
 
-A caller gets the snapshot at once. One that is older than ``FRESH_SECONDS`` starts a renewal for the next caller; a
-container that is not in it yet is read on the spot. The disk is walked much less often than the groups are read.
+A caller gets the snapshot at once. One that is older than ``FRESH_SECONDS`` starts a renewal for the next caller, and
+one that is older than ``STALE_SECONDS`` is waited for; a container that is not in it yet is read on the spot. The disk
+is walked much less often than the groups are read.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from crishim.model.sandbox import State as SandboxState
 _log = structlog.get_logger()
 
 FRESH_SECONDS = 1.0
+STALE_SECONDS = 5.0
 DISK_SECONDS = 10.0
 
 
@@ -52,9 +54,15 @@ class Stats:
     """Keeps the snapshot."""
 
     def __init__(
-        self, index: ContainerIndex, usage: Usage, owner: TaskOwner, sandboxes: Callable[[], Iterable[Sandbox]]
+        self,
+        index: ContainerIndex,
+        usage: Usage,
+        owner: TaskOwner,
+        sandboxes: Callable[[], Iterable[Sandbox]],
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._index, self._usage, self._owner, self._sandboxes = index, usage, owner, sandboxes
+        self._clock = clock
         self._groups: dict[str, GroupStats] = {}
         self._rates: dict[str, int] = {}
         self._disks: dict[str, DiskUsage] = {}
@@ -96,17 +104,20 @@ class Stats:
         if containers or sandboxes:
             await self._read(containers, sandboxes)
             self._disks |= await self._usage.disks(containers)
-        if monotonic() - self._renewed > FRESH_SECONDS and (self._renewal is None or self._renewal.done()):
+        age = self._clock() - self._renewed
+        if age > FRESH_SECONDS and (self._renewal is None or self._renewal.done()):
             self._renewal = self._owner.spawn("stats.renew", self._renew())
+        if age > STALE_SECONDS and self._renewal is not None:
+            await asyncio.wait([self._renewal], timeout=STALE_SECONDS)
 
     async def _renew(self) -> None:
-        self._renewed = monotonic()
+        self._renewed = self._clock()
         containers = [container for container in self._index.all() if container.state is State.RUNNING]
         sandboxes = [sandbox for sandbox in self._sandboxes() if sandbox.state is SandboxState.READY]
         await self._read(containers, sandboxes)
-        if monotonic() - self._walked > DISK_SECONDS:
+        if self._clock() - self._walked > DISK_SECONDS:
             self._disks |= await self._usage.disks(containers)
-            self._walked = monotonic()
+            self._walked = self._clock()
         self._forget({container.id for container in containers} | {sandbox.id for sandbox in sandboxes})
 
     async def _read(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> None:

@@ -1,0 +1,97 @@
+"""The snapshot of usage: at once while it is fresh, renewed when it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from crishim.container.stats import Stats, nano_cores
+from crishim.core.tasks import TaskOwner
+from crishim.drivers.cgroups.stats import CpuStats, GroupStats, MemoryStats
+from crishim.drivers.usage import DiskUsage, InterfaceUsage, parse_interfaces
+from crishim.model.container import Container
+from crishim.model.sandbox import Sandbox
+from crishim.testing.container_world import ContainerWorld
+
+
+def group(timestamp: int, usage: int | None) -> GroupStats:
+    return GroupStats(timestamp, CpuStats(usage=usage), MemoryStats())
+
+
+class CountingUsage:
+    """Every look finds one second and half a second of processor time more."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    async def groups(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> dict[str, GroupStats]:
+        self.looks += 1
+        found = group(self.looks * 10**9, self.looks * 10**9 // 2)
+        return dict.fromkeys([container.id for container in containers], found)
+
+    async def disks(self, containers: Sequence[Container]) -> dict[str, DiskUsage]:
+        return {container.id: DiskUsage(1, "/upper", 4096, 2) for container in containers}
+
+    async def interfaces(self, sandboxes: Sequence[Sandbox]) -> dict[str, tuple[InterfaceUsage, ...]]:
+        return {}
+
+
+def no_sandboxes() -> Iterable[Sandbox]:
+    return ()
+
+
+@pytest.fixture
+def usage() -> CountingUsage:
+    return CountingUsage()
+
+
+async def test_a_new_container_is_read_on_the_spot(world: ContainerWorld, usage: CountingUsage) -> None:
+    container = world.containers.get(await world.run())
+    owner = TaskOwner()
+    (found,) = await Stats(world.index, usage, owner, no_sandboxes).of_containers([container])
+    assert (found.group is not None, found.disk.bytes if found.disk else 0) == (True, 4096)
+    await owner.aclose()
+
+
+async def test_a_fresh_snapshot_is_not_read_again(world: ContainerWorld, usage: CountingUsage) -> None:
+    container = world.containers.get(await world.run())
+    owner = TaskOwner()
+    stats = Stats(world.index, usage, owner, no_sandboxes)
+    for _ in range(5):
+        await stats.of_containers([container])
+    assert usage.looks <= 2  # the first look, and the renewal it began
+    await owner.aclose()
+
+
+async def test_a_stale_snapshot_is_waited_for(world: ContainerWorld, usage: CountingUsage) -> None:
+    container = world.containers.get(await world.run())
+    owner, hours = TaskOwner(), [1.0]
+    stats = Stats(world.index, usage, owner, no_sandboxes, clock=lambda: hours[0] * 3600)
+    await stats.of_containers([container])
+    hours[0] = 2.0
+    looks = usage.looks
+    (found,) = await stats.of_containers([container])
+    assert usage.looks > looks
+    assert found.nano_cores == 10**9 // 2
+    await owner.aclose()
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        (None, group(2, 2), None),
+        (group(0, 0), group(2 * 10**9, 10**9), 5 * 10**8),
+        (group(5, 0), group(5, 9), None),
+        (group(0, 9), group(10**9, 4), 0),
+        (group(0, None), group(10**9, 4), None),
+    ],
+)
+def test_processor_time_per_second(before: GroupStats | None, now: GroupStats, expected: int | None) -> None:
+    assert nano_cores(before, now) == expected
+
+
+def test_interfaces_are_read_without_the_loopback() -> None:
+    counters = "1 2 3 0 0 0 0 0 7 8 9 0 0 0 0 0"
+    text = f"Inter-|\n face |\n    lo: {counters}\n  eth0: {counters}\n"
+    assert parse_interfaces(text) == (InterfaceUsage("eth0", 1, 3, 7, 9),)
