@@ -99,14 +99,15 @@ class Handlers:
         if name not in ports_websocket.PROTOCOLS:
             await socket.prepare(http)
             serving = ports_spdy.serve(WebSocketPipe(socket, transport_of(http)), dial, self._timeouts)
-        elif request.ports:
+        elif 0 < len(request.ports) <= ports_websocket.MAX_PORTS:
             await socket.prepare(http)
             subprotocol = ports_websocket.PROTOCOLS[name]
             serving = ports_websocket.serve(
                 socket, transport_of(http), request.ports, subprotocol, dial, self._timeouts
             )
         else:
-            raise web.HTTPBadRequest(text="this URL was made for no ports, and the subprotocol cannot name any")
+            expected = f"a URL that was made for 1 to {ports_websocket.MAX_PORTS} ports"
+            raise web.HTTPBadRequest(text=f"expected {expected}; found one for {len(request.ports)}")
         return await self._serve(f"forwarding ports of {request.sandbox_id}", name, serving, socket)
 
     async def _dial(self, request: PortForwardStream, port: int) -> tuple[StreamReader, StreamWriter]:

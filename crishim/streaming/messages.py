@@ -11,7 +11,11 @@ import binascii
 
 from msgspec import Struct
 
+MAX_CHANNEL = 79
+"""The largest number that both forms can carry: in text, the characters from "0" on stand for 0 and more."""
+
 _CLOSE_SIGNAL = 255
+_ZERO = ord("0")
 
 
 class Subprotocol(Struct, frozen=True):
@@ -38,7 +42,7 @@ class Message(Struct, frozen=True):
 def encode(subprotocol: Subprotocol, channel: int, data: bytes) -> bytes:
     """The payload of a message, which is text or binary as the subprotocol says."""
     if subprotocol.text:
-        return b"%d%s" % (channel, base64.b64encode(data))
+        return bytes((_ZERO + channel,)) + base64.b64encode(data)
     return bytes((channel,)) + data
 
 
@@ -53,6 +57,6 @@ def decode(subprotocol: Subprotocol, payload: bytes) -> Message | None:
     if not subprotocol.text:
         return Message(payload[0], payload[1:])
     try:
-        return Message(payload[0] - ord("0"), base64.b64decode(payload[1:], validate=True))
+        return Message(payload[0] - _ZERO, base64.b64decode(payload[1:], validate=True))
     except binascii.Error as error:
         raise MessageError("a message that is not base64") from error

@@ -85,10 +85,13 @@ class WebSocketPipe:
     async def read(self) -> bytes:
         """See ``Pipe``."""
         while (message := await self._socket.receive()).type in (WSMsgType.BINARY, WSMsgType.PING):
-            if message.type is WSMsgType.PING:
-                await self._socket.pong(message.data)
-            elif message.data:
+            if message.type is WSMsgType.BINARY and message.data:
                 return bytes(message.data)
+            if message.type is WSMsgType.PING:
+                try:
+                    await self._socket.pong(message.data)
+                except OSError:
+                    break
         return b""
 
     async def write(self, parts: Sequence[bytes]) -> None:

@@ -97,6 +97,8 @@ class ChannelSocket:
                     return
         except MessageError as error:
             await self._socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=str(error).encode())
+        except OSError:  # from an answer to a ping
+            return
 
     async def _take(self, raw: WSMessage) -> None:
         if raw.type is WSMsgType.PING:
@@ -146,6 +148,8 @@ async def channels_of(
             yield channels
             await channels.delivered()
             code = WSCloseCode.OK
+    except* PeerGoneError:
+        pass  # the body has noticed first
     finally:
         with anyio.CancelScope(shield=True):
             await socket.close(code=code)

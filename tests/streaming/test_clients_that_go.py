@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
 from crishim.model.stream import ExecStream
 from crishim.streaming.service import Streams
@@ -77,6 +78,22 @@ async def test_a_client_that_vanishes_from_a_websocket_ends_its_command(exec_url
         assert messages._response.connection
         messages._response.connection.transport.abort()  # type: ignore[union-attr]  # without a word
         assert await ended() == "killed"
+
+
+@pytest.mark.parametrize("protocol", ["v5.channel.k8s.io", "v4.base64.channel.k8s.io"])
+async def test_clients_that_vanish_at_once_are_nothing_to_complain_of(exec_url: MakeUrl, protocol: str) -> None:
+    with capture_logs() as logs:
+        for _ in range(20):
+            async with aiohttp.ClientSession() as http:
+                messages = await http.ws_connect(exec_url("produce", "1000000"), protocols=[protocol])
+                await messages.ping()
+                assert messages._response.connection
+                messages._response.connection.transport.abort()  # type: ignore[union-attr]
+        for _ in range(20):
+            async with upgraded(exec_url("produce", "1000000"), spdy_headers("v4.channel.k8s.io")) as (_, _, writer):
+                writer.transport.abort()
+        await anyio.sleep(0.2)
+    assert [entry for entry in logs if entry["log_level"] == "error"] == []
 
 
 async def test_a_client_that_closes_a_websocket_ends_its_command(exec_url: MakeUrl, ended: Ended) -> None:

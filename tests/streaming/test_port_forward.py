@@ -206,9 +206,10 @@ async def test_channels_of_a_websocket(make_url: Callable[..., str]) -> None:
     assert received[3].startswith(b"\x01\x00error forwarding port 1: ")
 
 
-async def test_channels_need_ports(make_url: Callable[..., str]) -> None:
+@pytest.mark.parametrize("count", [0, 41])
+async def test_channels_need_ports_and_have_numbers_for_so_many(make_url: Callable[..., str], count: int) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
-        async with websocket(make_url(), "v4.channel.k8s.io"):
+        async with websocket(make_url(*range(1, count + 1)), "v4.channel.k8s.io"):
             pass
     assert caught.value.status == 400
 

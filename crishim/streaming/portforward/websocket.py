@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import anyio
 from aiohttp import web
 
-from crishim.streaming.messages import Subprotocol
+from crishim.streaming.messages import MAX_CHANNEL, Subprotocol
 from crishim.streaming.portforward.relay import Dial, forward
 from crishim.streaming.timeouts import Timeouts
 from crishim.streaming.websocket import SocketChannel, channels_of
@@ -28,8 +28,7 @@ PROTOCOLS = {
 TUNNELS = ("SPDY/3.1+portforward.k8s.io", "v2.portforward.k8s.io")
 """Subprotocols in which the messages carry a SPDY connection; see ``portforward.spdy``. The second is an older name."""
 
-MAX_PORTS = 127
-"""As many pairs of channels can be numbered."""
+MAX_PORTS = (MAX_CHANNEL + 1) // 2
 
 
 async def serve(

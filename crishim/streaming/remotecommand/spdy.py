@@ -7,11 +7,13 @@ the end is told (as an object from 4 on).
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import anyio
 from msgspec import Struct
 
 from crishim.model.stream import AttachStream, ExecStream, Output
+from crishim.streaming.errors import StreamResetError
 from crishim.streaming.pipe import Pipe
 from crishim.streaming.remotecommand.run import Channels, Job, run
 from crishim.streaming.remotecommand.status import Ending, encode
@@ -97,7 +99,8 @@ class Collector:
         """Tell the client, if it can be told, that it has not opened what it asked for."""
         if self.error is not None:
             message = f"the client has not opened its {', '.join(self.missing)} within {seconds:g} s"
-            await self.error.write(encode(Ending(error=message), structured=self._protocol.structured))
+            with suppress(StreamResetError):
+                await self.error.write(encode(Ending(error=message), structured=self._protocol.structured))
 
 
 async def serve(pipe: Pipe, job: Job, protocol: Protocol, timeouts: Timeouts) -> None:

@@ -237,6 +237,8 @@ async def multiplexed(
         async with alongside(partial(mux.run, idle_timeout)):
             yield mux
             await mux.leave()
+    except* PeerGoneError:
+        pass  # the body has noticed first
     finally:
         with anyio.CancelScope(shield=True):
             await pipe.aclose()

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crishim.streaming.messages import Message, MessageError, Subprotocol, decode, encode
+from crishim.streaming.messages import MAX_CHANNEL, Message, MessageError, Subprotocol, decode, encode
 
 BINARY, TEXT, CLOSING = Subprotocol("v4"), Subprotocol("b64", text=True), Subprotocol("v5", closes=True)
 SUBPROTOCOLS = [BINARY, TEXT, CLOSING]
 
 
-@given(st.sampled_from(SUBPROTOCOLS), st.integers(0, 9), st.binary(max_size=100))
+@given(st.sampled_from(SUBPROTOCOLS), st.integers(0, MAX_CHANNEL), st.binary(max_size=100))
 def test_messages_come_back(subprotocol: Subprotocol, channel: int, data: bytes) -> None:
     assert decode(subprotocol, encode(subprotocol, channel, data)) == Message(channel, data)
 
