@@ -7,12 +7,12 @@ The note comes first and goes last: ``delete`` finds all of a container by it, a
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import anyio
 import msgspec
 import structlog
 from msgspec import Struct
@@ -212,8 +212,8 @@ class OciDriver:
 
     async def _undo(self, container_id: str, error: BaseException) -> None:
         try:
-            with anyio.CancelScope(shield=True):
-                await self._removal.remove(container_id, self._limits.delete)
+            removal = self._removal.remove(container_id, self._limits.delete)
+            await threads.to_the_end(asyncio.ensure_future(removal))
         except Exception as undo_error:
             error.add_note(f"container {container_id} could not be undone yet: {explain(undo_error)}")
 
@@ -240,6 +240,8 @@ class OciDriver:
         for directory in self._places.all:
             with system_call("mkdir", str(directory)):
                 directory.mkdir(0o700, parents=True, exist_ok=True)
+        for socket in self._places.sockets.iterdir():
+            socket.unlink(missing_ok=True)  # of a monitor that was killed at the wrong moment
         self._notes.load()
 
 

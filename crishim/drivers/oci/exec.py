@@ -7,6 +7,7 @@ what to end.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from msgspec import Struct
 
 from cni_runtime import faults
 from crishim.core.errors import NotFoundError, RuntimeFailedError
+from crishim.drivers import threads
 from crishim.drivers.oci.places import Places
 from crishim.drivers.oci.program import OciProgram, environment, errors_in_log
 from crishim.drivers.process.child import Child, Program
@@ -69,7 +71,10 @@ class Exec(Struct, frozen=True):
 
     async def kill(self) -> None:
         """Kill the command and all it started, and return when they have ended; a cancellation waits too."""
-        with anyio.move_on_after(_KILL_SECONDS, shield=True):
+        await threads.to_the_end(asyncio.ensure_future(self._kill()))
+
+    async def _kill(self) -> None:
+        with anyio.move_on_after(_KILL_SECONDS):
             await kill_bearers(self.mark)
 
     def close(self) -> None:
@@ -92,7 +97,7 @@ class Execs:
 
     async def abandon(self, container_id: str = "") -> None:
         """Kill and forget the commands of a container, or of all, that are still known."""
-        for directory in list(self._places.execs.glob(f"{container_id}*.*")):
+        for directory in list(self._places.execs.glob(f"{container_id or '*'}.*")):
             name, _, mark = directory.name.rpartition(".")
             left = Exec(name, int(mark, 16), directory)
             await left.kill()

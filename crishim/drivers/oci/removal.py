@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anyio
+
 from cni_runtime import faults
 from crishim.drivers import threads
 from crishim.drivers.cgroups.groups import ControlGroups
@@ -16,6 +18,8 @@ from crishim.drivers.oci.places import Places
 from crishim.drivers.process.identity import ended
 from crishim.drivers.process.search import command_lines, kill_group
 from crishim.drivers.syscalls import system_call
+
+_ABANDON_SECONDS = 5.0
 
 
 class Removal:
@@ -56,7 +60,8 @@ class Removal:
         for process, arguments in (await threads.run(command_lines)).items():
             ours = any(argument.startswith(f"--root={self._places.states}/") for argument in arguments)
             if ours and "create" not in arguments:
-                await kill_group(process)
+                with anyio.move_on_after(_ABANDON_SECONDS):  # one that is stuck in the kernel
+                    await kill_group(process)
         await self._execs.abandon()
 
     async def _kill(self, note: Note) -> None:
@@ -74,7 +79,8 @@ class Removal:
         return MonitorFiles(note.container_id, Path(note.bundle), self._places.exits)
 
     def _forget(self, note: Note) -> None:
-        for path in self._files(note).all:
+        unfinished = self._places.exits.glob(f"{note.container_id}.*")  # of a monitor that was killed
+        for path in (*self._files(note).all, *unfinished):
             _unlink(path)
         self._notes.remove(note.container_id)
 

@@ -17,6 +17,7 @@ import anyio
 from msgspec import Struct
 
 from crishim.core.errors import NotFoundError, SystemCallError
+from crishim.drivers import threads
 from crishim.drivers.process.identity import ProcessId, identify, read_stat, reap
 
 _REAP_SECONDS = 5.0  # for a killed child; one stuck in the kernel is reaped whenever it ends
@@ -101,7 +102,11 @@ class Child:
     async def end(self) -> None:
         """Kill it with its group unless it has ended, and wait until it is reaped; a cancellation waits too."""
         self.kill_group()
-        with anyio.move_on_after(_REAP_SECONDS, shield=True):
+        if not self._gone.is_set():
+            await threads.to_the_end(asyncio.ensure_future(self._wait_shortly()))
+
+    async def _wait_shortly(self) -> None:
+        with anyio.move_on_after(_REAP_SECONDS):
             await self._gone.wait()
 
     def _watch(self, pidfd: int) -> None:

@@ -13,19 +13,18 @@ from crishim.drivers.process.identity import ProcessId, ended, identify, read_st
 def command_lines() -> dict[ProcessId, tuple[str, ...]]:
     """Every process with the arguments it was started with."""
     found: dict[ProcessId, tuple[str, ...]] = {}
-    for pid in _pids():
+    for process in filter(None, map(identify, _pids())):
         try:
-            arguments = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+            arguments = Path(f"/proc/{process.pid}/cmdline").read_text(errors="replace").split("\0")
         except (FileNotFoundError, ProcessLookupError):
             continue
-        stat = read_stat(pid)
-        if stat is not None and len(arguments) > 1:
-            found[ProcessId(pid, stat.start)] = tuple(arguments[:-1])
+        if len(arguments) > 1 and identify(process.pid) == process:
+            found[process] = tuple(arguments[:-1])
     return found
 
 
 def group_members(leader: ProcessId) -> list[ProcessId]:
-    """The processes in the process group of ``leader``, itself among them; none when it is gone."""
+    """The processes in the process group that ``leader`` leads, itself among them; none when it is gone."""
     stat = read_stat(leader.pid)
     if stat is None or stat.start != leader.start or stat.group != leader.pid:
         return []
@@ -34,13 +33,13 @@ def group_members(leader: ProcessId) -> list[ProcessId]:
 
 
 async def kill_group(leader: ProcessId) -> None:
-    """Kill a process with all of its process group, and return when they have ended; one that is gone is fine."""
+    """Kill a process with the group it leads, if any, and return when all have ended; one that is gone is fine."""
     if identify(leader.pid) != leader:
         return
-    members = await threads.run(group_members, leader)
-    for process in members:
+    targets = {leader, *await threads.run(group_members, leader)}
+    for process in targets:
         send(process, signal.SIGKILL)
-    for process in (leader, *members):
+    for process in targets:
         await ended(process)
 
 

@@ -32,6 +32,15 @@ async def test_a_group_is_killed_with_all_its_members(until: Until) -> None:
     assert group_members(leader) == []
 
 
+async def test_whoever_leads_no_group_is_killed_alone(until: Until) -> None:
+    child = await shell("sleep 1000 & wait; exit 3")
+    await until(lambda: len(group_members(child.identify())) == 2)
+    member = next(process for process in group_members(child.identify()) if process.pid != child.pid)
+    async with asyncio.timeout(10):
+        await kill_group(member)
+    assert await child.wait() == 3
+
+
 async def test_the_group_of_a_stranger_is_left_alone() -> None:
     child = await shell("sleep 1000")
     stranger = ProcessId(child.pid, child.identify().start - 1)
