@@ -52,7 +52,8 @@ async def _attempts(context: Context, work: Callable[[], Result]) -> Result:
 async def detach(call: PluginCall, context: Context, then: Callable[[], None] | None = None) -> None:
     """Cut the pod's interface off and hand it to the reaper, if there is one. Raises OSError, and what ``then`` raises.
 
-    ``then`` is what is to be done next and in the same thread, such as to take away packet filter rules. Without a namespace (it is gone, or the runtime no longer knows it) the host's end is found by prevResult:
+    ``then`` is what is to be done next and in the same thread, such as to take away packet filter rules.
+    Without a namespace (it is gone, or the runtime no longer knows it) the host's end is found by prevResult:
     a process may still keep the namespace alive, and answer for the address that will be released next.
     """
     previous = previous_of(call)
