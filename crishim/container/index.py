@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec.structs import replace
 
 from crishim.container.ports import Records
 from crishim.core.errors import InvalidArgumentError, NotFoundError
+from crishim.core.tasks import KeyedLock
 from crishim.model.container import Container, ContainerFilter, Event, State, advance
 
 
 class ContainerIndex:
-    """The containers by id, by sandbox and by reserved name. Those a sandbox needs for itself are not visible."""
+    """The containers by id, by sandbox and by reserved name. Those a sandbox needs for itself are not visible.
+
+    Changes of one container wait for each other: its end may come while its start is being written.
+    """
 
     def __init__(self, records: Records) -> None:
         self._records = records
         self._containers: dict[str, Container] = {}
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._turns = KeyedLock()
 
     def load(self, containers: Iterable[Container]) -> None:
         """Take over what storage holds; only at start-up."""
@@ -83,21 +86,21 @@ class ContainerIndex:
 
     async def change(self, container_id: str, **changes: object) -> Container:
         """Change what is known of a container, but for its state. Raises NotFoundError."""
-        async with self._turn(container_id):
+        async with self._turns.hold(container_id):
             changed = replace(self.get(container_id), **changes)
             await self.put(changed)
             return changed
 
     async def advance(self, container_id: str, event: Event, **changes: object) -> Container:
         """Move a container along its state table, with whatever else changes then."""
-        async with self._turn(container_id):
+        async with self._turns.hold(container_id):
             return await self._advance(self.get(container_id), event, changes)
 
     async def advance_from(
         self, states: Collection[State], container_id: str, event: Event, **changes: object
     ) -> Container | None:
         """As ``advance``, but None, and nothing happens, when the container is in none of ``states`` or gone."""
-        async with self._turn(container_id):
+        async with self._turns.hold(container_id):
             container = self.find(container_id)
             if container is None or container.state not in states:
                 return None
@@ -105,20 +108,15 @@ class ContainerIndex:
 
     async def drop(self, container_id: str) -> None:
         """Forget a container of which nothing is left."""
-        async with self._turn(container_id):
+        async with self._turns.hold(container_id):
             await self._records.delete_container(container_id)
             self._containers.pop(container_id, None)
-        self._turns.pop(container_id, None)
 
     async def _advance(self, container: Container, event: Event, changes: Mapping[str, object]) -> Container:
         moved = replace(container, state=advance(container.id, container.state, event), **changes)
         if moved != container:
             await self.put(moved)
         return moved
-
-    def _turn(self, container_id: str) -> asyncio.Lock:
-        """Changes of one container wait for each other: its end may come while its start is being written."""
-        return self._turns.setdefault(container_id, asyncio.Lock())
 
 
 def _visible(container: Container) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import msgspec
+from msgspec.structs import replace
 
 from crishim.core.errors import InvalidArgumentError, NotFoundError
+from crishim.core.tasks import KeyedLock
 from crishim.model.attachment import AttachmentRecord
 from crishim.model.sandbox import Event, Sandbox, SandboxFilter, State, advance
 from crishim.sandbox.ports import Records
@@ -15,12 +16,13 @@ _AttachmentKey = tuple[str, str]
 
 
 class SandboxIndex:
-    """The sandboxes by id and by reserved name, and their attachments."""
+    """The sandboxes by id and by reserved name, and their attachments. Changes of one sandbox wait for each other."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
         self._sandboxes: dict[str, Sandbox] = {}
         self._names: dict[str, str] = {}
+        self._turns = KeyedLock()
         self._attachments: dict[str, dict[_AttachmentKey, AttachmentRecord]] = {}
 
     def load(self, sandboxes: Iterable[Sandbox], attachments: Iterable[AttachmentRecord]) -> None:
@@ -88,12 +90,20 @@ class SandboxIndex:
 
     async def advance(self, sandbox_id: str, event: Event, *, reason: str | None = None) -> Sandbox:
         """Move a sandbox along its state table; ``reason`` None keeps the reason it has."""
-        sandbox = self.get(sandbox_id)
-        state = advance(sandbox_id, sandbox.state, event)
-        moved = msgspec.structs.replace(sandbox, state=state, reason=sandbox.reason if reason is None else reason)
-        if moved != sandbox:
-            await self.put(moved)
-        return moved
+        async with self._turns.hold(sandbox_id):
+            sandbox = self.get(sandbox_id)
+            state = advance(sandbox_id, sandbox.state, event)
+            moved = replace(sandbox, state=state, reason=sandbox.reason if reason is None else reason)
+            if moved != sandbox:
+                await self.put(moved)
+            return moved
+
+    async def change(self, sandbox_id: str, **changes: object) -> Sandbox:
+        """Change what is known of a sandbox, but for its state. Raises NotFoundError."""
+        async with self._turns.hold(sandbox_id):
+            changed = replace(self.get(sandbox_id), **changes)
+            await self.put(changed)
+            return changed
 
     async def drop_attachment(self, record: AttachmentRecord) -> None:
         """Forget an attachment whose DEL has succeeded."""
@@ -102,10 +112,11 @@ class SandboxIndex:
 
     async def drop(self, sandbox_id: str) -> None:
         """Forget a sandbox of which nothing is left, and free its name."""
-        await self._records.delete_sandbox(sandbox_id)
-        sandbox = self._sandboxes.pop(sandbox_id)
-        self._names.pop(sandbox.config.metadata.reservation, None)
-        self._attachments.pop(sandbox_id, None)
+        async with self._turns.hold(sandbox_id):
+            await self._records.delete_sandbox(sandbox_id)
+            sandbox = self._sandboxes.pop(sandbox_id)
+            self._names.pop(sandbox.config.metadata.reservation, None)
+            self._attachments.pop(sandbox_id, None)
 
     def _visible(self) -> Iterator[Sandbox]:
         return (sandbox for sandbox in self._sandboxes.values() if sandbox.state is not State.CREATING)

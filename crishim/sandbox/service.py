@@ -51,7 +51,7 @@ class Sandboxes:
         """Note a pod's new resources; its control group is kubelet's, which has changed it already."""
         sandbox = self._index.resolve(sandbox_id)
         config = replace(sandbox.config, overhead=overhead, resources=resources)
-        await self._index.put(replace(sandbox, config=config))
+        await self._index.change(sandbox.id, config=config)
 
     def get(self, sandbox_id: str) -> Sandbox:
         """The sandbox with this id or unique beginning of one; raises NotFoundError."""

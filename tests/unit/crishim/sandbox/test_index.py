@@ -1,0 +1,46 @@
+"""The index of sandboxes under changes that come at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from crishim.core.errors import NotFoundError
+from crishim.model.attachment import AttachmentRecord
+from crishim.model.sandbox import Event, Sandbox, State
+from crishim.sandbox.index import SandboxIndex
+from crishim.testing.store import MemoryStore
+from crishim.testing.world import example_pod
+
+pytestmark = pytest.mark.anyio
+
+
+class SlowStore(MemoryStore):
+    """Lets others run while it writes, as a real one does."""
+
+    async def put(self, *records: Sandbox | AttachmentRecord) -> None:
+        await asyncio.sleep(0)
+        await super().put(*records)
+
+
+async def filled(state: State) -> SandboxIndex:
+    index = SandboxIndex(SlowStore())
+    await index.put(Sandbox(id="s1", config=example_pod(), runtime_handler="", created_at=1, boot_id="b", state=state))
+    return index
+
+
+async def test_new_facts_do_not_undo_a_stop() -> None:
+    index = await filled(State.READY)
+    changed = example_pod(hostname="new")
+    await asyncio.gather(index.advance("s1", Event.STOP), index.change("s1", config=changed))
+    assert (index.get("s1").state, index.get("s1").config) == (State.STOPPING, changed)
+
+
+async def test_what_is_forgotten_while_it_changes_stays_forgotten() -> None:
+    index = await filled(State.REMOVING)
+    config = example_pod(hostname="new")
+    gone, late = await asyncio.gather(index.drop("s1"), index.change("s1", config=config), return_exceptions=True)
+    assert gone is None
+    assert isinstance(late, NotFoundError)
+    assert index.all() == []
