@@ -119,7 +119,7 @@ class ImageStore:
             chains = set(image.chain) - self.index.chains_in_use(without=image_id)
             blobs = set(image.blobs) - self.index.blobs_in_use(without=image_id)
             discarded = await self._delete(images=(image_id,), layers=chains, blobs=blobs)
-        await threads.run(self.layers.empty, discarded)
+        await self._empty(discarded)
 
     @_to_the_end
     async def hold(self, owner: str, image_id: str) -> None:
@@ -143,7 +143,7 @@ class ImageStore:
             await self._records.delete(holds=(owner,))
             del self.index.holds[owner]
             discarded = await self._delete(layers=set(hold.chain) - self.index.chains_in_use())
-        await threads.run(self.layers.empty, discarded)
+        await self._empty(discarded)
 
     @_to_the_end
     async def collect(self, grace: float) -> None:
@@ -155,7 +155,7 @@ class ImageStore:
             used = self.index.blobs_in_use()
             blobs = {digest for digest in self.blobs.sizes if digest not in used and self.blobs.age(digest) >= grace}
             discarded = await self._delete(layers=old - needed, blobs=blobs)
-        await threads.run(self.layers.empty, discarded)
+        await self._empty(discarded)
 
     @_to_the_end
     async def discard_packed(self, image_id: str) -> None:
@@ -196,6 +196,10 @@ class ImageStore:
         discarded = await threads.run(self._discard, numbers, unpinned)
         faultpoints.reach(ImageFault.REMOVE_DISCARDED)
         return discarded
+
+    async def _empty(self, discarded: Sequence[Path]) -> None:
+        """Two threads: most of the time is the kernel's."""
+        await asyncio.gather(*(threads.run(self.layers.empty, discarded[part::2]) for part in range(2)))
 
     def _discard(self, numbers: Sequence[int], blobs: Sequence[Digest]) -> list[Path]:
         for digest in blobs:
