@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -15,6 +14,7 @@ from crishim.drivers import syscalls, threads
 from crishim.drivers.cgroups.hierarchy import Hierarchies
 from crishim.drivers.cgroups.stats import GroupStats, read_stats
 from crishim.drivers.syscalls import system_call
+from crishim.drivers.tree import tree_usage
 from crishim.model.container import Container
 from crishim.model.sandbox import Sandbox
 
@@ -70,7 +70,7 @@ class UsageDriver:
         return await threads.run_alone(_interfaces, own) if own else {}
 
     def _walk(self, layer: Path) -> DiskUsage:
-        used, inodes = measure(layer)
+        used, inodes = tree_usage(layer)
         # All layers are on one file system, which outlives each of them: kubelet asks the kernel about this path later.
         return DiskUsage(now_ns(), str(self._layers), used, inodes)
 
@@ -101,21 +101,3 @@ def _interfaces(netns: dict[str, str]) -> dict[str, tuple[InterfaceUsage, ...]]:
         except CrishimError:
             continue
     return found
-
-
-def measure(tree: Path) -> tuple[int, int]:
-    """Bytes on the disk and inodes of a tree; what vanishes meanwhile does not count."""
-    used = inodes = 0
-    todo = [tree]
-    while todo:
-        try:
-            with os.scandir(todo.pop()) as entries:
-                for entry in entries:
-                    with suppress(FileNotFoundError):
-                        used += entry.stat(follow_symlinks=False).st_blocks * 512
-                        inodes += 1
-                        if entry.is_dir(follow_symlinks=False):
-                            todo.append(Path(entry.path))
-        except OSError:
-            continue
-    return used, inodes
