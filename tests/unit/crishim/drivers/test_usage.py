@@ -41,4 +41,4 @@ async def test_all_layers_are_on_the_file_system_of_their_parent(tmp_path: Path)
     found = await driver.disks(
         [Container(id="c1", sandbox_id="p", config=config, runtime_handler="", created_at=1, boot_id="")]
     )
-    assert (found["c1"].mountpoint, found["c1"].inodes) == (str(tmp_path), 1)
+    assert (found["c1"].mountpoint, found["c1"].inodes) == (str(tmp_path), 2)
