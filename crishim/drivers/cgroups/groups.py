@@ -11,11 +11,13 @@ from pathlib import Path
 
 from crishim.drivers import threads
 from crishim.drivers.cgroups.hierarchy import Hierarchies, hierarchies
+from crishim.drivers.cgroups.moves import Moves, own_group
 from crishim.drivers.cgroups.stats import read_pairs
 from crishim.drivers.mounts import read_mounts
 from crishim.drivers.process.identity import ProcessId, ended, identify, send
 from crishim.drivers.syscalls import system_call
 
+_MEMBERSHIP = Path("/proc/self/cgroup")
 _ATTEMPTS = 5  # to remove a group that is refilled meanwhile
 _ROUNDS = 1000  # of killing what is started faster than it is killed
 
@@ -26,13 +28,25 @@ class ControlGroups:
     Every call raises SystemCallError when the kernel refuses.
     """
 
-    def __init__(self, mounted: Hierarchies) -> None:
+    def __init__(self, mounted: Hierarchies, own: Path | None = None) -> None:
+        """``own`` is where this process is in any of the hierarchies."""
         self._mounted = mounted
+        self._moves = Moves(own)
 
     @classmethod
     async def open(cls) -> ControlGroups:
         """The groups in the hierarchies that are mounted now."""
-        return cls(hierarchies(await threads.run(read_mounts)))
+        return await threads.run(cls._open)
+
+    @classmethod
+    def _open(cls) -> ControlGroups:
+        mounted = hierarchies(read_mounts())
+        with system_call("read", str(_MEMBERSHIP)):
+            return cls(mounted, own_group(mounted, _MEMBERSHIP.read_text(errors="surrogateescape")))
+
+    def expect_moves(self) -> None:
+        """A process will be moved into a group in a few milliseconds: let the kernel get ready for it now."""
+        self._moves.expect()
 
     async def kill(self, group: str) -> frozenset[ProcessId]:
         """Send SIGKILL to every process in the group and below it, also to those that are started meanwhile.

@@ -100,6 +100,7 @@ class OciDriver:
         Raises UnavailableError (handler, conmon), RuntimeFailedError, DeadlineError; then nothing is left of it but
         the bundle.
         """
+        self._groups.expect_moves()  # while conmon and the OCI runtime are being started
         note = plan_note(container, self._handlers.get(handler), bundle, spec)
         monitor = plan_monitor(container, note, find_program(self._conmon), self._places)
         env = {**environment(), "TMPDIR": str(self._places.sockets)}
@@ -180,6 +181,7 @@ class OciDriver:
     ) -> ExecResult:
         """Run an OCI ``process`` in the container to its end; see ``exec_sync.exec_sync``."""
         program, drain = self._program(container.id), self._limits.drain
+        self._groups.expect_moves()
         return await exec_sync(self._execs, program, container.id, process, seconds=seconds, drain_seconds=drain)
 
     async def exec_streams(
@@ -187,6 +189,7 @@ class OciDriver:
     ) -> ExecSession:
         """Start an OCI ``process`` in the container whose streams the caller gets; see ``exec_streams``."""
         program = self._program(container.id)
+        self._groups.expect_moves()
         command = self._execs.prepare(container.id, {**process, "terminal": wanted.tty})
         return await open_session(command, program, wanted, sockets=self._places.sockets, seconds=self._limits.start)
 

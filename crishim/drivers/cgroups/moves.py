@@ -1,0 +1,50 @@
+"""The kernel's wait before a process can be moved into another group, begun early.
+
+The kernel lets processes be moved only after an RCU grace period, some ten milliseconds, unless others were moved just
+before. An OCI runtime would meet that wait in the middle of making a container. Moving this process to where it is
+already changes nothing and has the same wait, which so passes while the OCI runtime is being started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from crishim.drivers.cgroups.hierarchy import Hierarchies
+
+
+class Moves:
+    """Begins the wait, once at a time."""
+
+    def __init__(self, own_group: Path | None) -> None:
+        """``own_group`` is where this process is in any hierarchy; None: not known, so nothing is ever done."""
+        self._own_group = own_group
+        self._begun: asyncio.Future[None] | None = None
+
+    def expect(self) -> None:
+        """A process will be moved in a few milliseconds. Returns at once."""
+        if self._own_group is None or (self._begun and not self._begun.done()):
+            return
+        self._begun = asyncio.get_running_loop().run_in_executor(None, _move_nowhere, self._own_group)
+
+
+def own_group(mounted: Hierarchies, membership: str) -> Path | None:
+    """The group of a process in some hierarchy, by the text of its ``/proc/PID/cgroup``; see cgroups(7)."""
+    for line in membership.splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, group = rest.partition(":")
+        root = mounted.unified if number == "0" else mounted.controllers.get(controllers.split(",")[0])
+        if root is not None:
+            return root / group.lstrip("/")
+    return None
+
+
+def _move_nowhere(group: Path) -> None:
+    with suppress(OSError):  # whatever the reason is, the OCI runtime then waits itself
+        file = os.open(group / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(file, b"0")  # stands for the writer
+        finally:
+            os.close(file)
