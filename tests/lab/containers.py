@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,8 @@ from tests.lab.critest import separate_hugetlb
 from tests.lab.node import Node
 
 IMAGE = "docker.io/library/busybox:latest"
-GROUP = "/crishim-tests"
+# Control groups are the whole machine's, also those of a throw-away host: another run must not meet ours.
+GROUP = f"/crishim-tests-{secrets.token_hex(4)}"
 _CGROUPS = Path("/sys/fs/cgroup")
 _CONTAINER = 1  # NamespaceMode.CONTAINER
 
@@ -95,6 +97,12 @@ def leftovers(node: Node) -> set[str]:
     found |= {str(path) for path in _CGROUPS.glob(f"*{GROUP}/*") if path.is_dir()}
     found |= {record for record in node.snapshot().records if record.startswith(("row of containers", "row of holds"))}
     return found | {line for line in node.host.run("ps", "-eo", "args").splitlines() if "conmon" in line.split()[0]}
+
+
+def remove_group() -> None:
+    """Remove the control group of the tests, which is empty by then."""
+    for directory in _CGROUPS.glob(f"*{GROUP}"):
+        directory.rmdir()
 
 
 def _sandbox(name: str) -> dict[str, object]:
