@@ -1,6 +1,7 @@
 """Clients that vanish, stall, are idle or slow: whatever they do, it ends, and nobody else notices."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import anyio
 import pytest
+from aiohttp.web_protocol import RequestHandler
 from structlog.testing import capture_logs
 
 from crishim.model.stream import ExecStream
@@ -186,6 +188,25 @@ async def test_pings_keep_a_stream(start: Callable[..., Awaitable[Streams]]) -> 
             async for _ in messages:
                 pass
         assert waiting.cancelled_caught
+
+
+async def test_what_is_sent_on_an_output_holds_up_nothing(exec_url: MakeUrl) -> None:
+    async with raw(exec_url("count")) as client:
+        await client.send("stderr", bytes(4 * 1024 * 1024))
+        await client.send("stdin", b"12345")
+        client.spdy.finish(client.ids["stdin"])
+        client.flush()
+        with anyio.fail_after(5):
+            assert await client.receive_all() > 0
+
+
+async def test_ended_connections_are_forgotten(exec_url: MakeUrl) -> None:
+    for _ in range(5):
+        async with raw(exec_url("echo")) as client:
+            await client.receive_all()
+    await anyio.sleep(0.1)
+    gc.collect()
+    assert not [one for one in gc.get_objects() if isinstance(one, RequestHandler)]
 
 
 async def test_one_hundred_streams_at_once(exec_url: MakeUrl) -> None:

@@ -8,10 +8,10 @@ from functools import partial
 import anyio
 import pytest
 
-from crishim.streaming.errors import StreamResetError
+from crishim.streaming.errors import PeerGoneError, StreamResetError
 from crishim.streaming.race import alongside
 from crishim.streaming.spdy.connection import Connection
-from crishim.streaming.spdy.frames import GoAway, GoAwayStatus, SynStream, data_header, encode
+from crishim.streaming.spdy.frames import Frame, GoAway, GoAwayStatus, Settings, SynStream, data_header, encode
 from crishim.streaming.spdy.headers import HeaderCompressor
 from crishim.streaming.spdy.mux import _HANG_UP_SECONDS, _IN_LIMIT, _OUT_LIMIT, Mux, multiplexed
 from crishim.streaming.spdy.parser import FrameParser
@@ -29,7 +29,9 @@ class MemoryPipe:
         self.outgoing: asyncio.Queue[bytes] = asyncio.Queue(4)
         self.gate = asyncio.Event()
         self.gate.set()
-        self.gone = self.closed = False
+        self.all_taken = asyncio.Event()
+        self.all_taken.set()
+        self.gone = self.closed = self.waited_for_delivery = False
         self.taken = 0
 
     def other_end(self) -> "MemoryPipe":
@@ -50,7 +52,8 @@ class MemoryPipe:
         return self.gone
 
     async def delivered(self) -> None:
-        """What is in a queue is delivered."""
+        self.waited_for_delivery = True
+        await self.all_taken.wait()
 
     async def aclose(self) -> None:
         self.closed = True
@@ -219,6 +222,36 @@ async def test_a_peer_that_hangs_up_while_nothing_is_read(pair: Pair) -> None:
             sending.start_soon(flood, pair.client_pipe, 2 * _IN_LIMIT)
             await anyio.sleep_forever()
     assert mux.over == "the client has closed the connection"
+
+
+async def test_a_silent_peer_is_sent_something_while_nothing_is_read(pair: Pair) -> None:
+    async with pair.serving(), anyio.create_task_group() as client:
+        client.start_soon(flood, pair.client_pipe, 2 * _IN_LIMIT)
+        parser, frames = FrameParser(), list[Frame]()
+        with anyio.fail_after(3 * _HANG_UP_SECONDS):
+            while Settings({}) not in frames:
+                frames += parser.feed(await pair.client_pipe.read())
+        client.cancel_scope.cancel()
+        await pair.client_pipe.outgoing.put(b"")
+        pair.streams[0].discard()
+
+
+async def test_who_finds_the_peer_gone_needs_not_say_so(pair: Pair) -> None:
+    async def find_out() -> None:
+        raise PeerGoneError("gone")
+
+    async with pair.serving():
+        await find_out()
+    assert pair.server_pipe.closed
+
+
+async def test_a_connection_is_not_closed_before_everything_is_delivered(pair: Pair) -> None:
+    pair.server_pipe.all_taken.clear()
+    with anyio.move_on_after(0.1) as waiting:
+        async with pair.serving(idle_timeout=0.05):
+            pass
+    assert not waiting.cancelled_caught  # idleness ends it
+    assert pair.server_pipe.waited_for_delivery
 
 
 async def test_an_idle_connection_is_ended(pair: Pair) -> None:
