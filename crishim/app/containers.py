@@ -28,7 +28,7 @@ from crishim.drivers.cgroups.hierarchy import group_path, hierarchies, slice_pat
 from crishim.drivers.container_node import ContainerNode
 from crishim.drivers.host_facts import gather
 from crishim.drivers.mounts import MountDriver, read_mounts
-from crishim.drivers.oci.driver import OciDriver
+from crishim.drivers.oci.driver import Limits, OciDriver
 from crishim.drivers.oci.handlers import Handlers, probe
 from crishim.drivers.overlay import OverlayDriver
 from crishim.drivers.store import Store
@@ -84,7 +84,8 @@ async def open_oci(config: Config, *, systemd: bool) -> OciParts:
                 id_mapped_mounts=usable.features.id_mapped_mounts,
             )
         handlers[name] = Handler(handler, host)
-    driver = OciDriver(config.state / "oci", known, await ControlGroups.open())
+    limits = Limits(drain=config.drain_exec_sync_io_timeout or None)
+    driver = OciDriver(config.state / "oci", known, await ControlGroups.open(), limits=limits)
     await driver.prepare()
     return OciParts(driver, known, handlers)
 
