@@ -19,6 +19,7 @@ from rich.syntax import Syntax
 
 from crishim.rpc.pb import api_pb2 as pb
 from crishim.rpc.pb.api_pb2_grpc import RuntimeServiceStub
+from hack.hugetlb import HUGETLB, mount_hugetlb
 from tests.lab.cri import connect, pod_config
 from tests.lab.daemon import Daemon, DaemonError, crishim
 
@@ -194,17 +195,13 @@ def restored_network() -> Iterator[None]:
 
 @contextmanager
 def separate_hugetlb() -> Iterator[None]:
-    """On a node with both versions of cgroups, give crun the one it wants hugetlb in; take it away afterwards."""
-    both, place = Path("/sys/fs/cgroup/unified/cgroup.controllers"), Path("/sys/fs/cgroup/hugetlb")
-    if not both.exists() or "hugetlb" not in both.read_text().split():
-        yield
-        return
-    place.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "cgroup", "-o", "hugetlb", "cgroup", place], check=True)
+    """Hugetlb where crun wants it; taken away afterwards."""
+    mounted = mount_hugetlb()
     try:
         yield
     finally:
-        subprocess.run(["umount", place], check=False)
+        if mounted:
+            subprocess.run(["umount", HUGETLB], check=False)
 
 
 def ip(*arguments: str) -> list[dict[str, str]]:

@@ -15,7 +15,6 @@ from crishim.rpc.pb import api_pb2 as pb
 from crishim.rpc.pb.api_pb2_grpc import RuntimeServiceStub
 from tests.lab.conflists import ROOT
 from tests.lab.cri import pod_config
-from tests.lab.critest import separate_hugetlb
 from tests.lab.node import Node
 
 IMAGE = "docker.io/library/busybox:latest"
@@ -27,7 +26,6 @@ _CONTAINER = 1  # NamespaceMode.CONTAINER
 
 def prepare(node: Node, archive: Path) -> None:
     """Give a node that serves the image; done once for a node, as the image outlives the server."""
-    separate_hugetlb()
     subprocess.run([sys.executable, ROOT / "hack/images/archive", archive, IMAGE], check=True)
     program = Path(sys.executable).with_name("crishim")
     subprocess.run([program, "image", "import", "--address", node.daemon.socket, archive], check=True)

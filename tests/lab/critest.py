@@ -25,7 +25,6 @@ WEBSOCKET = ("-websocket-exec", "-websocket-attach", "-websocket-portforward")
 NETWORK = conflist("critest", bridge("cni0", "10.88.0.0/16"), PORTMAP)
 _RUNTIME = "io.containerd.cri.v1.runtime"
 _IMAGES = "io.containerd.cri.v1.images"
-_CGROUPS = Path("/sys/fs/cgroup")
 _REGISTRY_SECONDS = 60
 
 
@@ -104,7 +103,6 @@ def serving_images(directory: Path) -> Iterator[Path]:
 @contextmanager
 def serving_containers(home: Path, runtime: str) -> Iterator[Node]:
     """A node that serves images and containers of ``runtime``, crun or runc; its files lie below ``home``."""
-    separate_hugetlb()
     with serving_images(home / "registry") as hosts:
         node = Node(home / "node", functools.partial(_container_server, runtime, hosts))
         node.serve(NETWORK, own={"plugins": "builtin"})
@@ -112,15 +110,6 @@ def serving_containers(home: Path, runtime: str) -> Iterator[Node]:
             yield node
         finally:
             node.close()
-
-
-def separate_hugetlb() -> None:
-    """Mount hugetlb in version 1 on a hybrid host: crun 1.8.1 refuses one whose cgroup2 holds a controller."""
-    controllers = _CGROUPS / "unified/cgroup.controllers"
-    if controllers.exists() and controllers.read_text().split() == ["hugetlb"]:
-        place = _CGROUPS / "hugetlb"
-        place.mkdir(exist_ok=True)
-        subprocess.run(["mount", "-t", "cgroup", "-o", "hugetlb", "cgroup", place], check=True)
 
 
 def _container_server(

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from hack.hugetlb import mount_hugetlb
 from tests.lab.conflists import ROOT
-from tests.lab.critest import separate_hugetlb
 from tests.lab.daemon import TOOLS
 from tests.lab.node import Node, eventually
 
@@ -65,7 +65,7 @@ def host_of_a_kubelet() -> Iterator[str]:
 
     At its end the cgroup is removed with all processes that are still in it, for cgroups are not the host's own.
     """
-    separate_hugetlb()
+    mount_hugetlb()
     _run("mount", "-t", "tmpfs", "tmpfs", "/var/log")
     _HOME.mkdir()
     _run("mount", "-t", "tmpfs", "--make-rshared", "tmpfs", _HOME)  # a kubelet would make a shared mount of its own

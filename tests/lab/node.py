@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from cni_runtime.testing.host import Host
 from crishim.rpc.pb import api_pb2 as pb
+from hack.hugetlb import mount_hugetlb
 from tests.lab.conflists import CURRENT
 from tests.lab.cri import Runtime, connect, pod_config
 from tests.lab.daemon import TOOLS, Daemon
@@ -114,6 +115,7 @@ class Node:
         self._connections = ExitStack()
         self.cri: Runtime
         self.has_served = False
+        mount_hugetlb()
         self._empty = self.snapshot()
 
     # -- the server

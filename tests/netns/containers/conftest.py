@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from crishim.drivers.host_facts import gather
-from tests.netns.containers.oci import BUSYBOX, Bundle, make_bundle, mount_hugetlb, remove_cgroups
+from hack.hugetlb import mount_hugetlb
+from tests.netns.containers.oci import BUSYBOX, Bundle, make_bundle, remove_cgroups
 
 
 @pytest.fixture(params=["crun", "runc"])

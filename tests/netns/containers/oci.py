@@ -131,11 +131,3 @@ def remove_cgroups() -> None:
         group = hierarchy / CGROUP_PARENT.lstrip("/")
         if group.is_dir():
             group.rmdir()
-
-
-def mount_hugetlb() -> None:
-    """crun 1.8 refuses a node where cgroup v2 holds a controller and there is v1 too: give that one to v1."""
-    directory = Path("/sys/fs/cgroup/hugetlb")
-    if Path("/sys/fs/cgroup/unified").exists() and not (directory / "tasks").exists():
-        directory.mkdir(exist_ok=True)
-        subprocess.run(["mount", "-t", "cgroup", "-o", "hugetlb", "cgroup", str(directory)], check=True)

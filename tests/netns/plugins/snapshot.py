@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +32,22 @@ _VOLATILE = frozenset(
     | {"hello_timer", "tcn_timer", "topology_change_timer", "gc_timer", "hold_timer", "message_age_timer", "bytes"}
     | {"forward_delay_timer", "used", "confirmed", "updated", "probes", "refcnt", "addrgenmode", "lastuse"}
     | {"bridge_id", "root_id", "designated_bridge", "designated_root", "root_port", "topology_change_detected"}
-    | {"port_id", "id", "designated_port", "no", "gso_max_size", "state"}
+    | {"link_netnsid", "port_id", "id", "designated_port", "no", "gso_max_size", "state"}
 )
 _VETH = re.compile(r"veth[0-9a-f]{8}")
 _MAC = re.compile(r"(?!00:00:|01:80:|02:00:00:00:|ff:ff:)(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
-_LIFETIMES = re.compile(r'"(valid|preferred)_life_time":[0-9]+,?')
 _SYSCTLS = ("net/ipv4/conf", "net/ipv6/conf", "net/ipv4/ip_forward", "net/ipv4/neigh", "net/ipv6/neigh")
 
 Fields = dict[str, str]
+Links = list[dict[str, Any]]
 
 
 def settled(host: Host, pods: Mapping[str, Path], answers: Mapping[str, Any]) -> Fields:
     """``take``, when duplicate address detection and link events have come to rest, or after 6 s at the latest."""
-    before: list[str] = []
+    before: list[Links] = []
     for _ in range(60):
         now = [_links(host, netns) for netns in (None, *pods.values())]
-        if now == before and not any('"tentative":true' in text for text in now):
+        if now == before and not any(map(_is_coming, chain.from_iterable(now))):
             break
         before = now
         time.sleep(0.1)
@@ -113,8 +114,19 @@ def _ip(host: Host, netns: Path | None, option: str, *commands: str) -> list[lis
     return [[entry for entry in json.loads(line) if entry] for line in lines]
 
 
-def _links(host: Host, netns: Path | None) -> str:
-    return _LIFETIMES.sub("", host.run("ip", "-json", "address", netns=netns))
+def _links(host: Host, netns: Path | None) -> Links:
+    """The links with their addresses, without the life times, which never come to rest."""
+    links: Links = [link for link in json.loads(host.run("ip", "-json", "address", netns=netns)) if link]
+    for address in chain.from_iterable(link["addr_info"] for link in links):
+        address.pop("valid_life_time", None)
+        address.pop("preferred_life_time", None)
+    return links
+
+
+def _is_coming(link: dict[str, Any]) -> bool:
+    """Whether an address is still being probed, or a carrier is not told yet: the kernel queues that for up to a second."""
+    probed = any(address.get("tentative") for address in link["addr_info"])
+    return probed or {"NO-CARRIER", "LOWER_UP"} <= set(link["flags"])
 
 
 def _sysctls(name: str, netns: Path | None) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import subprocess
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,11 +14,11 @@ from msgspec.structs import replace
 
 from crishim.core.config.types import RuntimeHandler
 from crishim.drivers.cgroups.groups import ControlGroups
-from crishim.drivers.mounts import read_mounts
 from crishim.drivers.oci.driver import DEFAULT_LIMITS, Limits, OciDriver
 from crishim.drivers.oci.handlers import probe
 from crishim.model.container import Container, ContainerConfig, ContainerMetadata, ImageSpec
 from crishim.model.process import Started
+from hack.hugetlb import mount_hugetlb
 
 STATE, ROOTFS = Path("/run/crishim"), Path("/run/rootfs")
 CGROUPS = Path("/sys/fs/cgroup")
@@ -59,17 +58,14 @@ def process(*args: str, **others: Any) -> dict[str, Any]:
 
 
 def make_host() -> None:
-    """A root file system for containers; and hugetlb in version 1: crun 1.8.1 wants no controllers in cgroup2."""
+    """A root file system for containers; and hugetlb where crun wants it."""
     (ROOTFS / "bin").mkdir(parents=True)
     for directory in ("proc", "dev", "tmp", "sys"):
         (ROOTFS / directory).mkdir()
     shutil.copy(BUSYBOX, ROOTFS / "bin/busybox")
     for applet in _APPLETS:
         (ROOTFS / "bin" / applet).symlink_to("busybox")
-    hugetlb = CGROUPS / "hugetlb"
-    if not any(mount.point in (str(hugetlb), str(CGROUPS)) and "cgroup" in mount.filesystem for mount in read_mounts()):
-        hugetlb.mkdir(exist_ok=True)
-        subprocess.run(["mount", "-t", "cgroup", "-o", "hugetlb", "cgroup", str(hugetlb)], check=True)
+    mount_hugetlb()
 
 
 class Lab:
