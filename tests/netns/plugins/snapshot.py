@@ -124,7 +124,7 @@ def _links(host: Host, netns: Path | None) -> Links:
 
 
 def _is_coming(link: dict[str, Any]) -> bool:
-    """Whether an address is still being probed, or a carrier is not told yet: the kernel queues that for up to a second."""
+    """Whether an address is still probed, or a carrier is not told yet: the kernel queues that for up to a second."""
     probed = any(address.get("tentative") for address in link["addr_info"])
     return probed or {"NO-CARRIER", "LOWER_UP"} <= set(link["flags"])
 
