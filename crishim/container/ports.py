@@ -71,6 +71,10 @@ class OciRuntime(Protocol):
         """Let the container run."""
         ...
 
+    async def has_started(self, container: Container, handler: str) -> bool:
+        """Whether a container was let run, be it that it has ended since: for after a crash in ``start``."""
+        ...
+
     async def signal(self, container: Container, signal: int) -> None:
         """Send a signal to the init process, through a pidfd that was checked against ``pid_start``."""
         ...

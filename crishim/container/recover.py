@@ -3,7 +3,7 @@
 record says        and                       then
 CREATING           -                         undo, forget
 CREATED, RUNNING   another boot              it has ended; how, nobody knows
-CREATED            its start was begun       kill it: whether it runs can not be told; kubelet starts another
+CREATED            its start was begun       ask the OCI runtime: it runs, or can be started again; watch it
 CREATED, RUNNING   otherwise                 watch it; one that ended meanwhile is recorded at once
 EXITED             -                         nothing
 REMOVING           -                         remove
@@ -24,7 +24,7 @@ from crishim.container.remove import RemoveContainer
 from crishim.container.start import fail_start
 from crishim.container.watch import Watch
 from crishim.core.clock import boot_id, now_ns
-from crishim.core.errors import explain
+from crishim.core.errors import CrishimError, explain
 from crishim.model.container import Container, Event, State
 
 _log = structlog.get_logger()
@@ -71,13 +71,23 @@ class RecoverContainers:
                 reason="Unknown",
                 message="the node was rebooted",
             )
-        elif container.state is State.CREATED and container.started_at:
-            await fail_start(self._index, container.id, "the server ended while the container was being started")
-            await self._runtime.kill_all(container, container.runtime_handler)
         else:
+            if container.state is State.CREATED and container.started_at:
+                container = await self._settle_start(container)
             if ended := await self._runtime.ended(container):
                 await self._watch.record(container.id, ended)
             self._watch.begin(container)
+
+    async def _settle_start(self, container: Container) -> Container:
+        """The container as it is after a start that was cut off; one that can not be asked about is killed."""
+        try:
+            if await self._runtime.has_started(container, container.runtime_handler):
+                return await self._index.advance(container.id, Event.START)
+        except CrishimError as error:
+            await fail_start(self._index, container.id, f"the server ended while it was starting; {explain(error)}")
+            await self._runtime.kill_all(container, container.runtime_handler)
+            return container
+        return await self._index.change(container.id, started_at=0)
 
 
 def _entries(*parents: Path) -> set[str]:

@@ -43,6 +43,11 @@ class FakeRuntime:
         self.failures.strike("start")
         self.started.add(container.id)
 
+    async def has_started(self, container: Container, handler: str) -> bool:
+        """Whether ``start`` did its work."""
+        self.failures.strike("has_started")
+        return container.id in self.started
+
     async def signal(self, container: Container, signal: int) -> None:
         """Send a signal."""
         self.failures.strike("signal")

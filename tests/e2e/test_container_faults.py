@@ -37,12 +37,13 @@ def connect(node: Node, *, shared_pid: bool = False) -> Containers:
 def live(containers: Containers, pod: str) -> None:
     """The whole life of a container."""
     container = containers.run(pod)
+    assert containers.answers(container)
     containers.stop(container)
     containers.remove(container)
 
 
-@pytest.mark.parametrize("point", ContainerFaultPoint, ids=str)
-def test_killed_at(serving: Node, point: ContainerFaultPoint) -> None:
+@pytest.mark.parametrize("point", [*ContainerFaultPoint, "oci.start.started", "oci.exec.spawned"], ids=str)
+def test_killed_at(serving: Node, point: str) -> None:
     pod = connect(serving).run_pod("web")
     serving.restart(fault=f"{point}:kill")
     with pytest.raises(grpc.RpcError):
@@ -50,7 +51,10 @@ def test_killed_at(serving: Node, point: ContainerFaultPoint) -> None:
     assert serving.daemon.wait() == -signal.SIGKILL
     serving.restart()
     containers = connect(serving)
-    for container, state in containers.states().items():
+    states = containers.states()
+    if point in (ContainerFaultPoint.STARTED, "oci.start.started", "oci.exec.spawned"):
+        assert list(states.values()) == [pb.CONTAINER_RUNNING]
+    for container, state in states.items():
         assert state != pb.CONTAINER_RUNNING or containers.answers(container)
         containers.remove(container)
     assert containers.answers(containers.run(pod))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from crishim.core.errors import RuntimeFailedError
 from crishim.model.container import State
 from crishim.testing.container_world import ContainerWorld, example_container
 
@@ -45,9 +46,32 @@ async def test_another_boot_has_ended_everything(world: ContainerWorld) -> None:
     assert (container.state, container.exit_code, container.message) == (State.EXITED, 255, "the node was rebooted")
 
 
-async def test_a_start_that_was_cut_off_counts_as_failed(world: ContainerWorld) -> None:
+async def cut_off_start(world: ContainerWorld) -> str:
+    """A container whose record says no more than that its start was begun."""
     container_id = await world.containers.create("pod", example_container())
     await world.store.put_container(replace(world.containers.get(container_id), started_at=1))
+    return container_id
+
+
+async def test_a_start_that_had_its_effect_counts(world: ContainerWorld) -> None:
+    container_id = await cut_off_start(world)
+    world.runtime.started.add(container_id)
+    await world.restart()
+    assert world.containers.get(container_id).state is State.RUNNING
+    await world.containers.stop(container_id, 1)
+    assert world.containers.get(container_id).state is State.EXITED
+
+
+async def test_a_start_without_an_effect_can_be_tried_again(world: ContainerWorld) -> None:
+    container_id = await cut_off_start(world)
+    await world.restart()
+    await world.containers.start(container_id)
+    assert world.containers.get(container_id).state is State.RUNNING
+
+
+async def test_a_start_that_can_not_be_asked_about_has_failed(world: ContainerWorld) -> None:
+    container_id = await cut_off_start(world)
+    world.runtime.failures["has_started"] = RuntimeFailedError("no answer")
     await world.restart()
     container = world.containers.get(container_id)
     assert (container.state, container.reason) == (State.EXITED, "StartError")
