@@ -14,6 +14,7 @@ from crishim.container.layout import ContainerLayout
 from crishim.container.ports import Images, OciRuntime, Pods, Rootfs
 from crishim.container.prepare import Prepare
 from crishim.container.remove import RemoveContainer
+from crishim.container.spec.inputs import HostFacts
 from crishim.container.spec.signals import stop_signal
 from crishim.container.watch import OnChange, Watch
 from crishim.core.clock import boot_id, now_ns
@@ -69,7 +70,7 @@ class CreateContainer:
             if holder.state is State.CREATED:
                 return holder.id
             await self._clear_failed(holder)
-        self._prepare.check(sandbox, config)
+        host = await self._prepare.check(sandbox, config)
         image = await self._images.root(config.image.image)
         container = Container(
             id=secrets.token_hex(32),
@@ -85,7 +86,7 @@ class CreateContainer:
             stop_signal=stop_signal(config, image.config),
         )
         try:
-            await self._make(sandbox, container)
+            await self._make(sandbox, container, host)
         except BaseException as error:
             await self._undo(container.id, error)
             raise
@@ -98,14 +99,14 @@ class CreateContainer:
             raise AlreadyExistsError(f"config.metadata: this attempt's name is reserved by {what}")
         await self._remove.remove(holder.id)
 
-    async def _make(self, sandbox: Sandbox, container: Container) -> None:
+    async def _make(self, sandbox: Sandbox, container: Container, host: HostFacts) -> None:
         await self._index.put(container)
         reach(ContainerFaultPoint.RECORDED)
         await self._images.hold(container.image_ref, container.id)
         image = await self._images.root(container.image_ref)
         root = await self._rootfs.mount(container.id, image.layers)
         reach(ContainerFaultPoint.ROOTFS)
-        prepared = await self._prepare.prepare(sandbox, container, image, root)
+        prepared = await self._prepare.prepare(sandbox, container, image, root, host)
         user = prepared.user
         container = replace(container, uid=user.uid, gid=user.gid, supplemental_groups=user.additional_gids)
         bundle = self._layout.bundle(container.id)

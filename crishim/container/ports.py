@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from crishim.drivers.cdi import ContainerEdits
 from crishim.drivers.cgroups.stats import GroupStats
 from crishim.drivers.devices import DeviceNode
+from crishim.drivers.host_facts import HostFacts
 from crishim.drivers.propagation import Propagation
 from crishim.drivers.usage import DiskUsage, InterfaceUsage
 from crishim.model.container import Container
@@ -132,6 +133,14 @@ class Node(Protocol):
 
     async def read_file(self, path: str) -> bytes:
         """A file of the node; raises OSError."""
+        ...
+
+    async def refreshed(self, facts: HostFacts) -> HostFacts:
+        """``facts`` with what changes while the server runs: the node's devices and its AppArmor profiles."""
+        ...
+
+    async def relabel(self, path: str, label: str) -> None:
+        """Give ``path`` and all below it an SELinux label; raises InvalidArgumentError for one the node needs."""
         ...
 
     async def make_missing_dir(self, path: str) -> None:

@@ -15,9 +15,10 @@ from crishim.container.spec.annotations import passed_on
 from crishim.container.spec.build import build_spec
 from crishim.container.spec.cdi import cdi_devices
 from crishim.container.spec.inputs import HostFacts, PodFiles, SpecInputs, User
-from crishim.container.spec.mounts import check_propagation, host_paths, propagating_paths
+from crishim.container.spec.mounts import check_propagation, host_paths, propagating_paths, relabelled_paths
 from crishim.container.spec.namespaces import pid_mode
 from crishim.container.spec.seccomp import parse_profile, seccomp_file
+from crishim.container.spec.selinux import selinux_labels
 from crishim.container.spec.user import resolve_user
 from crishim.container.spec.volumes import image_volumes
 from crishim.container.validate import check_config
@@ -62,20 +63,32 @@ class Prepare:
         self._images, self._node, self._infra = images, node, infra
         self._device_ownership = device_ownership
 
-    def check(self, sandbox: Sandbox, config: ContainerConfig) -> None:
-        """Refuse, before anything is touched, what can not be made; raises InvalidArgumentError."""
-        check_config(config, sandbox, self._handlers[sandbox.runtime_handler].host)
+    async def check(self, sandbox: Sandbox, config: ContainerConfig) -> HostFacts:
+        """Refuse, before anything is touched, what can not be made; raises InvalidArgumentError.
 
-    async def prepare(self, sandbox: Sandbox, container: Container, image: ImageRoot, rootfs: str) -> Prepared:
-        """The configuration of ``container`` on its mounted ``rootfs``.
+        Returns what the node can do now.
+        """
+        host = self._handlers[sandbox.runtime_handler].host
+        if config.security.privileged or host.apparmor:
+            host = await self._node.refreshed(host)
+        check_config(config, sandbox, host)
+        return host
+
+    async def prepare(
+        self, sandbox: Sandbox, container: Container, image: ImageRoot, rootfs: str, host: HostFacts
+    ) -> Prepared:
+        """The configuration of ``container`` on its mounted ``rootfs``; ``host`` is what ``check`` returned.
 
         Raises InvalidArgumentError, NotFoundError for an image to be mounted, FailedPreconditionError for a target
         container that does not run.
         """
-        config, handler = container.config, self._handlers[sandbox.runtime_handler]
+        config, handler = container.config, self._handlers[sandbox.runtime_handler].config
         passwd, group = [await self._node.read_in_root(rootfs, path) for path in ("/etc/passwd", "/etc/group")]
         for path in host_paths(config):
             await self._node.make_missing_dir(path)
+        if label := selinux_labels(config, sandbox, host).mount:
+            for path in relabelled_paths(config):
+                await self._node.relabel(path, label)
         found = {path: await self._node.propagation_of(path) for path in propagating_paths(config)}
         check_propagation(config, found)
         inputs = SpecInputs(
@@ -85,17 +98,17 @@ class Prepare:
             rootfs=rootfs,
             files=self._pod_files(sandbox.id),
             user=resolve_user(config, image.config, passwd, group),
-            host=handler.host,
+            host=host,
             image_mounts=await self._image_mounts(container),
             volumes=await self._volumes(container, image, rootfs),
             devices={device.host_path: await self._node.stat_device(device.host_path) for device in config.devices},
             pid_namespace=await self._pid_namespace(sandbox, config),
             seccomp_profile=await self._seccomp_profile(config),
             cdi_edits=await self._node.cdi_edits(cdi_devices(config)),
-            privileged_without_host_devices=handler.config.privileged_without_host_devices,
-            all_devices_allowed=handler.config.privileged_without_host_devices_all_devices_allowed,
+            privileged_without_host_devices=handler.privileged_without_host_devices,
+            all_devices_allowed=handler.privileged_without_host_devices_all_devices_allowed,
             device_ownership=self._device_ownership,
-            annotations=_annotations(sandbox, config, handler.config),
+            annotations=_annotations(sandbox, config, handler),
         )
         return Prepared(build_spec(inputs), inputs.user)
 

@@ -11,8 +11,10 @@ from crishim.core.errors import InvalidArgumentError, SystemCallError
 from crishim.drivers import syscalls, threads
 from crishim.drivers.cdi import ContainerEdits, cdi_edits
 from crishim.drivers.devices import DeviceNode, stat_device
+from crishim.drivers.host_facts import HostFacts, refreshed
 from crishim.drivers.overlay import OverlayDriver
 from crishim.drivers.propagation import Propagation, propagation_of
+from crishim.drivers.relabel import relabel
 from crishim.drivers.rooted import read_in_root
 from crishim.drivers.syscalls import system_call
 
@@ -30,6 +32,14 @@ class ContainerNode:
     async def read_file(self, path: str) -> bytes:
         """A file of the node; raises OSError."""
         return await threads.run(Path(path).read_bytes)
+
+    async def refreshed(self, facts: HostFacts) -> HostFacts:
+        """See ``host_facts.refreshed``."""
+        return await refreshed(facts)
+
+    async def relabel(self, path: str, label: str) -> None:
+        """See ``relabel.relabel``."""
+        await relabel(path, label)
 
     async def make_missing_dir(self, path: str) -> None:
         """Make a directory and its parents, unless something is there."""

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from crishim.container.create import CreateContainer
 from crishim.container.exec import Exec
 from crishim.container.index import ContainerIndex
@@ -49,12 +51,22 @@ def example_container(name: str = "main", **more: Any) -> ContainerConfig:
 
 
 class FakeNode:
-    """A node with files from a dictionary; ``made`` holds the directories that were made."""
+    """A node with files from a dictionary; ``made``: directories that were made; ``labels``: those of SELinux."""
 
     def __init__(self) -> None:
         self.failures = Failures()
         self.files = dict(PASSWD)
         self.made: set[str] = set()
+        self.labels: dict[str, str] = {}
+        self.apparmor_profiles: frozenset[str] = frozenset()
+
+    async def refreshed(self, facts: HostFacts) -> HostFacts:
+        """With the profiles that are loaded."""
+        return replace(facts, apparmor_profiles=self.apparmor_profiles)
+
+    async def relabel(self, path: str, label: str) -> None:
+        """Remember it."""
+        self.labels[path] = label
 
     async def read_in_root(self, root: str, path: str) -> str:
         """A file of an image."""
@@ -116,19 +128,23 @@ def example_sandbox(sandbox_id: str = "pod", state: SandboxState = SandboxState.
 
 
 class ContainerWorld:
-    """The machine as the fakes have it, and the container domain on top; ``restart`` plays a new server on it."""
+    """The machine as the fakes have it, and the container domain on top; ``restart`` plays a new server on it.
+
+    ``host`` is what the next server finds that the node can do.
+    """
 
     def __init__(self, owner: TaskOwner) -> None:
         self.store, self.runtime, self.rootfs = MemoryStore(), FakeRuntime(), FakeRootfs()
         self.images, self.node, self.files = FakeImages(BUSYBOX), FakeNode(), FakeMounts()
         self.pods = FakePods(example_sandbox())
+        self.host = HostFacts(cgroup_mode=CgroupMode.V2)
         self.told: list[tuple[str, Event]] = []
         self._owner = owner
         self._compose()
 
     def _compose(self) -> None:
         layout = ContainerLayout(Path("/var/lib/crishim"), Path("/run/crishim"))
-        handlers: Mapping[str, Handler] = {"": Handler(RuntimeHandler(), HostFacts(cgroup_mode=CgroupMode.V2))}
+        handlers: Mapping[str, Handler] = {"": Handler(RuntimeHandler(), self.host)}
         hosts = {name: handler.host for name, handler in handlers.items()}
         in_flight = InFlight(self._owner)
         self.index = ContainerIndex(self.store)

@@ -41,9 +41,9 @@ def symlink(name: str, target: str) -> Member:
     return _typed(name, tarfile.SYMTYPE, linkname=target, mode=0o777)
 
 
-def hard_link(name: str, target: str) -> Member:
-    """A hard link to another member, of this layer or one below."""
-    return _typed(name, tarfile.LNKTYPE, linkname=target)
+def hard_link(name: str, target: str, mode: int = 0o644) -> Member:
+    """A hard link to another member, of this layer or one below; ``mode`` is that member's: some give it to the file."""
+    return _typed(name, tarfile.LNKTYPE, linkname=target, mode=mode)
 
 
 def device(name: str, major: int, minor: int, *, is_block: bool = False, mode: int = 0o600) -> Member:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from crishim.core.errors import (
     AlreadyExistsError,
@@ -13,9 +14,10 @@ from crishim.core.errors import (
     NotFoundError,
     SystemCallError,
 )
-from crishim.model.container import Event, State
+from crishim.model.container import Event, Mount, State
+from crishim.model.pod import ProfileType, SecurityProfile
 from crishim.model.sandbox import State as SandboxState
-from crishim.testing.container_world import POD_PID, ContainerWorld, example_container, example_sandbox
+from crishim.testing.container_world import OWN_PID, POD_PID, ContainerWorld, example_container, example_sandbox
 
 
 async def test_a_container_is_made_of_its_image(world: ContainerWorld) -> None:
@@ -24,6 +26,28 @@ async def test_a_container_is_made_of_its_image(world: ContainerWorld) -> None:
     assert container.log_path == "/var/log/pods/pod/main/0.log"
     assert world.rootfs.mounted == {container.id: ("/layers/b",)}
     assert world.runtime.made[container.id]["process"]["args"] == ["sh"]
+
+
+async def test_a_profile_may_be_loaded_while_the_server_runs(world: ContainerWorld) -> None:
+    world.host = replace(world.host, apparmor=True)
+    await world.restart()
+    security = replace(OWN_PID, apparmor=SecurityProfile(ProfileType.LOCALHOST, "localhost/mine"))
+    with pytest.raises(InvalidArgumentError, match="mine"):
+        await world.containers.create("pod", example_container(security=security))
+    world.node.apparmor_profiles = frozenset({"mine"})
+    container_id = await world.containers.create("pod", example_container(security=security))
+    assert world.runtime.made[container_id]["process"]["apparmorProfile"] == "mine"
+
+
+@pytest.mark.parametrize("selinux", [True, False])
+async def test_volumes_get_the_label_of_the_container(world: ContainerWorld, selinux: bool) -> None:
+    world.host = replace(world.host, selinux=selinux)
+    await world.restart()
+    mounts = (Mount("/a", "/srv/a", selinux_relabel=True), Mount("/b", "/srv/b"))
+    container_id = await world.containers.create("pod", example_container(mounts=mounts))
+    label = world.runtime.made[container_id]["linux"].get("mountLabel", "")
+    assert world.node.labels == ({"/srv/a": label} if selinux else {})
+    assert bool(label) == selinux
 
 
 async def test_it_runs_after_its_start(world: ContainerWorld) -> None:
