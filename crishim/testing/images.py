@@ -42,7 +42,7 @@ def symlink(name: str, target: str) -> Member:
 
 
 def hard_link(name: str, target: str, mode: int = 0o644) -> Member:
-    """A hard link to another member, of this layer or one below; ``mode`` is that member's: some give it to the file."""
+    """A hard link to another member, of this layer or one below; give it that one's ``mode``: some set it anew."""
     return _typed(name, tarfile.LNKTYPE, linkname=target, mode=mode)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,24 +12,26 @@ from rich.console import Console
 from hack.benchmark.cni import CniLoad, cni_tables, compare_plugins
 from hack.benchmark.cri import Load, compare
 from hack.benchmark.image import compare_images, image_table
-from hack.benchmark.table import table
+from hack.benchmark.table import tables
 
 app = typer.Typer(help="Measure crishim next to its peer.", pretty_exceptions_enable=False)
 
 
 @app.command()
 def cri(
-    pods: Annotated[int, typer.Option(help="Sandboxes per round, server and way of asking.")] = 16,
+    pods: Annotated[int, typer.Option(help="Pods, and containers, per round, server and way of asking.")] = 8,
     rounds: Annotated[int, typer.Option(help="Rounds; the servers take turns within each.")] = 5,
-    at_once: Annotated[int, typer.Option(help="Sandboxes in the making at once, in the second way of asking.")] = 8,
-    plugins: Annotated[str, typer.Option(help="Where crishim's plugins come from: exec, builtin or auto.")] = "exec",
+    at_once: Annotated[int, typer.Option(help="Lives at once, in the second way of asking.")] = 8,
+    runtime: Annotated[list[str], typer.Option(help="OCI runtimes of crishim.")] = ["crun", "runc"],  # noqa: B006
+    plugins: Annotated[str, typer.Option(help="Where crishim's plugins come from: exec, builtin or auto.")] = "builtin",
 ) -> None:
-    """Run, look at, stop and remove sandboxes: crishim and containerd, both with the same plugin executables."""
-    load = Load(pods=pods, rounds=rounds, ways=(1, at_once))
-    console = Console()
-    with console.status("starting crishim and containerd") as status:
-        measured = compare(load, plugins, progress=status.update)
-    console.print(table(load, measured))
+    """Pods and containers of crishim and of containerd, which runs runc and executable plugins."""
+    load = Load(pods=pods, rounds=rounds, ways=(1, at_once), runtimes=tuple(runtime), plugins=plugins)
+    console = Console(width=120) if not sys.stdout.isatty() else Console()
+    with console.status("starting") as status:
+        measured = compare(load, progress=status.update)
+    for one in tables(load, measured):
+        console.print(one)
 
 
 @app.command()

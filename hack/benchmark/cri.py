@@ -1,139 +1,84 @@
-"""Sandboxes of two CRI servers, measured by one client: each server on a throw-away host, the rounds interleaved."""
+"""Pods and containers of CRI servers, measured by one client: each on a throw-away host, the rounds interleaved."""
 
 from __future__ import annotations
 
-import asyncio
-import shutil
-import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from json import dumps
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from typing import Any
 
-import grpc.aio
-from msgspec import Struct
+from msgspec import Struct, field
 
-from crishim.rpc.pb import api_pb2 as pb
-from crishim.rpc.pb import api_pb2_grpc
-from tests.lab.conflists import CURRENT, PORTMAP, ROOT, bridge, conflist
-from tests.lab.cri import pod_config, run_request
-from tests.lab.daemon import Daemon, containerd, crishim
+from hack.benchmark.contenders import contenders
+from hack.benchmark.goals import PER_POD, WITH_PODS
+from hack.benchmark.lives import Client, Times
+from hack.benchmark.memory import memory
 
-# Sandboxes of the peer have cgroups, which are not part of a throw-away host; below this parent they are found again.
-CGROUP = "crishim-bench"
-
-# Milliseconds by server name, sandboxes at once, and rpc.
-Measured = dict[str, dict[int, dict[str, list[float]]]]
+_IDLE_PODS = 10
+_REST_SECONDS = 2.0  # for what a server does behind a call
 
 
 class Load(Struct, frozen=True):
-    """What is asked of each server: in every round ``pods`` sandboxes, for each of ``ways`` so many at once."""
+    """What is asked of each server: in every round ``pods`` pods and containers, for each of ``ways`` so many at once.
+
+    ``runtimes``: the OCI runtimes that crishim is measured with. ``plugins``: where its CNI plugins come from.
+    """
 
     pods: int
     rounds: int
     ways: tuple[int, ...]
+    runtimes: tuple[str, ...]
+    plugins: str
 
 
-def compare(load: Load, plugins: str, progress: Callable[[str], Any]) -> Measured:
-    """Start both servers, apply ``load`` and return what each rpc took. Nothing is left on the machine."""
-    with ExitStack() as stack:
-        home = Path(stack.enter_context(_directory()))
-        own = {"plugins": plugins}
-        servers = [make(home / make.__name__, [CURRENT.directory], {}, own) for make in (crishim, containerd)]
-        for server in servers:
-            stack.enter_context(_running(server))
-        return asyncio.run(_measure(servers, load, progress))
+class Measured(Struct, frozen=True):
+    """What one server took: milliseconds by lives at once and what was done, and MiB by what was there."""
+
+    times: dict[int, Times] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    memory: dict[str, float] = field(default_factory=dict)
 
 
-async def _measure(servers: list[Daemon], load: Load, progress: Callable[[str], Any]) -> Measured:
-    measured: Measured = {server.name: {way: defaultdict(list) for way in load.ways} for server in servers}
-    async with _Clients(servers) as clients:
-        for client in clients:  # the first sandbox makes the bridge and loads what is loaded lazily
-            await _live(client, "warm-up", defaultdict(list))
+def compare(load: Load, progress: Callable[[str], Any]) -> dict[str, Measured]:
+    """Start the servers, apply ``load``, and say what each of them took. Nothing is left on the machine."""
+    with contenders(load.runtimes, load.plugins) as found, ExitStack() as stack:
+        clients = [stack.enter_context(closing(Client(contender))) for contender in found]
+        measured = {client.name: Measured() for client in clients}
+        for client in clients:
+            progress(f"{client.name}: memory")
+            # The first ones make the bridge and load what is loaded late.
+            client.live_as_pod(defaultdict(list))
+            client.live_as_container(defaultdict(list))
+            _measure_memory(client, measured[client.name].memory)
         for number in range(load.rounds):
             for way in load.ways:
                 for client in clients if number % 2 else reversed(clients):
                     progress(f"round {number + 1} of {load.rounds}: {client.name}, {way} at once")
-                    await _round(client, load.pods, way, measured[client.name][way])
-    return measured
+                    _round(client, load.pods, way, measured[client.name].times[way])
+        time.sleep(_REST_SECONDS)
+        for client in clients:
+            measured[client.name].memory["after the load"] = memory(client.process())
+        return measured
 
 
-async def _round(client: _Client, pods: int, at_once: int, times: dict[str, list[float]]) -> None:
-    limit = asyncio.Semaphore(at_once)
-
-    async def one(number: int) -> None:
-        async with limit:
-            await _live(client, f"pod-{number}", times)
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(pods):
-            group.create_task(one(number))
+def _round(client: Client, number: int, at_once: int, times: Times) -> None:
+    with ThreadPoolExecutor(at_once) as pool:
+        for live in (client.live_as_pod, client.live_as_container):
+            _all([pool.submit(live, times) for _ in range(number)])
 
 
-async def _live(client: _Client, name: str, times: dict[str, list[float]]) -> None:
-    """The life of one sandbox, each step timed."""
-
-    async def timed(rpc: str, call: Awaitable[Any]) -> Any:
-        start = time.perf_counter()
-        answer = await call
-        times[rpc].append((time.perf_counter() - start) * 1000)
-        return answer
-
-    stub = client.stub
-    config = pod_config(name, linux={"cgroup_parent": f"/{CGROUP}"})
-    pod = (await timed("RunPodSandbox", stub.RunPodSandbox(run_request(config)))).pod_sandbox_id
-    await timed("PodSandboxStatus", stub.PodSandboxStatus(pb.PodSandboxStatusRequest(pod_sandbox_id=pod)))
-    await timed("StopPodSandbox", stub.StopPodSandbox(pb.StopPodSandboxRequest(pod_sandbox_id=pod)))
-    await timed("RemovePodSandbox", stub.RemovePodSandbox(pb.RemovePodSandboxRequest(pod_sandbox_id=pod)))
+def _all(futures: Sequence[Any]) -> None:
+    for future in futures:
+        future.result()
 
 
-class _Client(Struct, frozen=True):
-    name: str
-    stub: Any
-
-
-class _Clients:
-    """A connection to each server."""
-
-    def __init__(self, servers: list[Daemon]) -> None:
-        self._servers = servers
-        self._channels: list[grpc.aio.Channel] = []
-
-    async def __aenter__(self) -> list[_Client]:
-        self._channels = [grpc.aio.insecure_channel(f"unix://{server.socket}") for server in self._servers]
-        stubs = map(api_pb2_grpc.RuntimeServiceStub, self._channels)
-        return [_Client(server.name, stub) for server, stub in zip(self._servers, stubs, strict=True)]
-
-    async def __aexit__(self, *_: object) -> None:
-        for channel in self._channels:
-            await channel.close(None)
-
-
-@contextmanager
-def _running(server: Daemon) -> Iterator[None]:
-    network = conflist("bench", bridge("cni0", "10.88.0.0/16"), PORTMAP)
-    (server.conf_dir / "10-bench.conflist").write_text(dumps(network))
-    try:
-        server.start(host=[ROOT / "hack/throwaway"])
-        yield
-    except grpc.RpcError:
-        print(server.tail())
-        raise
-    finally:
-        server.kill()  # it is the throw-away host that is killed, and with it all that runs there
-
-
-@contextmanager
-def _directory() -> Iterator[str]:
-    """A temporary directory; afterwards also the peer's cgroups are removed."""
-    path = tempfile.mkdtemp(prefix="crishim-bench-", dir="/tmp")
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-        for cgroup in [*Path("/sys/fs/cgroup").glob(f"*/{CGROUP}"), Path("/sys/fs/cgroup") / CGROUP]:
-            with suppress(FileNotFoundError):
-                cgroup.rmdir()
+def _measure_memory(client: Client, found: dict[str, float]) -> None:
+    time.sleep(_REST_SECONDS)
+    found["no pods"] = memory(client.process())
+    pods = [client.run(defaultdict(list))[0] for _ in range(_IDLE_PODS)]
+    time.sleep(_REST_SECONDS)
+    found[WITH_PODS] = memory(client.process())
+    found[PER_POD] = (found[WITH_PODS] - found["no pods"]) / _IDLE_PODS
+    for pod in pods:
+        client.remove_pod(pod, defaultdict(list))

@@ -1,31 +1,58 @@
-"""The measurements as a table."""
+"""The measurements as tables."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from statistics import median, quantiles
 
 from rich import box
 from rich.table import Table
 
+from hack.benchmark.contenders import PEER
 from hack.benchmark.cri import Load, Measured
+from hack.benchmark.goals import MEMORY, TIMES, Goal
 
-SIDES = ("crishim", "containerd")
 
-
-def table(load: Load, measured: Measured) -> Table:
-    """Median and 95th percentile of every rpc on both sides, and the ratio of the medians, ours to theirs."""
-    title = f"milliseconds; {load.pods * load.rounds} sandboxes in {load.rounds} rounds"
-    result = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    result.add_column("at once", justify="right")
-    result.add_column("rpc", no_wrap=True)
-    for side in SIDES:
-        result.add_column(f"{side}\nmedian", justify="right")
-        result.add_column("\np95", justify="right")
-    result.add_column("ratio of\nmedians", justify="right")
+def tables(load: Load, measured: Mapping[str, Measured]) -> Iterator[Table]:
+    """Times and memory of every server, and how ours compare to the peer's and to what is to be reached."""
+    ours = [name for name in measured if name != PEER]
     for way in load.ways:
-        for rpc in measured["crishim"][way]:
-            sides = [measured[side][way][rpc] for side in SIDES]
-            numbers = [f"{number:.1f}" for times in sides for number in (median(times), quantiles(times, n=20)[-1])]
-            result.add_row(str(way), rpc, *numbers, f"{median(sides[0]) / median(sides[1]):.2f}")
-        result.add_section()
+        yield _times(load, way, {name: measured[name].times[way] for name in (*ours, PEER)})
+    result = _table("memory, MiB, of all processes but the workloads", ours)
+    for row in measured[PEER].memory:
+        values = {name: measured[name].memory[row] for name in (*ours, PEER)}
+        cells = [f"{value:.1f}" for value in values.values()]
+        result.add_row(row, *cells, *_verdicts(values, MEMORY.get(row)))
+    yield result
+
+
+def _times(load: Load, way: int, times: Mapping[str, Mapping[str, list[float]]]) -> Table:
+    number = load.pods * load.rounds
+    title = f"milliseconds, median (95th percentile); {number} pods, {number} containers, {way} at once"
+    result = _table(title, [name for name in times if name != PEER])
+    for what in times[PEER]:
+        cells = [f"{median(each[what]):.2f} ({quantiles(each[what], n=20)[-1]:.1f})" for each in times.values()]
+        medians = {name: median(each[what]) for name, each in times.items()}
+        result.add_row(what, *cells, *_verdicts(medians, TIMES.get(what) if way == 1 else None))
     return result
+
+
+def _table(title: str, ours: list[str]) -> Table:
+    result = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    result.add_column("", no_wrap=True)
+    for name in (*ours, PEER):
+        result.add_column(name, justify="right", no_wrap=True)
+    for name in ours:
+        result.add_column(f"ratio\n{name.rpartition(' ')[2]}", justify="right")
+    result.add_column("goal", no_wrap=True)
+    for name in ours:
+        result.add_column(f"met\n{name.rpartition(' ')[2]}")
+    return result
+
+
+def _verdicts(values: Mapping[str, float], goal: Goal | None) -> Iterator[str]:
+    theirs = values[PEER]
+    ours = [value for name, value in values.items() if name != PEER]
+    yield from (f"{value / theirs:.3f}" for value in ours)
+    yield goal.text() if goal else ""
+    yield from (("yes" if goal.met(value, theirs) else "NO") if goal else "" for value in ours)

@@ -51,7 +51,7 @@ def _system(binary: Path) -> tuple[Member, ...]:
     The applets are hard links, as everywhere: a mount over /bin/ls must not hide /bin/sh.
     """
     names = subprocess.run([binary, "--list"], check=True, capture_output=True, text=True).stdout.split()
-    applets = [hard_link(f"bin/{name}", "bin/busybox") for name in names if name != "busybox"]
+    applets = [hard_link(f"bin/{name}", "bin/busybox", 0o755) for name in names if name != "busybox"]
     frame = ["bin", "dev", "etc", "lib", "proc", "sys", "usr", "usr/bin", "usr/lib", "usr/sbin", "var", "var/www"]
     return (
         *map(directory, frame),
