@@ -107,6 +107,10 @@ class OciRuntime(Protocol):
         is left then."""
         ...
 
+    async def checkpoint_obstacle(self) -> str:
+        """Why no container can be checkpointed."""
+        ...
+
     async def reopen_log(self, container: Container) -> None:
         """Make the monitor open its log file anew."""
         ...

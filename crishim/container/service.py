@@ -16,7 +16,7 @@ from crishim.container.start import start
 from crishim.container.stop import stop
 from crishim.container.update import update
 from crishim.container.watch import OnChange, Watch
-from crishim.core.errors import NotFoundError
+from crishim.core.errors import NotFoundError, UnimplementedError
 from crishim.core.tasks import InFlight
 from crishim.model.container import Container, ContainerConfig, ContainerFilter, State
 from crishim.model.pod import Resources
@@ -76,6 +76,11 @@ class Containers:
     async def exec_sync(self, container_id: str, command: Sequence[str], seconds: float | None) -> ExecResult:
         """See ``Exec.sync``."""
         return await self._execute.sync(container_id, command, seconds)
+
+    async def checkpoint(self, container_id: str) -> None:
+        """Always raises UnimplementedError, with the reason; NotFoundError for an unknown container."""
+        self._index.resolve(container_id)
+        raise UnimplementedError(f"CheckpointContainer: {await self._runtime.checkpoint_obstacle()}")
 
     async def reopen_log(self, container_id: str) -> None:
         """Write to a new log file from now on; raises FailedPreconditionError unless the container runs."""

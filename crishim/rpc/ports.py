@@ -82,6 +82,10 @@ class ContainerService(Protocol):
         """Change the limits that are set in ``wanted``."""
         ...
 
+    async def checkpoint(self, container_id: str) -> None:
+        """Raises UnimplementedError with the reason why checkpoints can not be made."""
+        ...
+
     async def reopen_log(self, container_id: str) -> None:
         """Write to a new log file from now on."""
         ...

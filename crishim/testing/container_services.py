@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from crishim.container.stats import ContainerStats, PodStats
-from crishim.core.errors import NotFoundError
+from crishim.core.errors import NotFoundError, UnimplementedError
 from crishim.drivers.cgroups.stats import CpuStats, GroupStats, MemoryStats
 from crishim.events import Events
 from crishim.model.container import Container, ContainerConfig, ContainerFilter, State
@@ -73,6 +73,10 @@ class FakeContainerService:
     async def update(self, container_id: str, wanted: Resources) -> None:
         """Remember it."""
         self.calls.append(("update", container_id, wanted))
+
+    async def checkpoint(self, container_id: str) -> None:
+        """Refuse."""
+        raise UnimplementedError("criu is not installed")
 
     async def reopen_log(self, container_id: str) -> None:
         """Remember it."""

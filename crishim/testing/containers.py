@@ -92,6 +92,10 @@ class FakeRuntime:
         self.failures.strike("exec_sync")
         return ExecResult(" ".join(process["args"]).encode(), b"", 0)
 
+    async def checkpoint_obstacle(self) -> str:
+        """There is none such."""
+        return "criu is not installed"
+
     async def reopen_log(self, container: Container) -> None:
         """Nothing is open."""
         self.failures.strike("reopen_log")

@@ -93,6 +93,12 @@ async def test_every_metric_has_a_descriptor_with_as_many_labels(runtime: Runtim
     assert all(labels[metric.name] == len(metric.label_values) for metric in pod.metrics)
 
 
+async def test_a_checkpoint_is_refused_with_the_reason(runtime: RuntimeServiceStub) -> None:
+    request = pb.CheckpointContainerRequest(container_id="c", location="/tmp/checkpoint.tar")
+    code, details = await refusal(runtime.CheckpointContainer(request))
+    assert (code, details) == ("UNIMPLEMENTED", "criu is not installed")
+
+
 async def test_streams_get_urls(runtime: RuntimeServiceStub) -> None:
     executed = await runtime.Exec(pb.ExecRequest(container_id="c", cmd=["ls"], stdout=True))
     attached = await runtime.Attach(pb.AttachRequest(container_id="c", stdin=True))

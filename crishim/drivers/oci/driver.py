@@ -29,6 +29,7 @@ from crishim.drivers.conmon.control import reopen_log, resize
 from crishim.drivers.conmon.exits import read_exit
 from crishim.drivers.conmon.launch import launch
 from crishim.drivers.oci.creation import check_init, plan_monitor, plan_note, prepare, program_of
+from crishim.drivers.oci.criu import checkpoint_obstacle
 from crishim.drivers.oci.exec import Execs
 from crishim.drivers.oci.exec_streams import ExecSession, Wanted, open_session
 from crishim.drivers.oci.exec_sync import exec_sync
@@ -200,6 +201,10 @@ class OciDriver:
     async def resize(self, container: Container, width: int, height: int) -> None:
         """Set the size of the container's terminal, in characters."""
         resize(self._files(self._notes.get(container.id)), width, height)
+
+    async def checkpoint_obstacle(self) -> str:
+        """See ``criu.checkpoint_obstacle``."""
+        return await checkpoint_obstacle()
 
     async def reopen_log(self, container: Container) -> None:
         """Let the log go on in a new file, if the one it was written to has been moved away."""

@@ -35,6 +35,7 @@ class ContainerHandlers:
             "StreamContainers": self.stream,
             "ContainerStatus": self.status,
             "UpdateContainerResources": self.update,
+            "CheckpointContainer": self.checkpoint,
             "ReopenContainerLog": self.reopen_log,
             "ExecSync": self.exec_sync,
         }
@@ -87,6 +88,11 @@ class ContainerHandlers:
         container_id = required("container_id", request.container_id)
         await self._containers.update(container_id, resources(request.linux))
         return pb.UpdateContainerResourcesResponse()
+
+    async def checkpoint(self, request: pb.CheckpointContainerRequest) -> pb.CheckpointContainerResponse:
+        """Say why there are no checkpoints."""
+        await self._containers.checkpoint(required("container_id", request.container_id))
+        return pb.CheckpointContainerResponse()
 
     async def reopen_log(self, request: pb.ReopenContainerLogRequest) -> pb.ReopenContainerLogResponse:
         """Write to a new log file from now on."""
