@@ -28,17 +28,22 @@ nobody:x:65534:65534:nobody:/:/bin/false
 _GROUP = b"root:x:0:\nwww-data:x:33:\nnogroup:x:65534:\n"
 
 
+def static_busybox_program() -> Path:
+    """A shell and all the rest in one file that needs no other."""
+    return _unpacked("busybox-static") / "bin/busybox"
+
+
 @cache
 def static_busybox() -> tuple[Member, ...]:
-    """The least that one can run: Debian's busybox-static, which is installed, with its applets."""
-    return _system(Path("/bin/busybox"))
+    """The least that one can run: Debian's busybox-static with its applets."""
+    return _system(static_busybox_program())
 
 
 @cache
 def busybox() -> tuple[Member, ...]:
     """A small system as the suite expects it: its shell starts programs from /bin, and it has pgrep and ipcs.
 
-    The package cannot be installed beside busybox-static, whose shell prefers what is built in; so it is unpacked.
+    That of busybox-static prefers what is built in.
     """
     programs = [_program(path) for path in ("/usr/bin/pgrep", "/usr/bin/ipcs")]
     binary = _unpacked("busybox") / "bin/busybox"

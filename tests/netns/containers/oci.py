@@ -18,8 +18,8 @@ from crishim.container.validate import check_config
 from crishim.model.container import Container, ContainerConfig, ContainerMetadata, ImageSpec
 from crishim.model.pod import NamespaceMode, NamespaceOptions, PodConfig, PodMetadata, SandboxSecurity
 from crishim.model.sandbox import Sandbox
+from hack.images.catalog import static_busybox_program
 
-BUSYBOX = Path("/bin/busybox")
 PASSWD = "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n"
 GROUP = "root:x:0:\napp:x:1000:\nextra:x:2000:app\n"
 CGROUP_PARENT = "/crishim-spec-test"
@@ -117,7 +117,7 @@ def make_bundle(runtime: str, directory: Path, host: HostFacts) -> Bundle:
     rootfs = directory / "rootfs"
     (rootfs / "bin").mkdir(parents=True)
     (rootfs / "etc").mkdir()
-    shutil.copy(BUSYBOX, rootfs / "bin/busybox")
+    shutil.copy(static_busybox_program(), rootfs / "bin/busybox")
     for name in ("sh", "cat", "id", "env", "grep", "ls", "pwd", "touch", "sleep", "stat", "unshare", "mount"):
         (rootfs / "bin" / name).symlink_to("busybox")
     (rootfs / "etc/passwd").write_text(PASSWD)

@@ -19,10 +19,10 @@ from crishim.drivers.oci.handlers import probe
 from crishim.model.container import Container, ContainerConfig, ContainerMetadata, ImageSpec
 from crishim.model.process import Started
 from hack.hugetlb import mount_hugetlb
+from hack.images.catalog import static_busybox_program
 
 STATE, ROOTFS = Path("/run/crishim"), Path("/run/rootfs")
 CGROUPS = Path("/sys/fs/cgroup")
-BUSYBOX = "/bin/busybox"
 _APPLETS = (
     "sh",
     "sleep",
@@ -62,7 +62,7 @@ def make_host() -> None:
     (ROOTFS / "bin").mkdir(parents=True)
     for directory in ("proc", "dev", "tmp", "sys"):
         (ROOTFS / directory).mkdir()
-    shutil.copy(BUSYBOX, ROOTFS / "bin/busybox")
+    shutil.copy(static_busybox_program(), ROOTFS / "bin/busybox")
     for applet in _APPLETS:
         (ROOTFS / "bin" / applet).symlink_to("busybox")
     mount_hugetlb()
