@@ -16,6 +16,7 @@ import msgspec
 import typer
 from msgspec import Struct
 
+from cni_runtime import launchers, names
 from cni_runtime.cache import DEFAULT_DIR
 from cni_runtime.conf.discovery import find_network
 from cni_runtime.conf.types import NetworkList
@@ -63,7 +64,7 @@ def read_environment(environ: Mapping[str, str]) -> Environment:
         plugin_path=tuple(Path(entry) for entry in plugin_path.split(":") if entry),
         conf_dir=Path(environ.get("NETCONFPATH") or DEFAULT_NETCONFPATH),
         ifname=environ.get("CNI_IFNAME", "eth0"),
-        args=tuple(_pair(pair) for pair in environ.get("CNI_ARGS", "").split(";") if pair),
+        args=names.parse_args(environ.get("CNI_ARGS", "")),
         capability_args=_object(environ.get("CAP_ARGS") or "{}"),
     )
 
@@ -123,6 +124,23 @@ def status(network: _Network, netns: _Netns = Path("/"), cache_dir: _CacheDir = 
     _main(Operation.STATUS, network, netns, cache_dir)
 
 
+@app.command()
+def install_plugins(
+    directory: Annotated[Path, typer.Argument(help="Where a container runtime looks for plugins, say /opt/cni/bin.")],
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that other programs put there.")] = False,
+    uninstall: Annotated[bool, typer.Option("--uninstall", help="Delete the launchers, and nothing else.")] = False,
+) -> None:
+    """Put a launcher for each built-in plugin into DIRECTORY, for other container runtimes to run."""
+    try:
+        done = launchers.uninstall(directory) if uninstall else launchers.install(directory, force=force)
+    except (CniError, OSError) as exc:
+        typer.echo(f"error: {exc}", err=True)
+        raise typer.Exit(1) from exc
+    for path in done:
+        typer.echo(f"{'deleted' if uninstall else 'written'}: {path}")
+
+
 def main() -> None:
     """Entry point."""
     logging.basicConfig(format="%(levelname)s: %(message)s")
@@ -154,13 +172,6 @@ def _attachment(env: Environment, netns: Path) -> Attachment:
         args=env.args,
         capability_args=env.capability_args,
     )
-
-
-def _pair(pair: str) -> tuple[str, str]:
-    key, _, value = pair.partition("=")
-    if not key or not value or "=" in value:
-        raise CniError(f"invalid CNI_ARGS pair {pair[:80]!r}, expected K=V", code=ErrorCode.INVALID_ENVIRONMENT)
-    return key, value
 
 
 def _object(text: str) -> dict[str, Any]:

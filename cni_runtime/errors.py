@@ -65,7 +65,8 @@ class PluginError(CniError):
     """One plugin of a chain failed.
 
     ``plugin`` is its type, ``verb`` the CNI verb, ``elapsed`` the seconds it ran. ``exit_code`` or
-    ``signal`` say how an executable ended (both None for a built-in plugin), ``stderr`` what it said.
+    ``signal`` say how an executable ended (both None for a built-in plugin), ``stderr`` what it said. ``reason`` is the message
+    without plugin, verb and time.
     """
 
     def __init__(
@@ -81,6 +82,6 @@ class PluginError(CniError):
         signal: int | None = None,
         stderr: str = "",
     ) -> None:
-        self.plugin, self.verb, self.elapsed = plugin, verb, elapsed
+        self.plugin, self.verb, self.elapsed, self.reason = plugin, verb, elapsed, message
         self.exit_code, self.signal, self.stderr = exit_code, signal, stderr
         super().__init__(f"plugin {plugin} {verb} ({elapsed * 1000:.1f} ms): {message}", code=code, details=details)

@@ -31,6 +31,7 @@ def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
     partial = partial_path(path)
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     with os.fdopen(handle, "wb") as file:
+        os.fchmod(handle, mode)  # whatever the umask, and the mode of what a crash has left
         file.write(data)
     partial.replace(path)
 

@@ -69,5 +69,17 @@ def generic_args(args: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]
     return pairs
 
 
+def parse_args(text: str) -> tuple[tuple[str, str], ...]:
+    """The pairs of ``CNI_ARGS`` (``K=V;K=V``); raises CniError."""
+    return tuple(_pair(pair) for pair in text.split(";") if pair)
+
+
+def _pair(pair: str) -> tuple[str, str]:
+    key, _, value = pair.partition("=")
+    if not key or not value or "=" in value:
+        raise _environment(f"invalid CNI_ARGS pair {pair[:80]!r}, expected K=V")
+    return key, value
+
+
 def _environment(message: str) -> CniError:
     return CniError(message, code=ErrorCode.INVALID_ENVIRONMENT)

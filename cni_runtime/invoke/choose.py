@@ -11,6 +11,7 @@ from cni_runtime.cache import DEFAULT_DIR
 from cni_runtime.call import Invoker, PluginCall
 from cni_runtime.invoke.builtin import BuiltinInvoker
 from cni_runtime.net.nft import STATE
+from cni_runtime.plugins.base import Plugin
 
 
 class Mode(StrEnum):
@@ -30,12 +31,13 @@ class ChoosingInvoker:
         *,
         mode: Mode = Mode.AUTO,
         types: Mapping[str, Mode] | None = None,
+        plugins: Mapping[str, Plugin] | None = None,
         state: Path = STATE,
         data: Path = DEFAULT_DIR,
     ) -> None:
-        """``types`` holds exceptions from ``mode`` by plugin type; for ``state`` and ``data`` see BuiltinInvoker."""
+        """``types`` holds exceptions from ``mode`` by plugin type; for the rest see BuiltinInvoker."""
         self._executable = executable
-        self._builtin = BuiltinInvoker(delegates=self, state=state, data=data)
+        self._builtin = BuiltinInvoker(delegates=self, plugins=plugins, state=state, data=data)
         self._mode = mode
         self._types = dict(types or {})
 

@@ -2,43 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 
-from cni_runtime.plugins.bandwidth.plugin import Bandwidth
 from cni_runtime.plugins.base import Plugin
-from cni_runtime.plugins.bridge.plugin import Bridge
-from cni_runtime.plugins.firewall.plugin import Firewall
-from cni_runtime.plugins.flannel.plugin import Flannel
-from cni_runtime.plugins.host_device.plugin import HostDevice
-from cni_runtime.plugins.host_local.plugin import HostLocal
-from cni_runtime.plugins.ipvlan import Ipvlan
-from cni_runtime.plugins.loopback import Loopback
-from cni_runtime.plugins.macvlan import Macvlan
-from cni_runtime.plugins.portmap.plugin import Portmap
-from cni_runtime.plugins.ptp import Ptp
-from cni_runtime.plugins.sbr import Sbr
-from cni_runtime.plugins.static import Static
-from cni_runtime.plugins.tuning.plugin import Tuning
-from cni_runtime.plugins.vlan import Vlan
+
+_CLASSES = {
+    "bandwidth": "bandwidth.plugin:Bandwidth",
+    "bridge": "bridge.plugin:Bridge",
+    "firewall": "firewall.plugin:Firewall",
+    "flannel": "flannel.plugin:Flannel",
+    "host-device": "host_device.plugin:HostDevice",
+    "host-local": "host_local.plugin:HostLocal",
+    "ipvlan": "ipvlan:Ipvlan",
+    "loopback": "loopback:Loopback",
+    "macvlan": "macvlan:Macvlan",
+    "portmap": "portmap.plugin:Portmap",
+    "ptp": "ptp:Ptp",
+    "sbr": "sbr:Sbr",
+    "static": "static:Static",
+    "tuning": "tuning.plugin:Tuning",
+    "vlan": "vlan:Vlan",
+}
+
+TYPES = frozenset(_CLASSES)
+
+
+class LazyPlugins(Mapping[str, Plugin]):
+    """All built-in plugins. Each is imported when it is first asked for: for processes that end after one call."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Plugin] = {}
+
+    def __getitem__(self, plugin: str) -> Plugin:
+        if plugin not in self._made:
+            self._made[plugin] = _make(_CLASSES[plugin])
+        return self._made[plugin]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_CLASSES)
+
+    def __len__(self) -> int:
+        return len(_CLASSES)
 
 
 def builtin_plugins() -> Mapping[str, Plugin]:
     """New instances of all built-in plugins."""
-    plugins: tuple[Plugin, ...] = (
-        Bandwidth(),
-        Bridge(),
-        Firewall(),
-        Flannel(),
-        HostDevice(),
-        HostLocal(),
-        Ipvlan(),
-        Loopback(),
-        Macvlan(),
-        Portmap(),
-        Ptp(),
-        Sbr(),
-        Static(),
-        Tuning(),
-        Vlan(),
-    )
-    return {plugin.type: plugin for plugin in plugins}
+    return dict(LazyPlugins())
+
+
+def _make(place: str) -> Plugin:
+    module, _, name = place.partition(":")
+    made: Plugin = getattr(import_module(f"cni_runtime.plugins.{module}"), name)()
+    return made
