@@ -65,8 +65,8 @@ class PluginError(CniError):
     """One plugin of a chain failed.
 
     ``plugin`` is its type, ``verb`` the CNI verb, ``elapsed`` the seconds it ran. ``exit_code`` or
-    ``signal`` say how an executable ended (both None for a built-in plugin), ``stderr`` what it said. ``reason`` is the message
-    without plugin, verb and time.
+    ``signal`` say how an executable ended (both None for a built-in plugin), ``stderr`` what it said.
+    ``reason`` is the message without plugin, verb and time.
     """
 
     def __init__(

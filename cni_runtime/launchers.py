@@ -42,7 +42,7 @@ class ForeignFileError(CniError):
 
 
 def launcher(plugin: str, python: str, path: Sequence[str]) -> str:
-    """The program that runs ``plugin`` by the interpreter ``python``; ``path`` comes after the standard library. Pure."""
+    """The program that runs ``plugin`` by ``python``; ``path`` comes after the standard library. Pure."""
     first = f"#!{python} -IS"
     if len(first) > _LONGEST_LINE or any(char.isspace() for char in python):
         # The kernel takes no such line; these lines are a command to sh and a string to Python.
