@@ -38,6 +38,7 @@ from crishim.drivers.oci.notes import Note, Notes
 from crishim.drivers.oci.places import Places
 from crishim.drivers.oci.program import OciProgram, environment, parse_status
 from crishim.drivers.oci.removal import Removal
+from crishim.drivers.oci.sealed import sealed
 from crishim.drivers.process.identity import ProcessId, ended, identify, send
 from crishim.drivers.process.reaper import adopt_orphans
 from crishim.drivers.syscalls import system_call
@@ -104,6 +105,7 @@ class OciDriver:
         self._groups.expect_moves()  # while conmon and the OCI runtime are being started
         note = plan_note(container, self._handlers.get(handler), bundle, spec)
         monitor = plan_monitor(container, note, find_program(self._conmon), self._places)
+        monitor = replace(monitor, runtime=sealed(monitor.runtime))
         env = {**environment(), "TMPDIR": str(self._places.sockets)}
 
         def record(started: ProcessId) -> None:

@@ -53,6 +53,7 @@ class Exec(Struct, frozen=True):
         starter = Child.start(
             Program(
                 argv=program.command_line("exec", "--detach", *files, *console, self.container_id, log=log),
+                executable=program.executable,
                 env=environment(),
                 stdin=streams.stdin,
                 stdout=streams.stdout,

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from crishim.core.errors import RuntimeFailedError
+from crishim.drivers.oci.sealed import sealed
 from crishim.drivers.process.command import Ended, run
 
 _RUNC_LINE = re.compile(r'^time="[^"]*" level=(\w+) msg="(.*)"$')
@@ -23,6 +24,11 @@ class OciProgram(Struct, frozen=True):
     state: Path
     systemd_cgroup: bool = False
 
+    @property
+    def executable(self) -> Path:
+        """What to execute, be it by another name than that in the command line."""
+        return sealed(self.path)
+
     def options(self, log: Path = Path("/dev/null")) -> tuple[str, ...]:
         """What comes before every command. With a log of its own it says plainly on standard error what is wrong."""
         return (f"--root={self.state}", f"--log={log}", "--log-format=json")
@@ -34,7 +40,8 @@ class OciProgram(Struct, frozen=True):
 
     async def call(self, *arguments: str, seconds: float) -> Ended:
         """Run one command. Raises RuntimeFailedError when it fails, DeadlineError, SystemCallError."""
-        ended = await run(self.command_line(*arguments), env=environment(), seconds=seconds)
+        line = self.command_line(*arguments)
+        ended = await run(line, executable=self.executable, env=environment(), seconds=seconds)
         if ended.status != 0:
             said = message(ended.stderr) or f"it ended with status {ended.status}"
             raise RuntimeFailedError(f"{self.path.name} {' '.join(arguments)}: {said}")

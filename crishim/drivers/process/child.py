@@ -31,10 +31,12 @@ _reaped: dict[int, int] = {}  # the statuses of the last orphans that were reape
 class Program(Struct, frozen=True, kw_only=True):
     """What to run. ``stdin``, ``stdout`` and ``stderr`` are descriptors, None for /dev/null.
 
+    ``executable`` is the file to execute when ``argv`` only has another name for it.
     ``hand_down`` lists further descriptors that the program gets under the same numbers.
     """
 
     argv: tuple[str, ...]
+    executable: Path | None = None
     env: Mapping[str, str]
     directory: Path = Path("/")
     stdin: int | None = None
@@ -144,6 +146,7 @@ def _spawn(program: Program) -> tuple[int, int]:
         # It uses vfork, starts the program elsewhere than here, and closes what the program is not to have.
         started = subprocess.Popen(
             program.argv,
+            executable=program.executable,
             env=program.env,
             cwd=program.directory,
             stdin=_or_null(program.stdin),

@@ -24,8 +24,15 @@ class Ended(Struct, frozen=True):
     stderr: bytes
 
 
-async def run(argv: Sequence[str], *, env: Mapping[str, str], seconds: float, directory: Path = Path("/")) -> Ended:
-    """Run a program without input and return how it ended.
+async def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    seconds: float,
+    directory: Path = Path("/"),
+    executable: Path | None = None,
+) -> Ended:
+    """Run a program without input and return how it ended; ``executable`` as for ``Program``.
 
     Raises SystemCallError when it cannot be started, DeadlineError when it takes longer than ``seconds``. Then, and
     when the caller is cancelled, it is killed with its process group and reaped before this returns.
@@ -35,7 +42,14 @@ async def run(argv: Sequence[str], *, env: Mapping[str, str], seconds: float, di
         undo.callback(stdout.close)
         undo.callback(stderr.close)
         child = Child.start(
-            Program(argv=tuple(argv), env=env, directory=directory, stdout=stdout.writing, stderr=stderr.writing)
+            Program(
+                argv=tuple(argv),
+                executable=executable,
+                env=env,
+                directory=directory,
+                stdout=stdout.writing,
+                stderr=stderr.writing,
+            )
         )
         try:
             with anyio.move_on_after(seconds):
