@@ -8,7 +8,7 @@ from functools import lru_cache
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_REMEMBERED = 4096
+_REMEMBERED = 256  # addresses come and go with pods: more would be memory that grows for a day
 
 
 @lru_cache(_REMEMBERED)

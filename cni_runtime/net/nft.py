@@ -154,6 +154,19 @@ class OwnedTable:
         with locked(self._directory):
             self._rebuild()
 
+    def restore(self, rules: Callable[[], int]) -> bool:
+        """Make the table again if it has owners but too few ``rules`` in the kernel; whether it was. NftError, OSError.
+
+        ``rules`` is asked while nobody else can change the table.
+        """
+        if not self._names():
+            return False
+        with locked(self._directory):
+            if not self._names() or rules() >= _rule_count(self.table.body):
+                return False
+            self._rebuild()
+            return True
+
     def in_force(self, owner: Owner) -> bool:
         """Whether the kernel has all that ``owner`` should have, and the table's own rules."""
         holding = self.holding(owner)

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from cni_runtime.conf.watch import ConfDirWatcher
 from cni_runtime.invoke.choose import ChoosingInvoker, Mode
 from cni_runtime.invoke.executable import ExecutableInvoker
+from cni_runtime.net.keeping import keep_tables
 from cni_runtime.runtime import CniRuntime
 from crishim.core.config import Config
 from crishim.core.tasks import TaskOwner
@@ -25,11 +26,15 @@ async def watch_networks(config: Config, owner: TaskOwner) -> dict[str, ConfDirW
     return watchers
 
 
-def open_cni(config: Config, undo: AsyncExitStack) -> CniRuntime:
-    """The CNI runtime, with the plugins built in or executed as the configuration says."""
+def open_cni(config: Config, owner: TaskOwner, undo: AsyncExitStack) -> CniRuntime:
+    """The CNI runtime, with the plugins built in or executed as the configuration says.
+
+    What built-in plugins have in nftables is made again when another program flushes it.
+    """
     cni = config.cni
     exceptions = {kind: Mode(source) for kind, source in cni.exceptions.items()}
     executable = ExecutableInvoker(timeout=cni.plugin_timeout)
     invoker = ChoosingInvoker(executable, mode=Mode(cni.plugins), types=exceptions)
     undo.push_async_callback(invoker.aclose)
+    owner.spawn("cni.rules", keep_tables())
     return CniRuntime(invoker, path=cni.bin_dirs)

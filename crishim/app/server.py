@@ -89,7 +89,7 @@ async def _put_together(config: Config, store: Store, images: Images, owner: Tas
     """Build every domain, then bring records and machine to agree, containers before the sandboxes they live in."""
     default = config.runtimes[config.default_runtime_name]
     driver = (await detect(default.systemd_cgroup)).driver
-    watchers, cni, in_flight = await watch_networks(config, owner), open_cni(config, undo), InFlight(owner)
+    watchers, cni, in_flight = await watch_networks(config, owner), open_cni(config, owner, undo), InFlight(owner)
     oci = await open_oci(config, systemd=driver is CgroupDriver.SYSTEMD)
     index, layout = SandboxIndex(store), sandbox_layout(config)
     events = Events(index.find)

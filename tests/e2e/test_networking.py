@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.conflists import PORTMAP, PluginSet, bridge, conflist
+from tests.lab.conflists import FIREWALL, PORTMAP, PluginSet, bridge, conflist
 from tests.lab.node import Node, eventually
 
 NETWORK = conflist("pods", bridge("cni0", "10.88.0.0/24"), PORTMAP)
@@ -31,6 +31,16 @@ def test_a_host_port_leads_to_the_pod(node: Node, plugins: PluginSet, address: s
     node.cri.stop(pod.id)
     with pytest.raises(ConnectionRefusedError):
         node.say(address, 18080)
+
+
+def test_what_another_program_flushes_comes_back_for_pods_that_run(node: Node) -> None:
+    node.serve(conflist("pods", *NETWORK["plugins"], FIREWALL), own={"plugins": "builtin"})
+    pod = node.run_pod("web", port_mappings=[{"protocol": 0, "container_port": 8080, "host_port": 18080}])
+    before = node.host.rules()
+    node.host.run("nft", "flush", "ruleset")
+    assert eventually(lambda: node.host.rules() == before)
+    with pod.echoing(8080):
+        assert node.say("10.88.0.1", 18080) == "hello"
 
 
 def test_two_networks_are_two_interfaces(node: Node) -> None:

@@ -127,3 +127,15 @@ def test_a_broken_file_counts_as_none(table: OwnedTable, tmp_path: Path, content
 def test_nothing_to_drop(table: OwnedTable, nft: FakeNft) -> None:
     assert not table.drop(ONE)
     assert nft.transactions == 0
+
+
+@pytest.mark.parametrize(("owned", "rules", "made_again"), [(True, 0, True), (True, 1, False), (False, 0, False)])
+def test_a_table_is_restored_if_it_has_owners_but_no_rules(
+    table: OwnedTable, nft: FakeNft, *, owned: bool, rules: int, made_again: bool
+) -> None:
+    table.put(ONE, (FIRST,))
+    if not owned:
+        table.drop(ONE)
+    nft.flush()
+    assert table.restore(lambda: rules) is made_again
+    assert (nft.elements is not None) is made_again
