@@ -1,4 +1,4 @@
-"""The benchmark's command line: ``hack/bench cri|image|cni``."""
+"""The benchmark's command line: ``hack/bench cri|image|cni|streaming``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.console import Console
 from hack.benchmark.cni import CniLoad, cni_tables, compare_plugins
 from hack.benchmark.cri import Load, compare
 from hack.benchmark.image import compare_images, image_table
+from hack.benchmark.streaming import StreamingLoad, compare_streams, streaming_table
 from hack.benchmark.table import tables
 
 app = typer.Typer(help="Measure crishim next to its peer.", pretty_exceptions_enable=False)
@@ -64,6 +65,19 @@ def cni(
         measured = compare_plugins(load, progress=status.update)
     for one in cni_tables(load, measured):
         console.print(one)
+
+
+@app.command()
+def streaming(
+    mib: Annotated[int, typer.Option(help="MiB that go through each stream.")] = 1024,
+    rounds: Annotated[int, typer.Option(help="Rounds; the servers take turns within each.")] = 2,
+) -> None:
+    """Output and input of commands, and connections to pods in both directions, by kubectl's clients."""
+    load = StreamingLoad(mib=mib, rounds=rounds)
+    console = Console(width=120) if not sys.stdout.isatty() else Console()
+    with console.status("starting") as status:
+        measured = compare_streams(load, progress=status.update)
+    console.print(streaming_table(load, measured))
 
 
 app()

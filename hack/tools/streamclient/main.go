@@ -2,7 +2,8 @@
 // without an API server in between.
 //
 //	streamclient exec URL [flags]          standard streams are the command's; exits with its code
-//	streamclient forward URL PORT [flags]  prints the local address, forwards until standard input ends
+//	streamclient forward URL PORT [flags]  prints the local address, forwards until standard input ends;
+//	                                       with -exchange: makes one connection itself, prints what was received
 package main
 
 import (
@@ -11,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -32,6 +34,8 @@ var (
 	stderr    = flags.Bool("stderr", false, "receive the error output")
 	tty       = flags.Bool("tty", false, "the command has a terminal")
 	size      = flags.String("size", "", "size of the terminal, WIDTHxHEIGHT")
+	zeros     = flags.Int64("zeros", 0, "send so many zero bytes, not standard input")
+	exchange  = flags.Bool("exchange", false, "forward one connection only: send the -zeros, receive to the end")
 
 	config = &rest.Config{TLSClientConfig: rest.TLSClientConfig{Insecure: true}}
 )
@@ -77,6 +81,9 @@ func execute(target *url.URL) error {
 	if *stdin {
 		options.Stdin = os.Stdin
 	}
+	if *zeros > 0 {
+		options.Stdin = someZeros()
+	}
 	if *stderr {
 		options.Stderr = os.Stderr
 	}
@@ -104,6 +111,15 @@ func newExecutor(target *url.URL) (remotecommand.Executor, error) {
 	return remotecommand.NewSPDYExecutorForProtocols(wrapper, upgrader, "POST", target, offers...)
 }
 
+type zeroReader struct{}
+
+func (zeroReader) Read(buffer []byte) (int, error) {
+	clear(buffer)
+	return len(buffer), nil
+}
+
+func someZeros() io.Reader { return io.LimitReader(zeroReader{}, *zeros) }
+
 // sizes tells one size and then waits for ever.
 type sizes chan remotecommand.TerminalSize
 
@@ -128,22 +144,43 @@ func forward(target *url.URL, port string) error {
 		return err
 	}
 	stop, ready := make(chan struct{}), make(chan struct{})
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		close(stop)
-	}()
 	forwarder, err := portforward.NewOnAddressesForStreaming(
 		dialer, []string{"127.0.0.1"}, []string{"0:" + port}, stop, ready, nil, os.Stderr)
 	if err != nil {
 		return err
 	}
 	go func() {
+		defer close(stop)
 		<-ready
-		if ports, err := forwarder.GetPorts(); err == nil {
-			fmt.Printf("127.0.0.1:%d\n", ports[0].Local)
+		ports, err := forwarder.GetPorts()
+		if err != nil {
+			fail(err)
+		}
+		if err := use(fmt.Sprintf("127.0.0.1:%d", ports[0].Local)); err != nil {
+			fail(err)
 		}
 	}()
 	return forwarder.ForwardPorts()
+}
+
+// use returns when the forwarded address is no longer needed.
+func use(address string) error {
+	if !*exchange {
+		fmt.Println(address)
+		_, err := io.Copy(io.Discard, os.Stdin)
+		return err
+	}
+	connection, err := net.Dial("tcp", address)
+	if err != nil {
+		return err
+	}
+	go func() {
+		_, _ = io.Copy(connection, someZeros())
+		_ = connection.(*net.TCPConn).CloseWrite()
+	}()
+	received, err := io.Copy(io.Discard, connection)
+	fmt.Println(received)
+	return err
 }
 
 func newDialer(target *url.URL) (httpstream.Dialer, error) {
