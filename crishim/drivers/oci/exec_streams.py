@@ -9,7 +9,7 @@ import socket
 import struct
 import termios
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import anyio
@@ -22,7 +22,8 @@ from crishim.drivers.oci.exec_sync import exit_code
 from crishim.drivers.oci.program import OciProgram
 from crishim.drivers.process.child import Child
 
-_CHUNK = 1 << 15
+_CHUNK = 1 << 16  # as much as one read of a pipe is worth
+_PIPE_SIZE = 1 << 18  # the kernel's 64 KiB let a command and its reader wait for each other too often
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -48,11 +49,10 @@ class Output:
 
     async def _read(self) -> bytes:
         while True:
-            await anyio.wait_readable(self._descriptor)
             try:
                 return os.read(self._descriptor, _CHUNK)
             except BlockingIOError:
-                continue
+                await anyio.wait_readable(self._descriptor)
             except OSError as error:
                 if error.errno == errno.EIO:  # a terminal that no process has open any more
                     return b""
@@ -206,7 +206,7 @@ def _input(wanted: bool, ours: ExitStack, theirs: ExitStack) -> tuple[int | None
     """A pipe whose reading end is for the command."""
     if not wanted:
         return None, None
-    reading, writing = os.pipe()
+    reading, writing = _pipe()
     theirs.callback(os.close, reading)
     end = Input(writing)
     ours.callback(end.close)
@@ -217,7 +217,14 @@ def _output(wanted: bool, ours: ExitStack, theirs: ExitStack) -> tuple[int | Non
     """A pipe whose writing end is for the command."""
     if not wanted:
         return None, None
-    reading, writing = os.pipe()
+    reading, writing = _pipe()
     ours.callback(os.close, reading)
     theirs.callback(os.close, writing)
     return writing, Output(reading)
+
+
+def _pipe() -> tuple[int, int]:
+    reading, writing = os.pipe()
+    with suppress(OSError):  # without privileges the pipes of all processes of a user share a limit
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+    return reading, writing
