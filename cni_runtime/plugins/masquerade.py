@@ -1,7 +1,8 @@
 """Source NAT for traffic that leaves a pod's own subnet (``ipMasq``), for bridge and ptp.
 
-One table of ours with two elements for each address: the address, and the address with its subnet, to which packets
-go out unchanged. What the reference plugins made for a pod (a rule in their nftables table, or an iptables chain) is
+One table of ours for each combination of subnets, which as a rule is one for each network: a pod is one element in it
+for each of its addresses. A set of pairs of address and subnet would do with one table, but sets of intervals
+are slow to change. What the reference plugins made for a pod (a rule in their nftables table, or an iptables chain) is
 found by its name and removed on DEL as well.
 """
 
@@ -14,69 +15,66 @@ from collections.abc import Iterable
 from typing import Any
 
 from cni_runtime.call import PluginCall
-from cni_runtime.ip import ip_interface
+from cni_runtime.ip import Interface, ip_interface
+from cni_runtime.net.effects import AddElements
 from cni_runtime.net.libnftables import Nft, NftError
-from cni_runtime.net.nft import Element, OwnedTable, Owner, Table
+from cni_runtime.net.nft import Element, OwnedTable, Owner, Table, stored_tables
+from cni_runtime.net.plan import Plan
 from cni_runtime.plugins.base import Context, network_of, owner_of, valid_attachments
 
 log = logging.getLogger(__name__)
 
-TABLE = Table(
-    "cni_runtime_masquerade",
-    """
-    set pods4 { type ipv4_addr; }
-    set pods6 { type ipv6_addr; }
-    set local4 { type ipv4_addr . ipv4_addr; flags interval; }
-    set local6 { type ipv6_addr . ipv6_addr; flags interval; }
-    chain postrouting {
-        type nat hook postrouting priority srcnat; policy accept;
-        ip saddr . ip daddr @local4 return
-        ip6 saddr . ip6 daddr @local6 return
-        ip daddr 224.0.0.0/4 return
-        ip6 daddr ff00::/8 return
-        ip saddr @pods4 masquerade
-        ip6 saddr @pods6 masquerade
-    }
-    """,
-)
+PREFIX = "cni_runtime_masquerade"
+_MULTICAST = {4: "224.0.0.0/4", 6: "ff00::/8"}
 
 # Names of the reference plugins.
 _THEIR_TABLE, _THEIR_CHAIN = "inet cni_plugins_masquerade", "masq_checks"
 
 
-def masquerade_table(context: Context) -> OwnedTable:
-    """The table, on this host."""
-    return OwnedTable(TABLE, context.nft, context.state)
+def masquerade(call: PluginCall, context: Context, addresses: Iterable[str]) -> Plan:
+    """Effects for a pod with these addresses, each in the form 10.1.2.3/24: none for no address."""
+    own = tuple(addresses)
+    if not own:
+        return ()
+    table = OwnedTable(masquerade_table(own), context.nft, context.state)
+    return (AddElements(table, owner_of(call), masquerade_elements(own), take=True),)
+
+
+def masquerade_table(addresses: Iterable[str]) -> Table:
+    """The table for pods in the same subnets as one with these addresses. Pure."""
+    interfaces = [ip_interface(address) for address in addresses]
+    sets = "".join(f"set pods{at} {{ type ipv{one.version}_addr; }}\n" for at, one in enumerate(interfaces))
+    rules = "".join(f"{_rule(at, one)}\n" for at, one in enumerate(interfaces))
+    body = f"{sets}chain postrouting {{\ntype nat hook postrouting priority srcnat; policy accept;\n{rules}}}\n"
+    return Table("_".join((PREFIX, *map(_label, interfaces))), body)
 
 
 def masquerade_elements(addresses: Iterable[str]) -> tuple[Element, ...]:
-    """The elements for a pod with these addresses, each in the form 10.1.2.3/24. Pure."""
-    elements: list[Element] = []
-    for interface in map(ip_interface, addresses):
-        family = interface.version
-        elements.append(Element(f"pods{family}", str(interface.ip)))
-        elements.append(Element(f"local{family}", f"{interface.ip} . {interface.network}"))
-    return tuple(elements)
+    """What a pod with these addresses has in the table. Pure."""
+    return tuple(Element(f"pods{at}", str(ip_interface(address).ip)) for at, address in enumerate(addresses))
 
 
 def end_masquerade(call: PluginCall, context: Context) -> None:
     """Take away what ADD of this call made, be it ours or the reference plugins'. Blocks. NftError, OSError."""
     owner = owner_of(call)
-    if not masquerade_table(context).drop(owner):
+    dropped = [table.drop(owner) for table in _tables(context)]
+    if not any(dropped):
         _remove_theirs(context.nft, owner)
 
 
 def collect_masquerade(call: PluginCall, context: Context) -> None:
     """GC: take away what belongs to none of the valid attachments. Blocks. Raises NftError, OSError."""
-    masquerade_table(context).keep_only(network_of(call), valid_attachments(call))
+    for table in _tables(context):
+        table.keep_only(network_of(call), valid_attachments(call))
 
 
 def repair_masquerade(call: PluginCall, context: Context) -> None:
     """CHECK: make the table again if another program flushed it. Blocks. Raises NftError, OSError."""
-    table, owner = masquerade_table(context), owner_of(call)
-    if table.holding(owner) and not table.in_force(owner):
-        log.warning("network %s: masquerading rules were gone and are made again", network_of(call))
-        table.rebuild()
+    owner = owner_of(call)
+    for table in _tables(context):
+        if table.holding(owner) and not table.in_force(owner):
+            log.warning("network %s: masquerading rules were gone and are made again", network_of(call))
+            table.rebuild()
 
 
 def reference_chain(owner: Owner) -> str:
@@ -89,6 +87,28 @@ def reference_comment(owner: Owner) -> str:
     """How the comment of a reference plugin's rule for a pod begins. Pure."""
     parts = (owner.network, f"{owner.ifname}:{owner.container_id}")
     return "-".join(hashlib.sha512(part.encode()).hexdigest()[:16] for part in parts)
+
+
+def _tables(context: Context) -> tuple[OwnedTable, ...]:
+    return stored_tables(PREFIX, context.nft, context.state)
+
+
+def _rule(number: int, interface: Interface) -> str:
+    ip = "ip" if interface.version == 4 else "ip6"
+    outside = "" if _is_alone(interface) else f"{ip} daddr != {interface.network} "
+    return f"{ip} saddr @pods{number} {outside}{ip} daddr != {_MULTICAST[interface.version]} masquerade"
+
+
+def _label(interface: Interface) -> str:
+    """The subnet in a form that can be part of a table's name."""
+    if _is_alone(interface):
+        return f"any{interface.version}"
+    return str(interface.network).translate({ord("/"): "-", ord(":"): "."})
+
+
+def _is_alone(interface: Interface) -> bool:
+    """Whether the subnet is no more than the address: such pods share a table."""
+    return interface.network.prefixlen == interface.network.max_prefixlen
 
 
 def _remove_theirs(nft: Nft, owner: Owner) -> None:

@@ -15,20 +15,19 @@ from cni_runtime.call import PluginCall
 from cni_runtime.errors import CniError, ConfigError
 from cni_runtime.ip import ip_interface
 from cni_runtime.net import plan as plans
-from cni_runtime.net.effects import AddElements, AddVeth, Configure, SetSysctls
+from cni_runtime.net.effects import AddVeth, Configure, SetSysctls
 from cni_runtime.net.inspect import read_netns
 from cni_runtime.net.links import random_mac, random_veth_name
 from cni_runtime.net.plan import Plan, Where
 from cni_runtime.net.routes import SCOPE_HOST, SCOPE_LINK, SCOPE_NOWHERE, RouteSpec
 from cni_runtime.net.sockets import opened, run_in_own_thread
 from cni_runtime.net.wait import wait_link_up
-from cni_runtime.plugins.base import Context, Plugin, decode, dns_or, netns_of, owner_of, require_previous, where_of
+from cni_runtime.plugins.base import Context, Plugin, decode, dns_or, netns_of, require_previous, where_of
 from cni_runtime.plugins.delegate import IpamConfig, ipam_addresses, ipam_call
 from cni_runtime.plugins.masquerade import (
     collect_masquerade,
     end_masquerade,
-    masquerade_elements,
-    masquerade_table,
+    masquerade,
     repair_masquerade,
 )
 from cni_runtime.plugins.pod_link import check_pod_link, forwarding_sysctls, pod_link_plan
@@ -131,9 +130,7 @@ def _add(call: PluginCall, context: Context, config: PtpConfig, result: Result) 
     pair = Pair(random_veth_name(), random_mac(), random_mac())
     plan = ptp_plan(config, result, pair, call.ifname)
     if config.ip_masq:
-        elements = masquerade_elements(ip.address for ip in result.ips)
-        masquerade = AddElements(masquerade_table(context), owner_of(call), elements, take=True)
-        plan = (*plan, masquerade)
+        plan = (*plan, *masquerade(call, context, (ip.address for ip in result.ips)))
     with opened(netns_of(call)) as pod, plans.applied(plan, pod=pod, label="ptp.ADD"):
         wait_link_up(pair.veth)
     interfaces = (

@@ -13,13 +13,12 @@ from cni_runtime.cache import ResultCache
 from cni_runtime.call import PluginCall
 from cni_runtime.errors import CniError
 from cni_runtime.net import plan as plans
-from cni_runtime.net.effects import AddElements
 from cni_runtime.net.inspect import find_link, list_addresses, list_links, read_host_links, read_netns
 from cni_runtime.net.links import random_mac, random_veth_name
 from cni_runtime.net.plan import Plan
 from cni_runtime.net.sockets import NetlinkSocket, opened, run_in_own_thread
 from cni_runtime.net.wait import wait_addresses_settled, wait_link_up
-from cni_runtime.plugins.base import Context, Plugin, dns_or, netns_of, network_of, owner_of, require_previous
+from cni_runtime.plugins.base import Context, Plugin, dns_or, netns_of, network_of, require_previous
 from cni_runtime.plugins.bridge.check import check_attachment, mtu_repair
 from cni_runtime.plugins.bridge.config import BridgeConfig, bridge_config, requested_mac
 from cni_runtime.plugins.bridge.plan import (
@@ -41,8 +40,7 @@ from cni_runtime.plugins.delegate import ipam_addresses, ipam_call
 from cni_runtime.plugins.masquerade import (
     collect_masquerade,
     end_masquerade,
-    masquerade_elements,
-    masquerade_table,
+    masquerade,
     repair_masquerade,
 )
 from cni_runtime.plugins.veth import attach, detach
@@ -127,9 +125,8 @@ def _seen(netlink: NetlinkSocket, name: str, wanted: tuple[str, ...]) -> Seen:
 def _rules(call: PluginCall, context: Context, config: BridgeConfig, names: Names, result: Result) -> Plan:
     """Effects on the packet filter."""
     check = AddSpoofCheck(context.nft, call.container_id, call.ifname, names.veth, names.pod_mac)
-    elements = masquerade_elements(ip.address for ip in result.ips)
-    masquerade = AddElements(masquerade_table(context), owner_of(call), elements, take=True)
-    return (*((check,) if config.macspoofchk else ()), *((masquerade,) if config.ip_masq and elements else ()))
+    addresses = (ip.address for ip in result.ips) if config.ip_masq else ()
+    return (*((check,) if config.macspoofchk else ()), *masquerade(call, context, addresses))
 
 
 def _settled(call: PluginCall, config: BridgeConfig, names: Names, result: Result, pod: int) -> Result:

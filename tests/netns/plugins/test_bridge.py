@@ -214,7 +214,7 @@ async def test_flushed_rules_come_back_with_the_next_add_and_with_check(pods: Po
     assert pods.host.rules() == before
     pods.host.run("nft", "flush", "ruleset")
     second = await pods.add("b", config)
-    listed = pods.host.run("nft", "list", "set", "inet", "cni_runtime_masquerade", "pods4")
+    listed = pods.host.run("nft", "list", "set", "inet", "cni_runtime_masquerade_10.1.0.0-24", "pods0")
     assert all(pods.address(answer) in listed for answer in (first, second))
 
 
@@ -288,7 +288,7 @@ async def test_gc_releases_what_is_not_valid(pods: Pods) -> None:
     valid = [{"containerID": "kept", "ifname": "eth0"}]
     await pods.call(Verb.GC, "", {**config, "cni.dev/valid-attachments": valid})
     assert reserved() == {pods.address(kept)}
-    assert "10.1.0.3" not in pods.host.run("nft", "list", "set", "inet", "cni_runtime_masquerade", "pods4")
+    assert "10.1.0.3" not in pods.host.run("nft", "list", "set", "inet", "cni_runtime_masquerade_10.1.0.0-24", "pods0")
 
 
 async def test_del_is_quick(pods: Pods) -> None:

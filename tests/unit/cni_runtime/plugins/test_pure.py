@@ -11,7 +11,12 @@ from cni_runtime.net.nft import Element, Owner
 from cni_runtime.net.plan import Where
 from cni_runtime.net.routes import RouteSpec
 from cni_runtime.plugins.loopback import loopback_result
-from cni_runtime.plugins.masquerade import masquerade_elements, reference_chain, reference_comment
+from cni_runtime.plugins.masquerade import (
+    masquerade_elements,
+    masquerade_table,
+    reference_chain,
+    reference_comment,
+)
 from cni_runtime.plugins.pod_link import check_pod_link, pod_link_plan, route_specs
 from cni_runtime.plugins.ptp import Pair, PtpConfig, ptp_plan
 from cni_runtime.result import Interface, IPConfig, Result
@@ -57,13 +62,17 @@ def test_ptp_routes_everything_through_the_gateway() -> None:
     ]
 
 
-def test_masquerade_elements() -> None:
-    assert masquerade_elements(["10.1.0.5/24", "fd00::5/64"]) == (
-        Element("pods4", "10.1.0.5"),
-        Element("local4", "10.1.0.5 . 10.1.0.0/24"),
-        Element("pods6", "fd00::5"),
-        Element("local6", "fd00::5 . fd00::/64"),
-    )
+def test_pods_of_the_same_subnets_share_a_table_for_masquerading() -> None:
+    addresses = ["10.1.0.5/24", "fd00::5/64"]
+    table = masquerade_table(addresses)
+    assert table.name == "cni_runtime_masquerade_10.1.0.0-24_fd00..-64"
+    assert "ip saddr @pods0 ip daddr != 10.1.0.0/24 ip daddr != 224.0.0.0/4 masquerade" in table.body
+    assert masquerade_table(["10.1.0.6/24", "fd00::6/64"]) == table != masquerade_table(["10.1.1.5/24", "fd00::5/64"])
+    assert masquerade_elements(addresses) == (Element("pods0", "10.1.0.5"), Element("pods1", "fd00::5"))
+
+
+def test_addresses_without_a_subnet_share_a_table() -> None:
+    assert masquerade_table(["10.1.0.5/32"]) == masquerade_table(["10.2.0.6/32"]) != masquerade_table(["fd00::5/128"])
 
 
 def test_the_names_that_the_reference_plugins_would_use() -> None:
