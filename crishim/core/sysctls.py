@@ -18,6 +18,7 @@ class NamespaceKind(StrEnum):
     NET = "net"
     IPC = "ipc"
     UTS = "uts"
+    USER = "user"
 
 
 # The kernel's own names hold nothing else; an interface name, which is part of some, may hold more.

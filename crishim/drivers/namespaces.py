@@ -1,11 +1,13 @@
 """Network, IPC and UTS namespaces that live without a process, pinned by bind mounts the way ``ip netns`` does it.
 
 A namespace is made by a thread that leaves the process's own ones, prepares the new ones from within, pins
-them to files and ends. Nothing else of the process ever sees them.
+them to files and ends. Nothing else of the process ever sees them. Those that a user namespace owns are made by a
+child (see ``user_namespaces``); a thread enters them and does the rest.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
 import os
@@ -21,6 +23,8 @@ from crishim.core.sysctls import NamespaceKind, sysctl_namespace, sysctl_path
 from crishim.drivers import syscalls, threads
 from crishim.drivers.mounts import make_shared, unmount_all
 from crishim.drivers.syscalls import system_call
+from crishim.drivers.user_namespaces import Held, holding, write_inside
+from crishim.model.pod import UserNamespace
 from crishim.model.sandbox import NamespacePaths, NamespaceSpec
 
 _CLONE = {
@@ -30,6 +34,7 @@ _CLONE = {
 }
 
 _NS_GET_NSTYPE = 0xB703  # ioctl_ns(2)
+_PING_GROUPS = "/proc/sys/net/ipv4/ping_group_range"
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1  # netdevice(7)
 
 
@@ -51,6 +56,8 @@ class NamespaceDriver:
         Raises InvalidArgumentError for a sysctl that would change the node, and SystemCallError that names the
         step which failed; then nothing is pinned. A path must not exist before; its directory is made if needed.
         """
+        if spec.userns is not None:
+            return await threads.to_the_end(asyncio.ensure_future(_create_owned(spec, spec.userns)))
         return await threads.run_alone(_create, spec)
 
     async def write_sysctls(self, paths: NamespacePaths, sysctls: Mapping[str, str]) -> None:
@@ -79,7 +86,12 @@ class NamespaceDriver:
 
 def pins(paths: NamespacePaths) -> dict[NamespaceKind, str]:
     """The paths that are there, by kind of namespace."""
-    named = {NamespaceKind.NET: paths.net, NamespaceKind.IPC: paths.ipc, NamespaceKind.UTS: paths.uts}
+    named = {
+        NamespaceKind.USER: paths.user,
+        NamespaceKind.NET: paths.net,
+        NamespaceKind.IPC: paths.ipc,
+        NamespaceKind.UTS: paths.uts,
+    }
     return {kind: path for kind, path in named.items() if path is not None}
 
 
@@ -105,9 +117,38 @@ def _create(spec: NamespaceSpec) -> int:
         with system_call("unshare", " ".join(pinned)):
             syscalls.unshare(sum(_CLONE[kind] for kind in pinned))
         _prepare(spec, sysctls)
-        for kind, path in pinned.items():
-            _pin(kind, path, undo)
-        inode = Path(spec.paths.net).stat().st_ino if spec.paths.net else 0
+        inode = _pin_all(spec.paths, "/proc/thread-self/ns", undo)
+        undo.pop_all()
+    return inode
+
+
+async def _create_owned(spec: NamespaceSpec, userns: UserNamespace) -> int:
+    """Make namespaces that the pod's user namespace owns."""
+    sysctls = plan_sysctls(spec.paths, spec.sysctls)
+    kinds = [kind for kind in pins(spec.paths) if kind is not NamespaceKind.USER]
+    inside = {sysctl.file: sysctl.value for sysctl in sysctls if _is_for_the_owner(sysctl)}
+    outside = [sysctl for sysctl in sysctls if not _is_for_the_owner(sysctl)]
+    async with holding(userns, kinds) as held:
+        if inside:
+            await write_inside(held, kinds, inside)
+        return await threads.run_alone(_adopt, spec, held, outside)
+
+
+def _is_for_the_owner(sysctl: PlannedSysctl) -> bool:
+    """Whether root of the user namespace has to write it: IPC ones nobody else may, and group ids are to be its own.
+
+    The others are for the node's root, who may write them all.
+    """
+    return sysctl.kind is NamespaceKind.IPC or sysctl.file == _PING_GROUPS
+
+
+def _adopt(spec: NamespaceSpec, held: Held, sysctls: list[PlannedSysctl]) -> int:
+    with ExitStack() as undo:
+        _make_directories(spec.paths)
+        for kind in pins(spec.paths).keys() & _CLONE:
+            _enter(kind, held.namespace(kind))
+        _prepare(spec, sysctls)
+        inode = _pin_all(spec.paths, held.namespaces, undo)
         undo.pop_all()
     return inode
 
@@ -153,18 +194,29 @@ def _write_inside(paths: NamespacePaths, sysctls: Mapping[str, str]) -> None:
     plan = plan_sysctls(paths, sysctls)
     own = pins(paths)
     for kind in {sysctl.kind for sysctl in plan}:
-        with system_call("enter namespace", own[kind]), _opened(own[kind]) as file:
-            syscalls.setns(file, _CLONE[kind])
+        _enter(kind, own[kind])
     for sysctl in plan:
         _write_sysctl(sysctl)
 
 
-def _pin(kind: NamespaceKind, path: str, undo: ExitStack) -> None:
+def _enter(kind: NamespaceKind, path: str) -> None:
+    with system_call("enter namespace", path), _opened(path) as file:
+        syscalls.setns(file, _CLONE[kind])
+
+
+def _pin_all(paths: NamespacePaths, namespaces: str, undo: ExitStack) -> int:
+    """Pin what is in the directory ``namespaces``; the inode of the network namespace, or 0."""
+    for kind, path in pins(paths).items():
+        _pin(kind, f"{namespaces}/{kind}", path, undo)
+    return Path(paths.net).stat().st_ino if paths.net else 0
+
+
+def _pin(kind: NamespaceKind, source: str, path: str, undo: ExitStack) -> None:
     with system_call(f"create {kind} namespace file", path):
         os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
     undo.callback(_unpin, path)  # only now: a file that was there before is not ours to remove
     with system_call(f"pin {kind} namespace", path):
-        syscalls.mount(f"/proc/thread-self/ns/{kind}", path, "", syscalls.MS_BIND)
+        syscalls.mount(source, path, "", syscalls.MS_BIND)
 
 
 def _unpin(path: str) -> None:

@@ -12,9 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crishim.core.errors import InvalidArgumentError
+from crishim.core.sysctls import NamespaceKind
 from crishim.drivers import syscalls, threads
+from crishim.drivers.id_mapped import mount_id_mapped, staged
 from crishim.drivers.mounts import unmount_all
 from crishim.drivers.syscalls import system_call
+from crishim.drivers.user_namespaces import holding
+from crishim.model.pod import IDMapping, NamespaceMode, UserNamespace
+from crishim.model.sandbox import IdMap
 
 _CLONE_FS = 0x200  # <linux/sched.h>
 _MS_RDONLY, _MS_REMOUNT = 1, 1 << 5
@@ -31,30 +36,40 @@ class OverlayDriver:
     def __init__(self, containers: Path) -> None:
         self._containers = containers
 
-    async def mount(self, container_id: str, layers: Sequence[str]) -> str:
-        """Mount a new writable layer over ``layers``, topmost first; the path of the root."""
-        return await threads.run_alone(_mount_container, self._containers / container_id, layers)
+    async def mount(self, container_id: str, layers: Sequence[str], ids: IdMap | None = None) -> str:
+        """Mount a new writable layer over ``layers``, topmost first; the path of the root.
+
+        With ``ids`` the files show the ids of that user namespace.
+        """
+        return await threads.run_alone(_mount_container, self._containers / container_id, layers, ids)
 
     async def remove(self, container_id: str) -> None:
         """Unmount and remove the writable layer; nothing there is fine."""
         await threads.run(_remove_container, self._containers / container_id)
 
-    async def mount_image(self, target: str, layers: Sequence[str]) -> None:
-        """Mount ``layers``, topmost first, read-only at the directory ``target``, which is made."""
-        await threads.run_alone(_mount_image, Path(target), layers)
+    async def mount_image(self, target: str, layers: Sequence[str], ids: IdMap | None = None) -> None:
+        """Mount ``layers``, topmost first, read-only at the directory ``target``, which is made; ``ids`` as above."""
+        await threads.run_alone(_mount_image, Path(target), layers, ids)
+
+    async def check_id_maps(self) -> None:
+        """Try whether root file systems can show the ids of a user namespace; raises SystemCallError when not."""
+        ids = (IDMapping(host_id=1 << 16, container_id=0, length=1 << 16),)
+        async with holding(UserNamespace(NamespaceMode.POD, ids, ids)) as held:
+            await threads.run_alone(_try_id_maps, self._containers, held.namespace(NamespaceKind.USER))
 
 
-def _mount_container(directory: Path, layers: Sequence[str]) -> str:
+def _mount_container(directory: Path, layers: Sequence[str], ids: IdMap | None) -> str:
     upper, work, root = directory / "upper", directory / "work", directory / "rootfs"
     with system_call("make", str(directory)):
         for path in (upper, work, root):
             path.mkdir(mode=0o711, parents=True, exist_ok=True)
-    if layers:
-        with system_call("copy root metadata", layers[0]):
+    with system_call("copy root metadata", str(upper)):
+        if layers:
             shutil.copystat(layers[0], upper)
-            status = Path(layers[0]).stat()
-            os.chown(upper, status.st_uid, status.st_gid)
-        mount_overlay(root, layers, upper=upper, work=work)
+        status = Path(layers[0] if layers else upper).stat()
+        os.chown(upper, *_owner(status, ids))
+    if layers:
+        _mount(root, layers, ids, upper=upper, work=work)
         return str(root)
     with system_call("bind", str(root)):
         syscalls.mount(str(upper), str(root), "", syscalls.MS_BIND)
@@ -68,15 +83,45 @@ def _remove_container(directory: Path) -> None:
             shutil.rmtree(directory)
 
 
-def _mount_image(target: Path, layers: Sequence[str]) -> None:
+def _owner(status: os.stat_result, ids: IdMap | None) -> tuple[int, int]:
+    return ids.userns.on_node(status.st_uid, status.st_gid) if ids else (status.st_uid, status.st_gid)
+
+
+def _mount_image(target: Path, layers: Sequence[str], ids: IdMap | None) -> None:
     with system_call("make", str(target)):
         target.mkdir(mode=0o755, parents=True, exist_ok=True)
-    if len(layers) == 1:
+    if len(layers) == 1 and ids is not None:
+        mount_id_mapped(layers[0], str(target), ids.namespace)
+    elif len(layers) == 1:
         with system_call("bind", str(target)):
             syscalls.mount(layers[0], str(target), "", syscalls.MS_BIND)
             syscalls.mount("", str(target), "", syscalls.MS_BIND | _MS_REMOUNT | _MS_RDONLY)
+    else:
+        _mount(target, layers, ids)
+
+
+def _try_id_maps(containers: Path, namespace: str) -> None:
+    with system_call("make", str(containers)):
+        containers.mkdir(mode=0o711, parents=True, exist_ok=True)
+    with staged([str(containers.parent)], namespace, containers) as stage:
+        mount_overlay(stage.root, [*stage.layers, _made(stage.root.with_name("empty"))])
+
+
+def _made(directory: Path) -> str:
+    with system_call("make", str(directory)):
+        directory.mkdir()
+    return str(directory)
+
+
+def _mount(
+    target: Path, layers: Sequence[str], ids: IdMap | None, *, upper: Path | None = None, work: Path | None = None
+) -> None:
+    if ids is None:
+        mount_overlay(target, layers, upper=upper, work=work)
         return
-    mount_overlay(target, layers)
+    with staged(layers, ids.namespace, target) as stage:
+        mount_overlay(stage.root, stage.layers, upper=upper, work=work)
+        stage.bring_home(target)
 
 
 def mount_overlay(target: Path, layers: Sequence[str], *, upper: Path | None = None, work: Path | None = None) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from crishim.core.errors import SystemCallError
 
 # <linux/sched.h>
+CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWNET = 0x40000000
@@ -29,6 +30,7 @@ MS_NOEXEC = 1 << 3
 MS_REMOUNT = 1 << 5
 MS_BIND = 1 << 12
 MS_REC = 1 << 14
+MS_PRIVATE = 1 << 18
 MS_SHARED = 1 << 20
 
 # umount2(2)
@@ -39,6 +41,14 @@ UMOUNT_NOFOLLOW = 8
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_IN_ROOT = 0x10
 _SYS_OPENAT2 = 437
+
+# open_tree(2), move_mount(2), mount_setattr(2): <linux/mount.h>, and their numbers, which are the same everywhere
+MOUNT_ATTR_RDONLY = 0x1
+MOUNT_ATTR_IDMAP = 0x00100000
+_OPEN_TREE_CLONE = 1
+_MOVE_MOUNT_F_EMPTY_PATH = 4
+_AT_FDCWD, _AT_EMPTY_PATH = -100, 0x1000
+_SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _SYS_MOUNT_SETATTR = 428, 429, 442
 
 _PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
 
@@ -92,6 +102,31 @@ def mount(source: str, target: str, filesystem: str, flags: int, data: str = "")
 def umount2(target: str, flags: int) -> None:
     """Unmount the topmost mount at ``target``. See umount2(2)."""
     _check(_umount2(_text(target), flags), target)
+
+
+def clone_mount(path: str) -> int:
+    """A copy of what is mounted at ``path``, seen from there, that is mounted nowhere yet. See open_tree(2)."""
+    flags = ctypes.c_uint(_OPEN_TREE_CLONE | os.O_CLOEXEC)
+    fd = int(_libc.syscall(ctypes.c_long(_SYS_OPEN_TREE), ctypes.c_int(_AT_FDCWD), _text(path), flags))
+    _check(fd, path)
+    return fd
+
+
+def attach_mount(fd: int, target: str) -> None:
+    """Mount what ``clone_mount`` returned at ``target``. See move_mount(2)."""
+    flags, number = ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH), ctypes.c_long(_SYS_MOVE_MOUNT)
+    _check(int(_libc.syscall(number, ctypes.c_int(fd), b"", ctypes.c_int(_AT_FDCWD), _text(target), flags)), target)
+
+
+def set_mount_attributes(fd: int, attributes: int, userns: int) -> None:
+    """Give a mount that is mounted nowhere yet ``MOUNT_ATTR_*``; ``userns`` is the one whose ids it is to show.
+
+    See mount_setattr(2).
+    """
+    settings = (ctypes.c_uint64 * 4)(attributes, 0, 0, userns)
+    number, size = ctypes.c_long(_SYS_MOUNT_SETATTR), ctypes.c_size_t(ctypes.sizeof(settings))
+    flags = ctypes.c_uint(_AT_EMPTY_PATH)
+    _check(int(_libc.syscall(number, ctypes.c_int(fd), b"", flags, ctypes.byref(settings), size)))
 
 
 def sethostname(name: str) -> None:

@@ -74,6 +74,18 @@ class UserNamespace(Struct, frozen=True):
     uids: tuple[IDMapping, ...] = ()
     gids: tuple[IDMapping, ...] = ()
 
+    def on_node(self, uid: int, gid: int) -> tuple[int, int]:
+        """What a user and a group of the namespace are on the node; those that are not mapped are its root's."""
+        return _on_node(self.uids, uid), _on_node(self.gids, gid)
+
+
+def _on_node(extents: tuple[IDMapping, ...], number: int) -> int:
+    for wanted in (number, 0):
+        for extent in extents:
+            if 0 <= wanted - extent.container_id < extent.length:
+                return extent.host_id + wanted - extent.container_id
+    raise ValueError(f"{extents}: expected 0 to be mapped")
+
 
 class NamespaceOptions(Struct, frozen=True):
     """Which namespaces the pod's containers share. ``userns`` None: the caller said nothing."""
@@ -159,3 +171,9 @@ class PodConfig(Struct, frozen=True):
     def namespaces(self) -> NamespaceOptions:
         """The namespace options, which most readers want alone."""
         return self.security.namespaces
+
+    @property
+    def user_namespace(self) -> UserNamespace | None:
+        """The pod's user namespace, if it has one of its own."""
+        userns = self.namespaces.userns
+        return userns if userns is not None and userns.mode is NamespaceMode.POD else None

@@ -17,7 +17,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from crishim.core.errors import FailedPreconditionError
-from crishim.model.pod import PodConfig
+from crishim.model.pod import PodConfig, UserNamespace
 
 
 class State(StrEnum):
@@ -66,15 +66,27 @@ class NamespacePaths(Struct, frozen=True):
     net: str | None = None
     ipc: str | None = None
     uts: str | None = None
+    user: str | None = None
 
 
 class NamespaceSpec(Struct, frozen=True):
-    """The namespaces to make: one for each path. ``sysctls`` are written from inside them."""
+    """The namespaces to make: one for each path. ``sysctls`` are written from inside them.
+
+    ``userns`` holds the ids of the user namespace, which owns the others; it is there when it has a path.
+    """
 
     paths: NamespacePaths
     hostname: str = ""
     sysctls: Mapping[str, str] = {}
     loopback_up: bool = False
+    userns: UserNamespace | None = None
+
+
+class IdMap(Struct, frozen=True):
+    """The ids of a user namespace, and where it is pinned."""
+
+    namespace: str
+    userns: UserNamespace
 
 
 class Sandbox(Struct, frozen=True, kw_only=True):
@@ -96,6 +108,12 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     ips: tuple[str, ...] = ()
     reason: str = ""
     failed: bool = False
+
+    @property
+    def id_map(self) -> IdMap | None:
+        """The ids of the pod's own user namespace, if it has one."""
+        userns, path = self.config.user_namespace, self.namespaces.user
+        return IdMap(path, userns) if userns is not None and path is not None else None
 
 
 class SandboxFilter(Struct, frozen=True):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from crishim.core.errors import SystemCallError
+from crishim.core.sysctls import NamespaceKind
 from crishim.drivers.filesystems import FileSystemDriver
-from crishim.drivers.mounts import unmount_all
+from crishim.drivers.mounts import read_mounts, unmount_all
 from crishim.drivers.overlay import OverlayDriver
+from crishim.drivers.user_namespaces import holding
+from crishim.model.pod import IDMapping, NamespaceMode, UserNamespace
+from crishim.model.sandbox import IdMap
 from crishim.testing.images import directory, file, whiteout
 from tests.netns.image.lab import look, unpack_all
 
@@ -58,6 +63,60 @@ async def test_the_deepest_image_that_is_allowed(tmp_path: Path) -> None:
     root = Path(await driver.mount("c1", [str(store / str(number)) for number in range(499)]))
     assert len(look(root)) == 500
     await driver.remove("c1")
+
+
+UIDS = (IDMapping(host_id=70000, container_id=0, length=3), IDMapping(90000, 3, 10))
+USERNS = UserNamespace(NamespaceMode.POD, UIDS, (IDMapping(80000, 0, 65536),))
+
+
+@pytest.fixture
+async def ids() -> AsyncIterator[IdMap]:
+    async with holding(USERNS) as held:
+        yield IdMap(held.namespace(NamespaceKind.USER), USERNS)
+
+
+async def test_files_show_the_ids_of_a_user_namespace(tmp_path: Path, ids: IdMap) -> None:
+    layers = [str(path) for path in unpack_all(tmp_path, LAYERS)]
+    driver = OverlayDriver(tmp_path / "containers")
+    root = Path(await driver.mount("c1", layers, ids))
+    before, disk = look(root), {layer: look(Path(layer)) for layer in layers}
+    (root / "d/a").write_bytes(b"changed")
+    assert {name: entry.owner for name, entry in look(root).items()} == {
+        ".": (90001, 80000),
+        "d": (70000, 80000),
+        "d/a": (70000, 80000),
+    }
+    assert (before["."].mode, {layer: look(Path(layer)) for layer in layers}) == (0o711, disk)
+    await driver.remove("c1")
+    assert [mount.point for mount in read_mounts() if str(tmp_path) in mount.point] == []
+
+
+async def test_an_empty_root_belongs_to_the_namespaces_root(tmp_path: Path, ids: IdMap) -> None:
+    driver = OverlayDriver(tmp_path / "containers")
+    assert look(Path(await driver.mount("c1", [], ids)))["."].owner == (70000, 80000)
+    await driver.remove("c1")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_an_image_shows_the_ids_of_a_user_namespace(tmp_path: Path, count: int, ids: IdMap) -> None:
+    layers = [str(path) for path in unpack_all(tmp_path, LAYERS)][-count:]
+    target = tmp_path / "target"
+    await OverlayDriver(tmp_path).mount_image(str(target), layers, ids)
+    assert look(target)["d/a"].owner == (70000, 80000)
+    with pytest.raises(OSError, match="Read-only"):
+        (target / "x").write_bytes(b"")
+    unmount_all(str(target))
+
+
+async def test_whether_ids_can_be_shifted_is_tried_without_a_trace(tmp_path: Path) -> None:
+    before = read_mounts()
+    await OverlayDriver(tmp_path / "containers").check_id_maps()
+    assert (read_mounts(), list((tmp_path / "containers").iterdir())) == (before, [])
+
+
+async def test_a_file_system_without_id_maps_is_named(tmp_path: Path, ids: IdMap) -> None:
+    with pytest.raises(SystemCallError, match=r"id-map /proc/.*: EINVAL"):
+        await OverlayDriver(tmp_path).mount_image(str(tmp_path / "target"), ["/proc/sys"], ids)
 
 
 async def test_the_kernels_refusal_is_told(tmp_path: Path) -> None:
