@@ -1,14 +1,16 @@
 """What containers and pods use, as a snapshot that is renewed in the background.
 
-A caller gets the snapshot at once. One that is older than ``FRESH_SECONDS`` starts a renewal for the next caller, and
-one that is older than ``STALE_SECONDS`` is waited for; a container that is not in it yet is read on the spot. The disk
-is walked much less often than the groups are read.
+A caller gets what is younger than ``FRESH_SECONDS`` at once. Up to ``FEW`` that are older are read on the spot. If they
+are more, a renewal is begun for the next caller, and waited for when they are older than ``STALE_SECONDS``. The disk is
+walked much less often than the groups are read.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
 
 import structlog
 from msgspec import Struct
@@ -18,7 +20,7 @@ from crishim.container.ports import Usage
 from crishim.core.clock import monotonic
 from crishim.core.errors import explain
 from crishim.core.tasks import TaskOwner
-from crishim.drivers.cgroups.stats import GroupStats
+from crishim.drivers.cgroups.stats import GroupStats, total
 from crishim.drivers.usage import DiskUsage, InterfaceUsage
 from crishim.model.container import Container, State
 from crishim.model.sandbox import Sandbox
@@ -29,6 +31,7 @@ _log = structlog.get_logger()
 FRESH_SECONDS = 1.0
 STALE_SECONDS = 5.0
 DISK_SECONDS = 10.0
+FEW = 16
 
 
 class ContainerStats(Struct, frozen=True):
@@ -41,7 +44,7 @@ class ContainerStats(Struct, frozen=True):
 
 
 class PodStats(Struct, frozen=True):
-    """What a pod uses: its group as a whole, its interfaces by name, its containers."""
+    """What a pod uses: its group as a whole, or its containers together if it has none; its interfaces by name."""
 
     sandbox: Sandbox
     group: GroupStats | None
@@ -63,23 +66,23 @@ class Stats:
     ) -> None:
         self._index, self._usage, self._owner, self._sandboxes = index, usage, owner, sandboxes
         self._clock = clock
+        self._read_at: dict[str, float] = {}
         self._groups: dict[str, GroupStats] = {}
         self._rates: dict[str, int] = {}
         self._disks: dict[str, DiskUsage] = {}
         self._interfaces: dict[str, tuple[InterfaceUsage, ...]] = {}
-        self._renewed = self._walked = 0.0
-        self._renewal: asyncio.Task[None] | None = None
+        self._walked = 0.0
+        self._begun: dict[str, asyncio.Task[None]] = {}
 
     async def of_containers(self, containers: Sequence[Container]) -> list[ContainerStats]:
         """The usage of ``containers``, in their order."""
-        await self._look([container for container in containers if container.id not in self._groups], [])
+        await self._look(containers, [])
         return [self._of(container) for container in containers]
 
     async def of_pods(self, sandboxes: Sequence[Sandbox]) -> list[PodStats]:
         """The usage of ``sandboxes`` and their containers, in their order."""
         members = {sandbox.id: self._living(sandbox.id) for sandbox in sandboxes}
-        new = [container for each in members.values() for container in each if container.id not in self._groups]
-        await self._look(new, [sandbox for sandbox in sandboxes if sandbox.id not in self._groups])
+        await self._look([container for each in members.values() for container in each], sandboxes)
         return [self._of_pod(sandbox, members[sandbox.id]) for sandbox in sandboxes]
 
     def _living(self, sandbox_id: str) -> list[Container]:
@@ -91,36 +94,59 @@ class Stats:
         return ContainerStats(container, self._groups.get(key), self._disks.get(key), self._rates.get(key))
 
     def _of_pod(self, sandbox: Sandbox, containers: Iterable[Container]) -> PodStats:
-        return PodStats(
-            sandbox,
-            self._groups.get(sandbox.id),
-            self._interfaces.get(sandbox.id, ()),
-            tuple(map(self._of, containers)),
-            self._rates.get(sandbox.id),
-        )
+        members = tuple(map(self._of, containers))
+        group, rate = self._groups.get(sandbox.id), self._rates.get(sandbox.id)
+        if group is None:
+            group = total([each.group for each in members if each.group])
+            rate = sum(each.nano_cores or 0 for each in members)
+        return PodStats(sandbox, group, self._interfaces.get(sandbox.id, ()), members, rate)
 
     async def _look(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> None:
-        """Read what is not in the snapshot yet, and begin a renewal when it is old."""
-        if containers or sandboxes:
-            await self._read(containers, sandboxes)
-            self._disks |= await self._usage.disks(containers)
-        age = self._clock() - self._renewed
-        if age > FRESH_SECONDS and (self._renewal is None or self._renewal.done()):
-            self._renewal = self._owner.spawn("stats.renew", self._renew())
-        if age > STALE_SECONDS and self._renewal is not None:
-            await asyncio.wait([self._renewal], timeout=STALE_SECONDS)
+        """Bring the snapshot up to date as far as the caller has to wait for it."""
+        old = self._older(FRESH_SECONDS, containers, sandboxes)
+        if len(old) > FEW:
+            renewal = self._begin("stats.renew", self._renew)
+            if self._older(STALE_SECONDS, containers, sandboxes):
+                await asyncio.wait([renewal], timeout=STALE_SECONDS)
+            # What came while the renewal was on its way, or is not in it.
+            old = self._older(math.inf, containers, sandboxes)
+        if old:
+            few = [each for each in containers if each.id in old]
+            await self._read(few, [each for each in sandboxes if each.id in old])
+        if new := [container for container in containers if container.id not in self._disks]:
+            self._disks |= await self._usage.disks(new)
+        if self._clock() - self._walked > DISK_SECONDS:
+            self._begin("stats.walk", self._walk)
+
+    def _older(self, seconds: float, containers: Iterable[Container], sandboxes: Iterable[Sandbox]) -> set[str]:
+        """Those that were read longer ago, or never, by id."""
+        last = self._clock() - seconds
+        return {key for key in _ids(containers, sandboxes) if self._read_at.get(key, -math.inf) <= last}
+
+    def _begin(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+        """Do something in the background, unless it is being done."""
+        if name not in self._begun or self._begun[name].done():
+            self._begun[name] = self._owner.spawn(name, work())
+        return self._begun[name]
 
     async def _renew(self) -> None:
-        self._renewed = self._clock()
-        containers = [container for container in self._index.all() if container.state is State.RUNNING]
         sandboxes = [sandbox for sandbox in self._sandboxes() if sandbox.state is SandboxState.READY]
-        await self._read(containers, sandboxes)
-        if self._clock() - self._walked > DISK_SECONDS:
-            self._disks |= await self._usage.disks(containers)
-            self._walked = self._clock()
-        self._forget({container.id for container in containers} | {sandbox.id for sandbox in sandboxes})
+        await self._read(self._running(), sandboxes)
+
+    async def _walk(self) -> None:
+        """Look at the disk again, and forget what has gone."""
+        self._walked = self._clock()
+        self._disks |= await self._usage.disks(self._running())
+        known = set(_ids(self._running(), self._sandboxes()))
+        for table in (self._read_at, self._groups, self._rates, self._disks, self._interfaces):
+            for key in table.keys() - known:
+                table.pop(key)
+
+    def _running(self) -> list[Container]:
+        return [container for container in self._index.all() if container.state is State.RUNNING]
 
     async def _read(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> None:
+        begun = self._clock()
         try:
             groups = await self._usage.groups(containers, sandboxes)
             self._interfaces |= await self._usage.interfaces(sandboxes)
@@ -131,11 +157,11 @@ class Stats:
             if (rate := nano_cores(self._groups.get(key), group)) is not None:
                 self._rates[key] = rate
         self._groups |= groups
+        self._read_at |= dict.fromkeys(_ids(containers, sandboxes), begun)
 
-    def _forget(self, known: set[str]) -> None:
-        for table in (self._groups, self._rates, self._disks, self._interfaces):
-            for key in table.keys() - known:
-                table.pop(key)
+
+def _ids(containers: Iterable[Container], sandboxes: Iterable[Sandbox]) -> list[str]:
+    return [*(container.id for container in containers), *(sandbox.id for sandbox in sandboxes)]
 
 
 def nano_cores(before: GroupStats | None, now: GroupStats) -> int | None:

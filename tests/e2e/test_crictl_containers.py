@@ -85,6 +85,14 @@ def test_its_usage_is_told(container_node: Node) -> None:
     assert usage["writableLayer"]["fsId"] == places["fsId"]
 
 
+def test_its_usage_is_watched(container_node: Node) -> None:
+    """In two samples, of which crictl wants the second one to be newer."""
+    container = run_container(container_node)
+    (row,) = container_node.crictl("stats", container).splitlines()[1:]
+    assert row.split()[:2] == [container[:13], "main"]
+    assert container_node.crictl("statsp").splitlines()[1].startswith("web")
+
+
 def test_it_is_talked_to(container_node: Node) -> None:
     container = run_container(container_node)
     assert eventually(lambda: container_node.crictl("logs", container)) == "hello\n"

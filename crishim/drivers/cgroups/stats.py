@@ -6,7 +6,7 @@ numbers CRI v1 ``ContainerStats``. Times are nanoseconds, sizes bytes; None: the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -85,6 +85,21 @@ def read_stats(mounted: Hierarchies, group: str) -> GroupStats:
         processes=_number(pids / "pids.current") if pids else None,
         io_pressure=read_pressure(unified / "io.pressure") if unified else None,
     )
+
+
+def total(groups: Sequence[GroupStats]) -> GroupStats | None:
+    """What the groups use together, of what can be added up; None for no groups."""
+    if not groups:
+        return None
+    cpu = CpuStats(**{name: _sum(getattr(each.cpu, name) for each in groups) for name in ("usage", "user", "system")})
+    names = ("usage", "working_set", "rss", "cache", "mapped_file", "page_faults", "major_page_faults", "swap")
+    memory = MemoryStats(**{name: _sum(getattr(each.memory, name) for each in groups) for name in names})
+    return GroupStats(min(each.timestamp for each in groups), cpu, memory, _sum(each.processes for each in groups))
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def read_pairs(path: Path) -> dict[str, int]:

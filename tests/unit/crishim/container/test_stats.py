@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 
 import pytest
 
-from crishim.container.stats import Stats, nano_cores
+from crishim.container.stats import FEW, FRESH_SECONDS, Stats, nano_cores
 from crishim.core.tasks import TaskOwner
 from crishim.drivers.cgroups.stats import CpuStats, GroupStats, MemoryStats
 from crishim.drivers.usage import DiskUsage, InterfaceUsage, parse_interfaces
 from crishim.model.container import Container
 from crishim.model.sandbox import Sandbox
-from crishim.testing.container_world import ContainerWorld
+from crishim.testing.container_world import ContainerWorld, example_sandbox
 
 
 def group(timestamp: int, usage: int | None) -> GroupStats:
@@ -60,7 +61,42 @@ async def test_a_fresh_snapshot_is_not_read_again(world: ContainerWorld, usage: 
     stats = Stats(world.index, usage, owner, no_sandboxes)
     for _ in range(5):
         await stats.of_containers([container])
-    assert usage.looks <= 2  # the first look, and the renewal it began
+    assert usage.looks == 1
+    await owner.aclose()
+
+
+async def test_few_that_are_old_are_read_on_the_spot(world: ContainerWorld, usage: CountingUsage) -> None:
+    """As whoever asks twice within a second or two wants to see what has changed."""
+    container = world.containers.get(await world.run())
+    owner, now = TaskOwner(), [1000.0]
+    stats = Stats(world.index, usage, owner, no_sandboxes, clock=lambda: now[0])
+    await stats.of_containers([container])
+    now[0] += FRESH_SECONDS
+    (found,) = await stats.of_containers([container])
+    assert (usage.looks, found.nano_cores) == (2, 10**9 // 2)
+    await owner.aclose()
+
+
+async def test_many_that_are_old_are_read_for_the_next_caller(world: ContainerWorld, usage: CountingUsage) -> None:
+    containers = [world.containers.get(await world.run(f"c{number}")) for number in range(FEW + 1)]
+    owner, now = TaskOwner(), [1000.0]
+    stats = Stats(world.index, usage, owner, no_sandboxes, clock=lambda: now[0])
+    await stats.of_containers(containers)
+    now[0] += FRESH_SECONDS
+    found = await stats.of_containers(containers)
+    assert {each.nano_cores for each in found} == {None}
+    for _ in range(100):  # until the renewal is through
+        await asyncio.sleep(0)
+    assert {each.nano_cores for each in await stats.of_containers(containers)} == {10**9 // 2}
+    await owner.aclose()
+
+
+async def test_a_pod_without_a_group_uses_what_its_containers_use(world: ContainerWorld, usage: CountingUsage) -> None:
+    for name in ("a", "b"):
+        await world.run(name)
+    owner = TaskOwner()
+    (found,) = await Stats(world.index, usage, owner, no_sandboxes).of_pods([example_sandbox()])
+    assert (found.group and found.group.cpu.usage, len(found.containers)) == (10**9, 2)
     await owner.aclose()
 
 
