@@ -22,8 +22,10 @@ _LONGEST_LINE = 127  # of a #! line on any kernel
 _TEXT = """\
 {first}
 {mark}
+import gc
 import sys
 
+gc.disable()  # the process ends before there is anything to collect
 sys.path += {path}
 try:
     from cni_runtime.standalone import main
