@@ -22,9 +22,11 @@ from msgspec import Struct
 
 from cni_runtime import faults, files
 from cni_runtime.net.libnftables import Nft, NftError
+from cni_runtime.net.remembered import Remembered
 
 STATE = Path("/run/cni-runtime/nftables")
 _BODY = "table"  # the file that holds the table itself
+_SUFFIX = ".json"
 
 
 class Owner(Struct, frozen=True):
@@ -128,15 +130,7 @@ class OwnedTable:
 
     def holdings(self) -> tuple[Holding, ...]:
         """What each owner has, out of the files."""
-        try:
-            directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return ()
-        try:
-            found = [_read(name, directory) for name in self._names()]
-        finally:
-            os.close(directory)
-        return tuple(holding for holding in found if holding)
+        return tuple(_HOLDINGS.all(self._directory))
 
     def holding(self, owner: Owner) -> Holding | None:
         """What ``owner`` has, out of his file."""
@@ -252,13 +246,13 @@ class OwnedTable:
 
     def _path(self, owner: Owner) -> Path:
         text = "\0".join((owner.network, owner.container_id, owner.ifname))
-        return self._directory / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+        return self._directory / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}{_SUFFIX}"
 
     def _names(self) -> list[str]:
         """The names of the owners' files."""
         try:
             with os.scandir(self._directory) as entries:
-                return sorted(entry.name for entry in entries if entry.name.endswith(".json"))
+                return sorted(entry.name for entry in entries if entry.name.endswith(_SUFFIX))
         except FileNotFoundError:
             return []
 
@@ -281,17 +275,14 @@ def locked(directory: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _read(path: Path | str, directory: int | None = None) -> Holding | None:
+def _read(path: Path) -> Holding | None:
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
-    except FileNotFoundError:
+        return _HOLDING.decode(path.read_bytes())
+    except (FileNotFoundError, msgspec.DecodeError):
         return None
-    try:
-        return _HOLDING.decode(os.read(handle, os.fstat(handle).st_size))
-    except msgspec.DecodeError:
-        return None
-    finally:
-        os.close(handle)
+
+
+_HOLDINGS = Remembered(_SUFFIX, _read)
 
 
 def stored_tables(prefix: str, nft: Nft, state: Path = STATE) -> tuple[OwnedTable, ...]:
