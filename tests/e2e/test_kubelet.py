@@ -61,9 +61,9 @@ def cgroup() -> Iterator[str]:
 
 
 @pytest.fixture
-def kubelet(cgroup: str, node: Node) -> Iterator[Kubelet]:
-    """A kubelet that serves, on a server that has the image."""
-    node.serve(NETWORK, own={"plugins": "builtin"})
+def kubelet(cgroup: str, node: Node, request: pytest.FixtureRequest) -> Iterator[Kubelet]:
+    """A kubelet that serves, on a server that has the image. Its parameter is the OCI runtime."""
+    node.serve(NETWORK, own={"plugins": "builtin"}, runtime=getattr(request, "param", ""))
     import_image(node)
     kubelet = Kubelet(node, cgroup)
     try:
@@ -104,6 +104,7 @@ def stream(
     return subprocess.run(client, input=stdin, capture_output=True, check=False, timeout=30)
 
 
+@pytest.mark.parametrize("kubelet", ["crun", "runc"], indirect=True)
 def test_a_pod_of_many_parts_becomes_ready(kubelet: Kubelet) -> None:
     content = {"name": "content", "emptyDir": {}}
     web = container(
@@ -172,9 +173,11 @@ def test_a_container_that_crashed_is_started_again(kubelet: Kubelet) -> None:
 
 def test_streams_logs_and_usage_through_the_kubelet(kubelet: Kubelet) -> None:
     script = "echo one; echo two >&2; exec nc -ll -p 7000 -e head -n 1"
-    kubelet.run(static_pod("talker", container("main", script)))
+    listener = container("listener", "while read line; do echo heard $line; done", stdin=True)
+    kubelet.run(static_pod("talker", container("main", script), listener))
     for transport in TRANSPORTS:
         speak_with_a_command(kubelet, f"--transport={transport}")
+        assert said_by_the_attached(kubelet, transport) == b"heard hello\n"
         with forwarding(kubelet, "talker", 7000, transport) as port:
             assert kubelet.node.say("127.0.0.1", port) == "hello"
     logs = kubelet.get(kubelet.url("containerLogs", "talker", "/main"))
@@ -205,6 +208,21 @@ def speak_with_a_command(kubelet: Kubelet, transport: str) -> None:
     assert said.stdout == b"30 90\r\n"
 
 
+def said_by_the_attached(kubelet: Kubelet, transport: str) -> bytes:
+    """What a client hears that attaches to the container ``listener`` and says hello. The container goes on."""
+    url = kubelet.url("attach", "talker", "/listener?output=1&input=1")
+    argv: list[str | Path] = [TOOLS / "streamclient", "exec", url, f"--transport={transport}", "--stdin"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
+        assert client.stdin
+        assert client.stdout
+        client.stdin.write(b"hello\n")
+        client.stdin.flush()
+        try:
+            return client.stdout.readline()
+        finally:
+            client.kill()
+
+
 @contextmanager
 def forwarding(kubelet: Kubelet, pod: str, port: int, transport: str) -> Iterator[int]:
     """A client that forwards to a port of a pod; the local port."""
@@ -217,18 +235,22 @@ def forwarding(kubelet: Kubelet, pod: str, port: int, transport: str) -> Iterato
 
 
 def counted(kubelet: Kubelet, name: str) -> bool:
-    """Whether /stats/summary tells what the pod and its container have used of processor and memory."""
+    """Whether /stats/summary tells what the pod and its two containers have used of processor and memory."""
     pods = json.loads(kubelet.get("/stats/summary"))["pods"]
     users = [user for pod in pods if pod["podRef"]["name"].startswith(f"{name}-") for user in (pod, *pod["containers"])]
     figures = [(user["cpu"]["usageCoreNanoSeconds"], user["memory"]["workingSetBytes"]) for user in users]
-    return len(figures) == 2 and all(min(each) > 0 for each in figures)
+    return len(figures) == 3 and all(min(each) > 0 for each in figures)
 
 
 def test_pods_go_on_when_the_kubelet_or_the_server_restarts(kubelet: Kubelet) -> None:
+    def crash() -> None:
+        kubelet.node.daemon.kill()
+        kubelet.node.restart()
+
     kubelet.run(static_pod("steady", container("main", SLEEP)))
     processes = kubelet.processes()
     assert processes
-    for restart in (kubelet.restart, kubelet.node.restart):
+    for restart in (kubelet.restart, kubelet.node.restart, crash):
         restart()
         assert eventually(lambda: kubelet.ready("steady"), 30)
         time.sleep(3)  # three looks of the kubelet at its pods

@@ -123,6 +123,15 @@ def crishim(home: Path, bin_dirs: Sequence[Path], cni: Mapping[str, Any], own: M
     return Daemon("crishim", home, (program, "serve", "--config", config, *places), settings)
 
 
+def choose_runtime(server: Daemon, runtime: str) -> None:
+    """Let a crishim that is not started yet make containers with another OCI runtime than its default."""
+    options = {"runtime_type": "io.containerd.runc.v2", "options": {"BinaryName": runtime}}
+    server.settings["plugins"][_RUNTIME]["containerd"] = {
+        "default_runtime_name": runtime,
+        "runtimes": {runtime: options},
+    }
+
+
 def containerd(home: Path, bin_dirs: Sequence[Path], cni: Mapping[str, Any], own: Mapping[str, Any]) -> Daemon:
     """The peer, as its documentation sets it up: runc and overlayfs. ``own`` is not for it."""
     settings = {

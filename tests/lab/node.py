@@ -25,7 +25,7 @@ from crishim.rpc.pb import api_pb2 as pb
 from hack.hugetlb import mount_hugetlb
 from tests.lab.conflists import CURRENT
 from tests.lab.cri import Runtime, connect, pod_config
-from tests.lab.daemon import TOOLS, Daemon
+from tests.lab.daemon import TOOLS, Daemon, choose_runtime
 
 IPAM_DIR = Path("/var/lib/cni/networks")
 _KEPT_FILES = re.compile(r"/var/lib/cni/networks/[^/]+/(lock|\.boot_id|last_reserved_ip\.\d+)")
@@ -132,13 +132,17 @@ class Node:
         bin_dirs: Sequence[Path] = (CURRENT.directory,),
         cni: Mapping[str, Any] | None = None,
         own: Mapping[str, Any] | None = None,
+        runtime: str = "",
         fault: str = "",
     ) -> None:
         """Start a server whose conf_dir holds ``conflists``, in this order of precedence.
 
-        ``cni`` adds to its ``.cni`` table, ``own`` to ``[crishim.cni]``; NAME:kill in ``fault`` makes it die there.
+        ``cni`` adds to its ``.cni`` table, ``own`` to ``[crishim.cni]``; ``runtime``: the OCI runtime, if not the
+        default; NAME:kill in ``fault`` makes it die there.
         """
         self._daemon = self._make(self.home, bin_dirs, cni or {}, own or {})
+        if runtime:
+            choose_runtime(self._daemon, runtime)
         self.configure(*conflists)
         self.restart(fault)
 
