@@ -7,7 +7,6 @@ import secrets
 from pathlib import Path
 
 import structlog
-from msgspec.structs import replace
 
 from crishim.container.index import ContainerIndex
 from crishim.container.layout import ContainerLayout
@@ -85,6 +84,7 @@ class CreateContainer:
             resources=config.resources,
             stop_signal=stop_signal(config, image.config),
         )
+        self._prepare.begin(sandbox, config)
         try:
             await self._make(sandbox, container, host)
         except BaseException as error:
@@ -107,13 +107,18 @@ class CreateContainer:
         root = await self._rootfs.mount(container.id, image.layers)
         reach(ContainerFaultPoint.ROOTFS)
         prepared = await self._prepare.prepare(sandbox, container, image, root, host)
-        user = prepared.user
-        container = replace(container, uid=user.uid, gid=user.gid, supplemental_groups=user.additional_gids)
-        bundle = self._layout.bundle(container.id)
+        user, bundle = prepared.user, self._layout.bundle(container.id)
         made = await self._runtime.create(container, container.runtime_handler, bundle, prepared.spec)
         reach(ContainerFaultPoint.MADE)
-        await self._index.put(replace(container, pid=made.pid, pid_start=made.pid_start))
-        created = await self._index.advance(container.id, Event.MADE)
+        created = await self._index.advance(
+            container.id,
+            Event.MADE,
+            pid=made.pid,
+            pid_start=made.pid_start,
+            uid=user.uid,
+            gid=user.gid,
+            supplemental_groups=user.additional_gids,
+        )
         reach(ContainerFaultPoint.CREATED)
         self._watch.begin(created)
         self._on_change(created, Event.MADE)

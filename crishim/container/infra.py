@@ -1,7 +1,8 @@
 """The infra container: one process that holds the PID namespace a pod's containers share.
 
 It starts with the first container that asks for the pod's PID namespace, and ends with the sandbox. It has a record
-like any container, so that recovery, stop and removal need to know nothing about it.
+like any container, so that recovery, stop and removal need to know nothing about it; but no monitor, for nobody wants
+to know what it says.
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ from crishim.container.ports import Files, OciRuntime
 from crishim.container.remove import RemoveContainer
 from crishim.container.spec.build import infra_spec
 from crishim.container.spec.inputs import HostFacts
-from crishim.container.start import start
 from crishim.container.watch import Watch
 from crishim.core.clock import boot_id, now_ns
 from crishim.core.tasks import InFlight
-from crishim.model.container import Container, ContainerConfig, ContainerMetadata, Event, ImageSpec, State
+from crishim.model.container import Container, ContainerConfig, ContainerMetadata, Event, ImageSpec, State, advance
 from crishim.model.sandbox import Sandbox
 
 INIT_PATH = "/usr/bin/catatonit"
@@ -44,6 +44,10 @@ class Infra:
         """``hosts`` says by runtime handler what the node can do."""
         self._index, self._layout, self._files, self._runtime = index, layout, files, runtime
         self._remove, self._watch, self._in_flight, self._hosts = remove, watch, in_flight, hosts
+
+    def begin(self, sandbox: Sandbox) -> None:
+        """Begin to make the pod's PID namespace, which will be asked for."""
+        self._in_flight.begin(f"infra {sandbox.id}", lambda: self._ensure(sandbox))
 
     async def pid_namespace(self, sandbox: Sandbox) -> str:
         """The path of the pod's PID namespace, made now if it is not there yet."""
@@ -82,13 +86,9 @@ class Infra:
         await self._files.make_dir(str(rootfs), 0o755)
         host = self._hosts[sandbox.runtime_handler]
         spec = infra_spec(container.id, sandbox, str(rootfs), INIT_PATH, host)
-        made = await self._runtime.create(container, container.runtime_handler, bundle, spec)
-        await self._index.put(replace(container, pid=made.pid, pid_start=made.pid_start))
-        created = await self._index.advance(container.id, Event.MADE)
-        self._watch.begin(created)
-        await start(self._index, self._runtime, created, _nobody)
+        made = await self._runtime.run(container, container.runtime_handler, bundle, spec)
+        state = advance(container.id, advance(container.id, container.state, Event.MADE), Event.START)
+        running = replace(container, state=state, started_at=now_ns(), pid=made.pid, pid_start=made.pid_start)
+        await self._index.put(running)
+        self._watch.begin(running)
         return made.pid
-
-
-def _nobody(container: Container, event: Event) -> None:
-    """Nobody is told of the server's own containers."""

@@ -68,6 +68,10 @@ class OciRuntime(Protocol):
         """Write ``spec`` into ``bundle`` and make the container, stopped before its first instruction."""
         ...
 
+    async def run(self, container: Container, handler: str, bundle: Path, spec: Mapping[str, Any]) -> Started:
+        """As ``create``, but the container runs, and has no monitor: nobody hears what it says or how it ends."""
+        ...
+
     async def start(self, container: Container, handler: str) -> None:
         """Let the container run."""
         ...

@@ -74,6 +74,11 @@ class Prepare:
         check_config(config, sandbox, host)
         return host
 
+    def begin(self, sandbox: Sandbox, config: ContainerConfig) -> None:
+        """Begin what takes longest of ``prepare``."""
+        if pid_mode(config, sandbox) is NamespaceMode.POD:
+            self._infra.begin(sandbox)
+
     async def prepare(
         self, sandbox: Sandbox, container: Container, image: ImageRoot, rootfs: str, host: HostFacts
     ) -> Prepared:

@@ -118,6 +118,11 @@ class InFlight:
             work.callers -= 1
         return result
 
+    def begin(self, key: str, factory: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        """Begin the work of ``key``, unless it is under way, for whoever runs it a little later."""
+        if key not in self._works:
+            self._start(key, factory)
+
     def _start(self, key: str, factory: Callable[[], Coroutine[Any, Any, T]]) -> _Work:
         def report(name: str, error: BaseException) -> None:
             if not work.callers:

@@ -38,6 +38,12 @@ class FakeRuntime:
         self.failures.strike("create")
         return Started(pid=next(self._pids), pid_start=1)
 
+    async def run(self, container: Container, handler: str, bundle: Path, spec: Mapping[str, Any]) -> Started:
+        """Make a container that runs."""
+        made = await self.create(container, handler, bundle, spec)
+        await self.start(container, handler)
+        return made
+
     async def start(self, container: Container, handler: str) -> None:
         """Let it run."""
         self.failures.strike("start")

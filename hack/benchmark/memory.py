@@ -25,7 +25,12 @@ def memory(root: int) -> float:
 
 
 def _counts(pid: int) -> bool:
-    arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    if not arguments[0]:
+        return False  # it has ended
     of_host = any(Path(argument.decode(errors="replace")).name == _HOST for argument in arguments[:2])
     return not of_host and arguments[0] != WORKLOAD.encode()
 

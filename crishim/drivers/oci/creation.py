@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from cni_runtime import faults
 from crishim.core.errors import InvalidArgumentError, RuntimeFailedError
 from crishim.drivers.cgroups.hierarchy import group_path
-from crishim.drivers.conmon.argv import Monitor
+from crishim.drivers.conmon.argv import Monitor, MonitorFiles
+from crishim.drivers.oci.deadline import within
 from crishim.drivers.oci.handlers import Handler
 from crishim.drivers.oci.notes import Note, Notes
 from crishim.drivers.oci.places import Places
 from crishim.drivers.oci.program import OciProgram
-from crishim.drivers.process.identity import ProcessId, read_stat
+from crishim.drivers.process.identity import ended, identify, read_stat
 from crishim.drivers.syscalls import system_call
 from crishim.model.container import Container
 from crishim.model.process import Started
@@ -79,14 +82,40 @@ def prepare(note: Note, notes: Notes, spec: Mapping[str, Any]) -> None:
             directory.mkdir(0o755, parents=True, exist_ok=True)
 
 
-def check_init(pid: int, monitor: ProcessId) -> Started:
-    """The first process of a container, if it is what its monitor says. Raises RuntimeFailedError.
+async def run_unwatched(program: OciProgram, files: MonitorFiles, seconds: float) -> Started:
+    """Let an OCI runtime make and start a container that is left to this process.
 
-    It is a child of the monitor: the OCI runtime, which made it, has ended.
+    Raises RuntimeFailedError, DeadlineError.
+    """
+    paths = (f"--bundle={files.bundle}", f"--pid-file={files.init_pid}")
+    await program.call("run", "--detach", *paths, files.container_id, seconds=seconds)
+    faults.reach("oci.run.made")
+    try:
+        pid = int(files.init_pid.read_text(encoding="ascii"))
+    except (OSError, ValueError) as error:
+        raise RuntimeFailedError(f"{program.path.name} did not tell the container's first process: {error}") from error
+    with within(seconds, f"{program.path.name} run"):
+        await _let_go(pid)
+    return check_init(pid, os.getpid())
+
+
+async def _let_go(pid: int) -> None:
+    """Wait until ``pid`` is left to this process: crun's own child, which made it, ends a moment after crun."""
+    stat = read_stat(pid)
+    if stat is not None and (parent := identify(stat.parent)):
+        of_parent = read_stat(parent.pid)
+        if of_parent is not None and of_parent.parent == os.getpid():
+            await ended(parent)
+
+
+def check_init(pid: int, parent: int) -> Started:
+    """The first process of a container, if it is what its monitor, or the runtime, says. Raises RuntimeFailedError.
+
+    It is a child of the monitor, or of this process when there is none: the OCI runtime, which made it, has ended.
     """
     stat = read_stat(pid)
     if stat is None:
         raise RuntimeFailedError(f"process {pid}, the container's first, is gone")
-    if stat.parent != monitor.pid:
+    if stat.parent != parent:
         raise RuntimeFailedError(f"the OCI runtime gave {pid} for the container's first process, which is another one")
     return Started(pid=pid, pid_start=stat.start)

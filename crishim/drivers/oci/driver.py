@@ -28,7 +28,7 @@ from crishim.drivers.conmon.attach import Attachment, attach
 from crishim.drivers.conmon.control import reopen_log, resize
 from crishim.drivers.conmon.exits import read_exit
 from crishim.drivers.conmon.launch import launch
-from crishim.drivers.oci.creation import check_init, plan_monitor, plan_note, prepare, program_of
+from crishim.drivers.oci.creation import check_init, plan_monitor, plan_note, prepare, program_of, run_unwatched
 from crishim.drivers.oci.criu import checkpoint_obstacle
 from crishim.drivers.oci.exec import Execs
 from crishim.drivers.oci.exec_streams import ExecSession, Wanted, open_session
@@ -115,11 +115,24 @@ class OciDriver:
             await threads.run(prepare, note, self._notes, spec)
             faults.reach("oci.create.noted")
             watcher, pid = await launch(monitor, env=env, record=record, seconds=self._limits.create)
-            started = check_init(pid, watcher)
+            started = check_init(pid, watcher.pid)
         except BaseException as error:
             await self._undo(container.id, error)
             raise
         faults.reach("oci.create.made")
+        return started
+
+    async def run(self, container: Container, handler: str, bundle: Path, spec: Mapping[str, Any]) -> Started:
+        """As ``create``, but the container runs, and has no monitor: nobody hears what it says or how it ends."""
+        self._groups.expect_moves()
+        note = plan_note(container, self._handlers.get(handler), bundle, spec)
+        try:
+            await threads.run(prepare, note, self._notes, spec)
+            started = await run_unwatched(program_of(note, self._places), self._files(note), self._limits.create)
+        except BaseException as error:
+            await self._undo(container.id, error)
+            raise
+        self._notes.write(replace(note, monitor=ProcessId(started.pid, started.pid_start)))
         return started
 
     async def start(self, container: Container, handler: str) -> None:
@@ -239,7 +252,8 @@ class OciDriver:
         killed = await self._kill(container, note)
         if killed:
             await ended(ProcessId(container.pid, container.pid_start))
-        _log.warning("container.monitor_lost", container=container.id, killed=killed)
+        if not container.infra:  # which has no monitor
+            _log.warning("container.monitor_lost", container=container.id, killed=killed)
         return Exit(_KILLED if killed else UNKNOWN_EXIT_CODE, now_ns())
 
     def _ran_out_of_memory(self, note: Note) -> bool:

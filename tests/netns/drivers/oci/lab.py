@@ -135,6 +135,12 @@ class Lab:
         await self.driver.start(container, "test")
         return container
 
+    async def run_unwatched(self, *args: str) -> Container:
+        """Make a container without a monitor that runs."""
+        container = self.container()
+        spec = self.spec(container.id, *args)
+        return with_process(container, await self.driver.run(container, "test", self.bundle(), spec))
+
     def log(self, container_id: str = "c1") -> str:
         """What a container has written, without the times."""
         text = (STATE / "logs" / f"{container_id}.log").read_text()

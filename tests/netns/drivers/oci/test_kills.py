@@ -26,6 +26,7 @@ POINTS = (
     "oci.delete.monitor",
     "oci.delete.runtime",
     "oci.delete.group",
+    "oci.run.made",
 )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from crishim.core.errors import RuntimeFailedError
 from crishim.drivers.process.identity import read_stat
-from tests.netns.drivers.oci.lab import Lab, until
+from tests.netns.drivers.oci.lab import Lab, processes, until
 
 pytestmark = pytest.mark.anyio
 
@@ -67,6 +67,16 @@ async def test_kill_all_reaches_what_has_left_in_a_shared_pid_namespace(lab: Lab
     await lab.driver.kill_all(container, "test")
     await lab.driver.wait(container)
     await until(lambda: not lab.processes())
+
+
+async def test_a_container_without_a_monitor_is_watched_all_the_same(lab: Lab) -> None:
+    container = await lab.run_unwatched("sleep", "1000")
+    assert "conmon" not in "".join(processes())
+    assert await lab.driver.ended(container) is None
+    await lab.driver.kill_all(container, "test")
+    await lab.driver.wait(container)
+    await lab.driver.delete(container.id, "test")
+    assert lab.leftovers() == []
 
 
 async def test_a_container_that_was_never_started_is_killed(lab: Lab) -> None:

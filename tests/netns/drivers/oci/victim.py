@@ -12,12 +12,14 @@ from tests.netns.drivers.oci.lab import Lab, process
 
 
 async def live(lab: Lab) -> None:
-    """Make a container, start it, run a command in it, kill it and delete it."""
+    """Make a container, start it, run a command in it, kill it and delete it; the same with one without a monitor."""
     await lab.open()
     container = await lab.run("sleep", "1000")
     await lab.driver.exec_sync(container, "test", process("sleep", "0.02"), None)
     await lab.driver.kill_all(container, "test")
     await lab.driver.wait(container)
+    await lab.driver.delete(container.id, "test")
+    container = await lab.run_unwatched("sleep", "1000")
     await lab.driver.delete(container.id, "test")
 
 
