@@ -75,6 +75,7 @@ class Reaper:
         self._delay = delay
         self._waiting: dict[int, Link] = {}
         self._task: asyncio.Task[None] | None = None
+        self._deleting = anyio.Lock()
 
     def expect(self, veth: Link) -> None:
         """``veth`` is cut off and should go."""
@@ -83,10 +84,11 @@ class Reaper:
             self._task = asyncio.create_task(self._later(), name="veth-reaper")
 
     async def flush(self) -> None:
-        """Delete at once all that waits; raises OSError."""
-        waiting, self._waiting = self._waiting, {}
-        if waiting:
-            await anyio.to_thread.run_sync(delete_cut_off, waiting.values())
+        """Delete at once all that waits, and see what is being deleted gone; raises OSError."""
+        async with self._deleting:
+            waiting, self._waiting = self._waiting, {}
+            if waiting:
+                await anyio.to_thread.run_sync(delete_cut_off, waiting.values())
 
     async def aclose(self) -> None:
         """Delete all that waits, and end the task."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
 
@@ -102,6 +103,19 @@ async def test_a_veth_that_was_cut_off_goes(host_netns: Host, pod: Path, dropped
         host_netns.run("ip", "netns", "del", "pod")
     await reaper.aclose()
     assert "veth1" not in host_netns.links()
+
+
+async def test_who_wants_it_gone_waits_for_a_deletion_that_is_under_way(host_netns: Host, pod: Path) -> None:
+    reaper = Reaper()
+    with opened(pod) as fd:
+        found = cut_off(fd, "eth0")
+    assert found is not None
+    reaper.expect(found)
+    under_way = asyncio.create_task(reaper.flush())
+    await asyncio.sleep(0)  # it has begun
+    await reaper.flush()
+    assert "veth1" not in host_netns.links()
+    await under_way
 
 
 async def test_the_reaper_leaves_alone_what_is_in_use_again(host_netns: Host, pod: Path) -> None:
