@@ -5,7 +5,6 @@ A request that cannot be upgraded is refused before its token is looked at, so t
 
 from __future__ import annotations
 
-from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
@@ -20,7 +19,7 @@ from crishim.model.stream import AttachStream, ExecStream, PortForwardStream
 from crishim.streaming.pipe import WebSocketPipe
 from crishim.streaming.portforward import spdy as ports_spdy
 from crishim.streaming.portforward import websocket as ports_websocket
-from crishim.streaming.ports import AttachBackend, Containers, ExecBackend, PodDialer, Sandboxes, Session
+from crishim.streaming.ports import AttachBackend, Containers, ExecBackend, PodConnection, PodDialer, Sandboxes, Session
 from crishim.streaming.remotecommand import spdy as command_spdy
 from crishim.streaming.remotecommand import websocket as command_websocket
 from crishim.streaming.remotecommand.run import Job
@@ -110,7 +109,7 @@ class Handlers:
             raise web.HTTPBadRequest(text=f"expected {expected}; found one for {len(request.ports)}")
         return await self._serve(f"forwarding ports of {request.sandbox_id}", name, serving, socket)
 
-    async def _dial(self, request: PortForwardStream, port: int) -> tuple[StreamReader, StreamWriter]:
+    async def _dial(self, request: PortForwardStream, port: int) -> PodConnection:
         sandbox = ready_sandbox(self._backends.sandboxes, request.sandbox_id)
         return await self._backends.dialer.connect(sandbox.namespaces.net, port)
 

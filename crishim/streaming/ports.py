@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
@@ -73,10 +72,30 @@ class AttachBackend(Protocol):
         ...
 
 
+class PodConnection(Protocol):
+    """A connection to a port of a pod. One task reads, one writes; what the kernel reports is raised as OSError."""
+
+    async def read(self) -> bytes:
+        """Some bytes, up to 128 KiB, or none at the end."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send all of ``data``, waiting while nobody reads."""
+        ...
+
+    def end(self) -> None:
+        """Send no more; the other direction goes on."""
+        ...
+
+    def close(self) -> None:
+        """End both directions. Not to be called while a task reads or writes."""
+        ...
+
+
 class PodDialer(Protocol):
     """Connects to ports inside network namespaces."""
 
-    async def connect(self, netns: str | None, port: int) -> tuple[StreamReader, StreamWriter]:
+    async def connect(self, netns: str | None, port: int) -> PodConnection:
         """A connection to ``port`` on localhost, IPv4 first, inside the namespace pinned at ``netns``.
 
         None: the namespace of the node. Raises UnavailableError when neither address accepts.

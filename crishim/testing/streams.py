@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 import anyio
 
 from crishim.core.errors import CrishimError, NotFoundError, UnavailableError
+from crishim.drivers.pod_socket import PodConnection, PodDialer
 from crishim.model.container import Container, ContainerConfig, ContainerMetadata, ImageSpec
 from crishim.model.container import State as ContainerState
 from crishim.model.pod import PodConfig, PodMetadata
@@ -215,13 +215,10 @@ class FakeDialer:
     def __init__(self) -> None:
         self.dialed: list[tuple[str | None, int]] = []
 
-    async def connect(self, netns: str | None, port: int) -> tuple[StreamReader, StreamWriter]:
+    async def connect(self, netns: str | None, port: int) -> PodConnection:
         """A connection to localhost."""
         self.dialed.append((netns, port))
-        try:
-            return await asyncio.open_connection("127.0.0.1", port)
-        except OSError as error:
-            raise UnavailableError(f"cannot connect to port {port}: {error.strerror}") from error
+        return await PodDialer().connect(None, port)
 
 
 @dataclass

@@ -5,7 +5,6 @@ Either side may end its direction and go on reading, as with a connection that i
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -15,10 +14,9 @@ import structlog
 from crishim.core.errors import CrishimError
 from crishim.streaming.channel import Channel, Sink
 from crishim.streaming.errors import PeerGoneError, StreamResetError
+from crishim.streaming.ports import PodConnection
 
-CHUNK = 64 * 1024
-
-Dial = Callable[[int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+Dial = Callable[[int], Awaitable[PodConnection]]
 """Connects to a port of the pod; raises a CrishimError that can be shown to the client."""
 
 _log = structlog.get_logger(__name__)
@@ -27,7 +25,7 @@ _log = structlog.get_logger(__name__)
 async def forward(dial: Dial, port: int, data: Channel, error: Sink) -> bool:
     """Serve one connection to its end; False when it failed. A port that cannot be reached is told on ``error``."""
     try:
-        reader, writer = await dial(port)
+        connection = await dial(port)
     except CrishimError as failure:
         await _tell(error, f"error forwarding port {port}: {failure}")
         return False
@@ -35,15 +33,10 @@ async def forward(dial: Dial, port: int, data: Channel, error: Sink) -> bool:
         _log.error("port forward failed", port=port, exc_info=bug)
         await _tell(error, f"error forwarding port {port}: for a reason that only the server's log tells")
         return False
-    whole = False
     try:
-        whole = await _copy(data, reader, writer)
+        return await _copy(data, connection)
     finally:
-        if whole:
-            writer.close()
-        else:
-            writer.transport.abort()
-    return whole
+        connection.close()
 
 
 async def _tell(error: Sink, message: str) -> None:
@@ -52,14 +45,14 @@ async def _tell(error: Sink, message: str) -> None:
         await error.write(message.encode())
 
 
-async def _copy(data: Channel, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+async def _copy(data: Channel, connection: PodConnection) -> bool:
     """Copy both ways; False when one of the sides broke its connection off."""
     whole = True
 
     async def from_pod(scope: anyio.CancelScope) -> None:
         nonlocal whole
         try:
-            while chunk := await reader.read(CHUNK):
+            while chunk := await connection.read():
                 await data.write(chunk)
             await data.close()
         except (OSError, StreamResetError, PeerGoneError):
@@ -69,18 +62,17 @@ async def _copy(data: Channel, reader: asyncio.StreamReader, writer: asyncio.Str
     async with anyio.create_task_group() as group:
         group.start_soon(from_pod, group.cancel_scope)
         try:
-            await _copy_to_pod(data, writer)
+            await _copy_to_pod(data, connection)
         except (StreamResetError, PeerGoneError):
             whole = False
             group.cancel_scope.cancel()
     return whole
 
 
-async def _copy_to_pod(data: Channel, writer: asyncio.StreamWriter) -> None:
+async def _copy_to_pod(data: Channel, connection: PodConnection) -> None:
     try:
         while chunk := await data.read():
-            writer.write(chunk)
-            await writer.drain()
-        writer.write_eof()
+            await connection.write(chunk)
+        connection.end()
     except OSError:  # nobody reads in the pod; what it wrote may still be on its way
         data.discard()

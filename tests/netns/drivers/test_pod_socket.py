@@ -38,11 +38,11 @@ def listen(path: str, address: str) -> socket.socket:
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 async def test_localhost_of_the_pod(pod: str, address: str) -> None:
     listener = await threads.run_alone(listen, pod, address)
-    _, writer = await PodDialer().connect(pod, 8080)
+    connection = await PodDialer().connect(pod, 8080)
     accepted, _ = listener.accept()
-    writer.write(b"hello")
+    await connection.write(b"hello")
     assert accepted.recv(100) == b"hello"
-    writer.close()
+    connection.close()
     accepted.close()
     listener.close()
 
@@ -69,9 +69,9 @@ def own_namespace() -> Path:
 async def test_this_process_stays_where_it_is(pod: str) -> None:
     own = {own_namespace()}
     listener = await threads.run_alone(listen, pod, "127.0.0.1")
-    _, writer = await PodDialer().connect(pod, 8080)
+    connection = await PodDialer().connect(pod, 8080)
     with anyio.fail_after(5):  # a thread that was in the pod ends a moment after it has given its answer
         while namespaces() != own:  # noqa: ASYNC110  # nothing tells of it
             await anyio.sleep(0.01)
-    writer.close()
+    connection.close()
     listener.close()

@@ -15,17 +15,18 @@ pytestmark = pytest.mark.anyio
 
 
 @contextmanager
-def listening(*addresses: str) -> Iterator[int]:
-    """One port on which each of ``addresses`` accepts a connection, and says which address it is."""
-    port, listeners = 0, []
-    for address in addresses:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        listeners.append(socket.create_server((address, port), family=family))
-        port = listeners[0].getsockname()[1]
+def listening(*addresses: str) -> Iterator[tuple[int, dict[str, socket.socket]]]:
+    """A port and what listens on it, by address."""
+    port = 0
+    listeners: dict[str, socket.socket] = {}
     try:
-        yield port
+        for address in addresses:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            listeners[address] = socket.create_server((address, port), family=family)
+            port = listeners[address].getsockname()[1]
+        yield port, listeners
     finally:
-        for listener in listeners:
+        for listener in listeners.values():
             listener.close()
 
 
@@ -34,11 +35,12 @@ def listening(*addresses: str) -> Iterator[int]:
     [(["127.0.0.1"], "127.0.0.1"), (["::1"], "::1"), (["127.0.0.1", "::1"], "127.0.0.1")],
 )
 async def test_localhost_ipv4_first(addresses: list[str], reached: str) -> None:
-    with listening(*addresses) as port:
-        _, writer = await PodDialer().connect(None, port)
-        assert writer.get_extra_info("peername")[0] == reached
-        writer.close()
-        await writer.wait_closed()
+    with listening(*addresses) as (port, listeners):
+        connection = await PodDialer().connect(None, port)
+        listeners[reached].setblocking(False)
+        listeners[reached].accept()[0].close()
+        assert await connection.read() == b""
+        connection.close()
 
 
 async def test_data_both_ways() -> None:
@@ -48,15 +50,15 @@ async def test_data_both_ways() -> None:
 
     server = await asyncio.start_server(shout, "127.0.0.1", 0)
     async with server:
-        reader, writer = await PodDialer().connect(None, server.sockets[0].getsockname()[1])
-        writer.write(b"hello")
-        writer.write_eof()
-        assert await reader.read() == b"HELLO"
-        writer.close()
+        connection = await PodDialer().connect(None, server.sockets[0].getsockname()[1])
+        await connection.write(b"hello")
+        connection.end()
+        assert [await connection.read(), await connection.read()] == [b"HELLO", b""]
+        connection.close()
 
 
 async def test_nobody_listens() -> None:
-    with listening("127.0.0.1") as port:
+    with listening("127.0.0.1") as (port, _):
         pass
     expected = rf"port {port} in the node: 127\.0\.0\.1: Connection refused; ::1: Connection refused"
     with pytest.raises(UnavailableError, match=expected):
