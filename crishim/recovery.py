@@ -99,6 +99,9 @@ class Recovery:
         path = sandbox.namespaces.net
         if path and await self._namespaces.inode(path) != sandbox.netns_inode:
             return f"its network namespace {path} is gone"
+        path = sandbox.namespaces.user
+        if path and await self._namespaces.inode(path) is None:
+            return f"its user namespace {path} is gone"
         return None
 
     async def _drop_unknown(self, sandbox_ids: Iterable[str]) -> None:

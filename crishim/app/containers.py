@@ -22,6 +22,7 @@ from crishim.container.spec.inputs import HostFacts, PodFiles
 from crishim.container.stats import Stats
 from crishim.container.watch import Watch
 from crishim.core.config import Config
+from crishim.core.errors import CrishimError, explain
 from crishim.core.tasks import InFlight, TaskOwner
 from crishim.drivers.cgroups.groups import ControlGroups
 from crishim.drivers.cgroups.hierarchy import group_path, hierarchies, slice_path
@@ -55,11 +56,15 @@ class ContainerParts(Struct, frozen=True):
 
 
 class OciParts(Struct, frozen=True):
-    """The OCI runtime with what was found out about it, by runtime handler; "" is the default one."""
+    """The OCI runtime with what was found out about it, by runtime handler; "" is the default one.
+
+    ``without_user_namespaces`` holds the reason for every handler whose pods can not have one of their own.
+    """
 
     driver: OciDriver
     known: Handlers
     handlers: dict[str, Handler]
+    without_user_namespaces: dict[str, str]
 
     @property
     def hosts(self) -> dict[str, HostFacts]:
@@ -87,7 +92,25 @@ async def open_oci(config: Config, *, systemd: bool) -> OciParts:
     limits = Limits(drain=config.drain_exec_sync_io_timeout or None)
     driver = OciDriver(config.state / "oci", known, await ControlGroups.open(), limits=limits)
     await driver.prepare()
-    return OciParts(driver, known, handlers)
+    return OciParts(driver, known, handlers, await _without_user_namespaces(known, OverlayDriver(_rootfs(config))))
+
+
+def _rootfs(config: Config) -> Path:
+    return config.root / "containers"
+
+
+async def _without_user_namespaces(known: Handlers, overlay: OverlayDriver) -> dict[str, str]:
+    """Both the OCI runtime and the kernel have to be able to; the kernel is only asked when that matters."""
+    able = {name for name, handler in known.usable.items() if handler.features.user_namespaces}
+    reasons = dict(known.problems)
+    for name in known.usable.keys() - able:
+        reasons[name] = f"{known.usable[name].program} reports no user namespaces with id-mapped mounts"
+    try:
+        if able:
+            await overlay.check_id_maps()
+    except CrishimError as error:
+        reasons |= dict.fromkeys(able, explain(error))
+    return reasons
 
 
 def build_containers(
@@ -104,7 +127,7 @@ def build_containers(
     """The container verbs, their statistics, and what puts containers right at the start."""
     index = ContainerIndex(store)
     places = ContainerLayout(config.root, config.state)
-    rootfs = OverlayDriver(config.root / "containers")
+    rootfs = OverlayDriver(_rootfs(config))
     files, node = MountDriver(), ContainerNode(rootfs)
     watch = Watch(index, oci.driver, owner, events.on_container)
     remove = RemoveContainer(index, places, oci.driver, rootfs, images, files, watch, events.on_container)
@@ -130,7 +153,7 @@ def build_containers(
     )
     stats = Stats(index, _usage(config, sandboxes, oci), owner, sandboxes.all)
     recovery = RecoverContainers(index, places, oci.driver, remove, watch)
-    return ContainerParts(index, containers, recovery, stats, execute, oci.driver, _features(oci.known))
+    return ContainerParts(index, containers, recovery, stats, execute, oci.driver, _features(oci))
 
 
 class _Pods:
@@ -160,12 +183,16 @@ def _usage(config: Config, sandboxes: SandboxIndex, oci: OciParts) -> UsageDrive
         return slice_path(Path(parent).name) if hosts[sandbox.runtime_handler].systemd_cgroup else parent
 
     mounted = hierarchies(read_mounts())
-    return UsageDriver(mounted, group_of_container, group_of_sandbox, config.root / "containers")
+    return UsageDriver(mounted, group_of_container, group_of_sandbox, _rootfs(config))
 
 
-def _features(known: Handlers) -> tuple[RuntimeHandler, ...]:
+def _features(oci: OciParts) -> tuple[RuntimeHandler, ...]:
     """Every handler that can be used, with what CRI wants to know of it; the default one has no name."""
     return tuple(
-        RuntimeHandler(name, recursive_read_only_mounts=handler.features.recursive_read_only_mounts)
-        for name, handler in sorted(known.usable.items())
+        RuntimeHandler(
+            name,
+            recursive_read_only_mounts=handler.features.recursive_read_only_mounts,
+            user_namespaces=name not in oci.without_user_namespaces,
+        )
+        for name, handler in sorted(oci.known.usable.items())
     )

@@ -41,6 +41,7 @@ def build_sandboxes(
     events: Events,
     in_flight: InFlight,
     driver: CgroupDriver,
+    without_user_namespaces: Mapping[str, str],
 ) -> tuple[Sandboxes, Recovery]:
     """The sandbox verbs, and what puts sandboxes right at the start."""
     layout, namespaces, mounts = sandbox_layout(config), NamespaceDriver(), MountDriver()
@@ -54,5 +55,6 @@ def build_sandboxes(
     teardown = Teardown(index, containers, network, namespaces, files, events.on_sandbox)
     sysctls = unprivileged_network(ports=config.enable_unprivileged_ports, icmp=config.enable_unprivileged_icmp)
     run = RunSandbox(index, layout, files, namespaces, network, teardown, in_flight, driver, events.on_sandbox, sysctls)
-    sandboxes = Sandboxes(index, run, teardown, in_flight, config.runtimes, config.default_runtime_name)
+    default = config.default_runtime_name
+    sandboxes = Sandboxes(index, run, teardown, in_flight, config.runtimes, default, without_user_namespaces)
     return sandboxes, Recovery(index, layout, teardown, namespaces, mounts, end_leftovers)

@@ -96,7 +96,15 @@ async def _put_together(config: Config, store: Store, images: Images, owner: Tas
     of_containers = build_containers(config, store, index, layout, images, oci, events, owner, in_flight)
     events.containers_of = of_containers.index.of_sandbox
     sandboxes, recovery = build_sandboxes(
-        config, index, cni, watchers, of_containers.containers, events, in_flight, driver
+        config,
+        index,
+        cni,
+        watchers,
+        of_containers.containers,
+        events,
+        in_flight,
+        driver,
+        oci.without_user_namespaces,
     )
     index.load(await store.load_sandboxes(), await store.load_attachments())
     of_containers.index.load(await store.load_containers())

@@ -104,7 +104,7 @@ class CreateContainer:
         reach(ContainerFaultPoint.RECORDED)
         await self._images.hold(container.image_ref, container.id)
         image = await self._images.root(container.image_ref)
-        root = await self._rootfs.mount(container.id, image.layers)
+        root = await self._rootfs.mount(container.id, image.layers, sandbox.id_map)
         reach(ContainerFaultPoint.ROOTFS)
         prepared = await self._prepare.prepare(sandbox, container, image, root, host)
         user, bundle = prepared.user, self._layout.bundle(container.id)

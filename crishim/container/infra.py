@@ -84,6 +84,8 @@ class Infra:
         bundle = self._layout.bundle(container.id)
         rootfs = bundle / "rootfs"
         await self._files.make_dir(str(rootfs), 0o755)
+        if ids := sandbox.id_map:
+            await self._files.give(str(rootfs), *ids.userns.on_node(0, 0))
         host = self._hosts[sandbox.runtime_handler]
         spec = infra_spec(container.id, sandbox, str(rootfs), INIT_PATH, host)
         made = await self._runtime.run(container, container.runtime_handler, bundle, spec)

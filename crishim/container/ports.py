@@ -15,7 +15,7 @@ from crishim.drivers.usage import DiskUsage, InterfaceUsage
 from crishim.model.container import Container
 from crishim.model.image import ImageRoot
 from crishim.model.process import ExecResult, Exit, Started
-from crishim.model.sandbox import Sandbox
+from crishim.model.sandbox import IdMap, Sandbox
 
 
 class Records(Protocol):
@@ -52,8 +52,11 @@ class Images(Protocol):
 class Rootfs(Protocol):
     """Root file systems of containers."""
 
-    async def mount(self, container_id: str, layers: Sequence[str]) -> str:
-        """Mount an overlay of a new writable layer over ``layers``; returns the path of the root."""
+    async def mount(self, container_id: str, layers: Sequence[str], ids: IdMap | None) -> str:
+        """Mount an overlay of a new writable layer over ``layers``, with the ids of a user namespace if there is one.
+
+        Returns the path of the root.
+        """
         ...
 
     async def remove(self, container_id: str) -> None:
@@ -127,6 +130,10 @@ class Files(Protocol):
         """Make a directory and its parents."""
         ...
 
+    async def give(self, path: str, uid: int, gid: int) -> None:
+        """Change the owner of a file or directory."""
+        ...
+
     async def remove_tree(self, path: str) -> None:
         """Unmount all below ``path`` and remove it; idempotent."""
         ...
@@ -155,12 +162,15 @@ class Node(Protocol):
         """Make a directory unless something is there."""
         ...
 
-    async def fill_volume(self, root: str, path: str, target: str) -> None:
-        """Make the directory ``target``, with what the image whose root is mounted at ``root`` has at ``path``."""
+    async def fill_volume(self, root: str, path: str, target: str, owner: tuple[int, int] | None) -> None:
+        """Make the directory ``target``, with what the image whose root is mounted at ``root`` has at ``path``.
+
+        It is of ``owner`` unless the image has it already.
+        """
         ...
 
-    async def mount_image(self, target: str, layers: Sequence[str]) -> None:
-        """Mount layers, topmost first, read-only at the directory ``target``, which is made."""
+    async def mount_image(self, target: str, layers: Sequence[str], ids: IdMap | None) -> None:
+        """Mount layers, topmost first, read-only at the directory ``target``, which is made; ``ids`` as for a root."""
         ...
 
     async def path_in_root(self, root: str, path: str) -> str:

@@ -27,7 +27,7 @@ from crishim.core.errors import FailedPreconditionError, InvalidArgumentError
 from crishim.model.container import Container, ContainerConfig, State
 from crishim.model.image import ImageRoot
 from crishim.model.pod import NamespaceMode
-from crishim.model.sandbox import Sandbox
+from crishim.model.sandbox import IdMap, Sandbox
 
 
 class Handler(Struct, frozen=True):
@@ -104,8 +104,8 @@ class Prepare:
             files=self._pod_files(sandbox.id),
             user=resolve_user(config, image.config, passwd, group),
             host=host,
-            image_mounts=await self._image_mounts(container),
-            volumes=await self._volumes(container, image, rootfs),
+            image_mounts=await self._image_mounts(container, sandbox.id_map),
+            volumes=await self._volumes(container, image, rootfs, sandbox.id_map),
             devices={device.host_path: await self._node.stat_device(device.host_path) for device in config.devices},
             pid_namespace=await self._pid_namespace(sandbox, config),
             seccomp_profile=await self._seccomp_profile(config),
@@ -128,16 +128,16 @@ class Prepare:
             raise FailedPreconditionError(f"target container {target.id} does not run in pod sandbox {sandbox.id}")
         return f"/proc/{target.pid}/ns/pid"
 
-    async def _volumes(self, container: Container, image: ImageRoot, rootfs: str) -> dict[str, str]:
+    async def _volumes(self, container: Container, image: ImageRoot, rootfs: str, ids: IdMap | None) -> dict[str, str]:
         """A directory of its own for every anonymous volume of the image, with the image's content in it."""
-        directory = self._layout.volumes(container.id)
+        directory, owner = self._layout.volumes(container.id), ids.userns.on_node(0, 0) if ids else None
         volumes: dict[str, str] = {}
         for number, path in enumerate(image_volumes(image.config, container.config)):
             volumes[path] = str(directory / str(number))
-            await self._node.fill_volume(rootfs, path, volumes[path])
+            await self._node.fill_volume(rootfs, path, volumes[path], owner)
         return volumes
 
-    async def _image_mounts(self, container: Container) -> dict[str, str]:
+    async def _image_mounts(self, container: Container, ids: IdMap | None) -> dict[str, str]:
         """A read-only mount of every image that is mounted, and in it the directory that is asked for."""
         found: dict[str, str] = {}
         for number, mount in enumerate(container.config.mounts):
@@ -147,7 +147,7 @@ class Prepare:
             owner = f"{container.id}/{number}"
             await self._images.hold(image.image_id, owner)
             target = self._layout.image_mounts(container.id) / str(number)
-            await self._node.mount_image(str(target), image.layers)
+            await self._node.mount_image(str(target), image.layers, ids)
             found[mount.container_path] = await self._node.path_in_root(str(target), mount.image_sub_path)
         return found
 

@@ -36,7 +36,7 @@ def check_config(config: ContainerConfig, sandbox: Sandbox, host: HostFacts) -> 
     check_user(security)
     capabilities(security, host)
     check_namespaces(config, sandbox)
-    check_mounts(config, host)
+    check_mounts(config, host, sandbox.config.user_namespace)
     check_devices(config)
     cdi_devices(config)
     check_resources(config.resources, host)

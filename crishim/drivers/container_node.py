@@ -17,6 +17,7 @@ from crishim.drivers.propagation import Propagation, propagation_of
 from crishim.drivers.relabel import relabel
 from crishim.drivers.rooted import read_in_root
 from crishim.drivers.syscalls import system_call
+from crishim.model.sandbox import IdMap
 
 
 class ContainerNode:
@@ -45,9 +46,14 @@ class ContainerNode:
         """Make a directory and its parents, unless something is there."""
         await threads.run(_make_missing_dir, path)
 
-    async def fill_volume(self, root: str, path: str, target: str) -> None:
-        """Copy what the image has at ``path`` into the new directory ``target``, with owners, modes and attributes."""
+    async def fill_volume(self, root: str, path: str, target: str, owner: tuple[int, int] | None) -> None:
+        """Copy what the image has at ``path`` into the new directory ``target``, with owners, modes and attributes.
+
+        Where the image has no directory, ``target`` is empty and of ``owner``, None for this server's user.
+        """
         await self.make_missing_dir(target)
+        if owner is not None:
+            await threads.run(_give, target, *owner)
         source = await threads.run(_open_directory, root, path)
         if source is None:
             return
@@ -56,9 +62,9 @@ class ContainerNode:
         finally:
             os.close(source)
 
-    async def mount_image(self, target: str, layers: Sequence[str]) -> None:
-        """Mount ``layers``, topmost first, read-only at ``target``."""
-        await self._overlay.mount_image(target, layers)
+    async def mount_image(self, target: str, layers: Sequence[str], ids: IdMap | None) -> None:
+        """Mount ``layers``, topmost first, read-only at ``target``; see ``OverlayDriver.mount_image``."""
+        await self._overlay.mount_image(target, layers, ids)
 
     async def path_in_root(self, root: str, path: str) -> str:
         """Where ``path`` really is, links resolved inside ``root``."""
@@ -81,6 +87,11 @@ def _make_missing_dir(path: str) -> None:
     with system_call("mkdir", path):
         if not os.path.lexists(path):
             Path(path).mkdir(0o755, parents=True)
+
+
+def _give(path: str, uid: int, gid: int) -> None:
+    with system_call("chown", path):
+        os.chown(path, uid, gid)
 
 
 def _open_directory(root: str, path: str) -> int | None:

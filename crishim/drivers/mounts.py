@@ -55,6 +55,10 @@ class MountDriver:
         """Write a file with exactly ``mode``; a reader sees the old content or the new one, never a part."""
         await threads.run(_write_file, path, data, mode)
 
+    async def give(self, path: str, uid: int, gid: int) -> None:
+        """Change the owner of a file or directory, or of what is mounted there; a link is not followed."""
+        await threads.run(_give, path, uid, gid)
+
     async def make_dir(self, path: str, mode: int) -> None:
         """Make a directory with exactly ``mode``, or give it the mode; the parents it lacks get the usual one."""
         await threads.run(_make_dir, path, mode)
@@ -157,6 +161,11 @@ def _write_file(path: str, data: bytes, mode: int) -> None:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+def _give(path: str, uid: int, gid: int) -> None:
+    with system_call("chown", path):
+        os.chown(path, uid, gid, follow_symlinks=False)
 
 
 def _make_dir(path: str, mode: int) -> None:

@@ -8,7 +8,7 @@ import anyio
 
 from crishim.core.errors import UnavailableError
 from crishim.model.pod import DNSConfig, NamespaceMode, PodConfig
-from crishim.sandbox.layout import Layout
+from crishim.sandbox.layout import Layout, SandboxPaths
 from crishim.sandbox.ports import Mounts
 
 HOST_RESOLV_CONF = Path("/etc/resolv.conf")
@@ -43,6 +43,13 @@ class SandboxFiles:
         if config.namespaces.ipc is not NamespaceMode.NODE:
             await mounts.make_dir(str(paths.shm), 0o711)
             await mounts.mount_shm(str(paths.shm))
+        if config.user_namespace:
+            await self._give(paths, *config.user_namespace.on_node(0, 0))
+
+    async def _give(self, paths: SandboxPaths, uid: int, gid: int) -> None:
+        """Give what containers see to root of the pod's user namespace, who could not write to it otherwise."""
+        for path in (paths.resolv_conf, paths.hostname, paths.hosts, paths.shm):
+            await self._mounts.give(str(path), uid, gid)
 
     async def unmount(self, sandbox_id: str) -> None:
         """Give back the memory of /dev/shm; the files stay."""

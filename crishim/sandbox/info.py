@@ -23,6 +23,7 @@ def sandbox_info(sandbox: Sandbox, attachments: Sequence[AttachmentRecord], runt
         "runtimeSpec": {"linux": {"namespaces": _namespaces(sandbox.namespaces)}},
         "cniResult": cni_result(attachments),
         "netNamespace": sandbox.namespaces.net,
+        "userNamespace": _user_namespace(sandbox),
         "state": sandbox.state.value,
         "reason": sandbox.reason,
         "bootID": sandbox.boot_id,
@@ -30,9 +31,20 @@ def sandbox_info(sandbox: Sandbox, attachments: Sequence[AttachmentRecord], runt
     }
 
 
+def _user_namespace(sandbox: Sandbox) -> dict[str, Any] | None:
+    ids = sandbox.id_map
+    if ids is None:
+        return None
+    return {
+        "path": ids.namespace,
+        "uids": msgspec.to_builtins(ids.userns.uids),
+        "gids": msgspec.to_builtins(ids.userns.gids),
+    }
+
+
 def _namespaces(paths: NamespacePaths) -> list[dict[str, str]]:
     """As in an OCI configuration, where scripts look for the path of the pod's network namespace."""
-    named = (("network", paths.net), ("ipc", paths.ipc), ("uts", paths.uts))
+    named = (("network", paths.net), ("ipc", paths.ipc), ("uts", paths.uts), ("user", paths.user))
     return [{"type": kind, "path": path} for kind, path in named if path is not None]
 
 

@@ -77,9 +77,11 @@ class Layout(Struct, frozen=True):
             net=self.netns(sandbox_id) if own_network else None,
             ipc=str(volatile / "ipc") if options.ipc is not NamespaceMode.NODE else None,
             uts=str(volatile / "uts") if own_network else None,
+            user=str(volatile / "user") if config.user_namespace else None,
         )
 
     def all_namespaces(self, sandbox_id: str) -> NamespacePaths:
         """Every place where a namespace of this sandbox could be pinned, for when its record is lost."""
         volatile = self.paths(sandbox_id).volatile
-        return NamespacePaths(net=self.netns(sandbox_id), ipc=str(volatile / "ipc"), uts=str(volatile / "uts"))
+        ipc, uts, user = (str(volatile / name) for name in ("ipc", "uts", "user"))
+        return NamespacePaths(net=self.netns(sandbox_id), ipc=ipc, uts=uts, user=user)

@@ -69,6 +69,10 @@ class Mounts(Protocol):
         """Write a file so that it is there whole or not at all."""
         ...
 
+    async def give(self, path: str, uid: int, gid: int) -> None:
+        """Change the owner of a file or directory."""
+        ...
+
     async def remove_tree(self, path: str) -> None:
         """Unmount all below ``path`` and remove it."""
         ...

@@ -23,7 +23,7 @@ from crishim.sandbox.index import SandboxIndex
 from crishim.sandbox.layout import Layout
 from crishim.sandbox.network import PodNetwork
 from crishim.sandbox.ports import Namespaces, OnEvent
-from crishim.sandbox.sysctls import split_by_interface, with_defaults
+from crishim.sandbox.sysctls import for_groups, split_by_interface, with_defaults
 from crishim.sandbox.teardown import Teardown
 from crishim.sandbox.validate import check_config
 
@@ -115,8 +115,9 @@ class RunSandbox:
             self._on_event(ready, kind)
 
     def _sysctls(self, config: PodConfig) -> dict[str, str]:
-        host_network = config.namespaces.network is NamespaceMode.NODE
-        return with_defaults(config.sysctls, self._network_sysctls, host_network)
+        host_network, userns = config.namespaces.network is NamespaceMode.NODE, config.user_namespace
+        defaults = self._network_sysctls if userns is None else for_groups(self._network_sysctls, userns.gids)
+        return with_defaults(config.sysctls, defaults, host_network)
 
     async def _create_namespaces(self, sandbox: Sandbox, hostname: str, sysctls: Mapping[str, str]) -> Sandbox:
         inode = await self._namespaces.create(
@@ -125,6 +126,7 @@ class RunSandbox:
                 hostname=hostname,
                 sysctls=sysctls,
                 loopback_up=self._network.internal_loopback,
+                userns=sandbox.config.user_namespace,
             )
         )
         recorded = replace(sandbox, netns_inode=inode)

@@ -16,6 +16,7 @@ from crishim.sandbox.index import SandboxIndex
 from crishim.sandbox.info import sandbox_info
 from crishim.sandbox.run import RunSandbox
 from crishim.sandbox.teardown import Teardown
+from crishim.sandbox.user_namespace import check_ability
 from crishim.sandbox.validate import check_handler
 
 
@@ -30,13 +31,17 @@ class Sandboxes:
         in_flight: InFlight,
         handlers: Mapping[str, RuntimeHandler],
         default_handler: str,
+        without_user_namespaces: Mapping[str, str],
     ) -> None:
+        """``without_user_namespaces`` says by handler why its pods can not have a user namespace of their own."""
         self._index, self._run, self._teardown, self._in_flight = index, run, teardown, in_flight
         self._handlers, self._default_handler = handlers, default_handler
+        self._without_user_namespaces = without_user_namespaces
 
     async def run(self, config: PodConfig, runtime_handler: str) -> str:
-        """See ``RunSandbox.run``; also raises InvalidArgumentError for a handler that is not configured."""
+        """See ``RunSandbox.run``; also raises InvalidArgumentError for a handler that is not configured or unable."""
         check_handler(runtime_handler, self._handlers)
+        check_ability(config, runtime_handler or self._default_handler, self._without_user_namespaces)
         return await self._run.run(config, runtime_handler)
 
     async def stop(self, sandbox_id: str) -> None:

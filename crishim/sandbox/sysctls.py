@@ -5,10 +5,13 @@ Source: the Kubernetes documentation of pod sysctls, and the OCI runtimes' rules
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from crishim.core.errors import InvalidArgumentError
 from crishim.core.sysctls import NamespaceKind, sysctl_interface, sysctl_namespace, sysctl_path
+from crishim.model.pod import IDMapping
+
+_PING_GROUPS = "net.ipv4.ping_group_range"
 
 
 def check_sysctls(sysctls: Mapping[str, str], host_network: bool, host_ipc: bool) -> None:
@@ -29,8 +32,14 @@ def unprivileged_network(*, ports: bool, icmp: bool) -> dict[str, str]:
     if ports:
         sysctls["net.ipv4.ip_unprivileged_port_start"] = "0"
     if icmp:
-        sysctls["net.ipv4.ping_group_range"] = "0 2147483647"
+        sysctls[_PING_GROUPS] = "0 2147483647"
     return sysctls
+
+
+def for_groups(defaults: Mapping[str, str], gids: Iterable[IDMapping]) -> dict[str, str]:
+    """What of ``unprivileged_network`` means the same in a user namespace: it has no more groups than are mapped."""
+    last = next(extent.length - 1 for extent in gids if extent.container_id == 0)
+    return {name: f"0 {last}" if name == _PING_GROUPS else value for name, value in defaults.items()}
 
 
 def with_defaults(asked: Mapping[str, str], defaults: Mapping[str, str], host_network: bool) -> dict[str, str]:

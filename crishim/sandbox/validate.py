@@ -6,10 +6,11 @@ import ipaddress
 import re
 from collections.abc import Collection
 
-from crishim.core.errors import InvalidArgumentError, UnimplementedError
+from crishim.core.errors import InvalidArgumentError
 from crishim.drivers.cgroups import CgroupDriver, check_cgroup_parent
 from crishim.model.pod import NamespaceMode, NamespaceOptions, PodConfig, PortMapping
 from crishim.sandbox.sysctls import check_sysctls
+from crishim.sandbox.user_namespace import check_user_namespace
 
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _HOSTNAME_LIMIT = 64  # sethostname(2): __NEW_UTS_LEN
@@ -50,8 +51,7 @@ def _check_namespaces(options: NamespaceOptions) -> None:
             raise InvalidArgumentError(f"{field}.{name}: expected POD or NODE, found {mode.name}")
     if options.pid is NamespaceMode.TARGET:
         raise InvalidArgumentError(f"{field}.pid: expected POD, CONTAINER or NODE for a sandbox, found TARGET")
-    if options.userns is not None and options.userns.mode is not NamespaceMode.NODE:
-        raise UnimplementedError(f"{field}.userns_options: pods with a user namespace of their own are not built yet")
+    check_user_namespace(options)
 
 
 def _check_port_mapping(field: str, mapping: PortMapping) -> None:

@@ -30,7 +30,7 @@ from crishim.drivers.propagation import Propagation
 from crishim.model.container import Container, ContainerConfig, ContainerMetadata, ContainerSecurity, Event, ImageSpec
 from crishim.model.image import ImageRoot
 from crishim.model.pod import NamespaceMode, NamespaceOptions, PodConfig, PodMetadata
-from crishim.model.sandbox import Sandbox
+from crishim.model.sandbox import IdMap, Sandbox
 from crishim.model.sandbox import State as SandboxState
 from crishim.testing.containers import FakeImages, FakeRootfs, FakeRuntime
 from crishim.testing.failures import Failures
@@ -83,11 +83,11 @@ class FakeNode:
         """Make a directory."""
         self.made.add(path)
 
-    async def fill_volume(self, root: str, path: str, target: str) -> None:
+    async def fill_volume(self, root: str, path: str, target: str, owner: tuple[int, int] | None) -> None:
         """Make a directory."""
         self.made.add(target)
 
-    async def mount_image(self, target: str, layers: Sequence[str]) -> None:
+    async def mount_image(self, target: str, layers: Sequence[str], ids: IdMap | None) -> None:
         """Mount nothing."""
         self.made.add(target)
 

@@ -12,6 +12,7 @@ from crishim.core.errors import NotFoundError
 from crishim.model.container import Container
 from crishim.model.image import ImageRoot
 from crishim.model.process import ExecResult, Exit, Started
+from crishim.model.sandbox import IdMap
 from crishim.testing.failures import Failures
 
 
@@ -114,7 +115,7 @@ class FakeRootfs:
         self.failures = Failures()
         self.mounted: dict[str, tuple[str, ...]] = {}
 
-    async def mount(self, container_id: str, layers: Sequence[str]) -> str:
+    async def mount(self, container_id: str, layers: Sequence[str], ids: IdMap | None) -> str:
         """Mount a root."""
         self.mounted[container_id] = tuple(layers)
         self.failures.strike("mount")

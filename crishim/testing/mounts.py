@@ -7,13 +7,17 @@ from crishim.testing.failures import Failures
 
 
 class FakeMounts:
-    """``files`` holds content by path, ``directories`` modes by path, ``mounts`` the mount points in order."""
+    """``files`` holds content by path, ``directories`` modes by path, ``mounts`` the mount points in order.
+
+    ``owners`` holds who was given what.
+    """
 
     def __init__(self) -> None:
         self.failures = Failures()
         self.files: dict[str, bytes] = {}
         self.directories: dict[str, int] = {}
         self.mounts: list[str] = []
+        self.owners: dict[str, tuple[int, int]] = {}
 
     async def mount_shm(self, path: str, size_bytes: int = 64 * 1024 * 1024) -> None:
         """Mount at a directory made before."""
@@ -45,6 +49,13 @@ class FakeMounts:
         if path.rpartition("/")[0] not in self.directories:
             raise SystemCallError(f"write {path}: ENOENT")
         self.files[path] = data
+
+    async def give(self, path: str, uid: int, gid: int) -> None:
+        """Change an owner."""
+        self.failures.strike("give")
+        if path not in self.files and path not in self.directories:
+            raise SystemCallError(f"chown {path}: ENOENT")
+        self.owners[path] = (uid, gid)
 
     async def make_dir(self, path: str, mode: int) -> None:
         """Make a directory."""

@@ -92,8 +92,9 @@ class World:
             self._on_event,
             unprivileged_network(ports=True, icmp=True),
         )
-        handlers = {"crun": RuntimeHandler()}
-        self.sandboxes = Sandboxes(self.index, run, teardown, in_flight, handlers, "crun")
+        handlers = {"crun": RuntimeHandler(), "old": RuntimeHandler()}
+        unable = {"old": "it has none"}
+        self.sandboxes = Sandboxes(self.index, run, teardown, in_flight, handlers, "crun", unable)
         self.recovery = Recovery(self.index, layout, teardown, self.namespaces, self.mounts, self._end_plugins)
 
     def _on_event(self, sandbox: Sandbox, kind: EventType) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crishim.container.spec.cgroup import cgroups_path
 from crishim.container.spec.inputs import OCI_VERSION, HostFacts, Json
-from crishim.container.spec.namespaces import id_mappings, user_namespace
+from crishim.container.spec.namespaces import id_mappings, joined_user_namespace
 from crishim.drivers.cgroups import CgroupMode
 from crishim.model.sandbox import Sandbox
 
@@ -23,12 +23,12 @@ def infra_spec(container_id: str, sandbox: Sandbox, rootfs: str, init_path: str,
     joined = {"network": paths.net, "ipc": paths.ipc, "uts": paths.uts}
     own = ["pid", "mount"]
     own += ["cgroup"] if host.cgroup_mode is CgroupMode.V2 else []
-    own += ["user"] if user_namespace(sandbox) else []
+    user = 0 if sandbox.id_map else _NOBODY  # root of a user namespace is nobody on the node
     return {
         "ociVersion": OCI_VERSION,
         "process": {
             "terminal": False,
-            "user": {"uid": _NOBODY, "gid": _NOBODY},
+            "user": {"uid": user, "gid": user},
             "args": [_INIT, "-P"],
             "env": ["PATH=/"],
             "cwd": "/",
@@ -48,6 +48,7 @@ def infra_spec(container_id: str, sandbox: Sandbox, rootfs: str, init_path: str,
             "namespaces": [
                 *({"type": kind} for kind in own),
                 *({"type": kind, "path": path} for kind, path in joined.items() if path),
+                *joined_user_namespace(sandbox),
             ],
             **id_mappings(sandbox),
             "cgroupsPath": cgroups_path(container_id, sandbox, host),

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 
 from crishim.container.spec.inputs import HostFacts, Json, SpecInputs
 from crishim.container.spec.mount_paths import depth, normal_path
-from crishim.container.spec.namespaces import oci_mappings, user_namespace
+from crishim.container.spec.namespaces import oci_mappings
 from crishim.container.spec.refusal import check_path, check_text, refusal
 from crishim.core.errors import InvalidArgumentError
 from crishim.drivers.propagation import Propagation
 from crishim.model.container import ContainerConfig, Mount, MountPropagation
-from crishim.model.pod import IDMapping, NamespaceMode
+from crishim.model.pod import IDMapping, NamespaceMode, UserNamespace
 
 _PROPAGATION = {
     MountPropagation.PRIVATE: "rprivate",
@@ -51,8 +51,8 @@ def relabelled_paths(config: ContainerConfig) -> list[str]:
     return [mount.host_path for mount in config.mounts if mount.selinux_relabel and mount.host_path]
 
 
-def check_mounts(config: ContainerConfig, host: HostFacts) -> None:
-    """Refuse mounts that make no sense or that this node can not make."""
+def check_mounts(config: ContainerConfig, host: HostFacts, userns: UserNamespace | None = None) -> None:
+    """Refuse mounts that make no sense or that this node can not make; ``userns`` is the pod's own."""
     for index, mount in enumerate(config.mounts):
         field = f"config.mounts[{index}]"
         _check_paths(field, mount)
@@ -61,9 +61,15 @@ def check_mounts(config: ContainerConfig, host: HostFacts) -> None:
             raise InvalidArgumentError(f"{field}: expected both uidMappings and gidMappings, or neither")
         if mount.uid_mappings and mount.image is None and not host.id_mapped_mounts:
             raise InvalidArgumentError(f"{field}.uidMappings: the OCI runtime or this node has no idmapped mounts")
+        if mount.uid_mappings and mount.image is not None and not _is_of(userns, mount):
+            raise InvalidArgumentError(f"{field}.uidMappings: expected those of the pod, as an image is mounted")
         for option in mount.mount_options:
             if option not in _MOUNT_OPTIONS:
                 raise refusal(f"{field}.mount_options", " or ".join(_MOUNT_OPTIONS), option)
+
+
+def _is_of(userns: UserNamespace | None, mount: Mount) -> bool:
+    return userns is not None and (mount.uid_mappings, mount.gid_mappings) == (userns.uids, userns.gids)
 
 
 def check_propagation(config: ContainerConfig, found: Mapping[str, Propagation]) -> None:
@@ -147,9 +153,8 @@ def _pod_files(inputs: SpecInputs) -> list[Json]:
 
 
 def _volumes(inputs: SpecInputs) -> list[Json]:
-    userns = user_namespace(inputs.sandbox)
-    uids, gids = (userns.uids, userns.gids) if userns else ((), ())
-    return [_bind(source, path, ("rprivate", "rw"), uids, gids) for path, source in inputs.volumes.items()]
+    # Files copied from the root file system have the ids of the pod's user namespace already.
+    return [_bind(source, path, ("rprivate", "rw")) for path, source in inputs.volumes.items()]
 
 
 def _usual_mounts(inputs: SpecInputs) -> list[Json]:
@@ -171,7 +176,7 @@ def _special(kind: str, path: str, options: list[str]) -> Json:
 
 def _sysfs(inputs: SpecInputs, writable: str) -> Json:
     node_network = inputs.sandbox.config.namespaces.network is NamespaceMode.NODE
-    if node_network and user_namespace(inputs.sandbox):
+    if node_network and inputs.sandbox.config.user_namespace:
         # The kernel lets a user namespace mount sysfs only for a network namespace of its own.
         read_only = "rro" if inputs.host.recursive_read_only else "ro"
         return _bind("/sys", "/sys", (read_only, "nosuid", "noexec", "nodev"))

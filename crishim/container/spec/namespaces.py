@@ -9,7 +9,7 @@ from crishim.container.spec.refusal import SECURITY, check_text, refusal
 from crishim.core.errors import InvalidArgumentError
 from crishim.drivers.cgroups import CgroupMode
 from crishim.model.container import ContainerConfig
-from crishim.model.pod import IDMapping, NamespaceMode, UserNamespace
+from crishim.model.pod import IDMapping, NamespaceMode
 from crishim.model.sandbox import Sandbox
 
 _FIELD = f"{SECURITY}.namespace_options"
@@ -28,17 +28,19 @@ def namespaces(inputs: SpecInputs) -> list[Json]:
     spaces += _pid(pid_mode(config, inputs.sandbox), inputs.pid_namespace)
     if inputs.host.cgroup_mode is CgroupMode.V2 and not config.security.privileged:
         spaces.append({"type": "cgroup"})
-    if user_namespace(inputs.sandbox):
-        spaces.append({"type": "user"})
-    return spaces
+    return [*spaces, *joined_user_namespace(inputs.sandbox)]
 
 
 def id_mappings(sandbox: Sandbox) -> Json:
     """``uidMappings`` and ``gidMappings`` of a pod with a user namespace, nothing of others."""
-    userns = user_namespace(sandbox)
-    return (
-        {} if userns is None else {"uidMappings": oci_mappings(userns.uids), "gidMappings": oci_mappings(userns.gids)}
-    )
+    ids = sandbox.id_map
+    return {"uidMappings": oci_mappings(ids.userns.uids), "gidMappings": oci_mappings(ids.userns.gids)} if ids else {}
+
+
+def joined_user_namespace(sandbox: Sandbox) -> list[Json]:
+    """The entry of the ``namespaces`` list in a pod with a user namespace, nothing in others."""
+    ids = sandbox.id_map
+    return [{"type": "user", "path": ids.namespace}] if ids else []
 
 
 def oci_mappings(extents: Iterable[IDMapping]) -> list[Json]:
@@ -54,12 +56,6 @@ def pid_mode(config: ContainerConfig, sandbox: Sandbox) -> NamespaceMode:
     return asked
 
 
-def user_namespace(sandbox: Sandbox) -> UserNamespace | None:
-    """The pod's user namespace, if it has one of its own."""
-    userns = sandbox.config.namespaces.userns
-    return userns if userns is not None and userns.mode is NamespaceMode.POD else None
-
-
 def check_namespaces(config: ContainerConfig, sandbox: Sandbox) -> None:
     """Refuse namespaces that the pod does not allow or does not have."""
     options = config.security.namespaces
@@ -70,7 +66,7 @@ def check_namespaces(config: ContainerConfig, sandbox: Sandbox) -> None:
     if mode is NamespaceMode.TARGET and not options.target_id:
         raise refusal(f"{_FIELD}.target_id", "the id of a container of the pod", options.target_id)
     own = options.userns if options.userns and options.userns.mode is NamespaceMode.POD else None
-    if own != user_namespace(sandbox):
+    if own != sandbox.config.user_namespace:
         raise refusal(f"{_FIELD}.userns_options", "those of the pod", own)
 
 

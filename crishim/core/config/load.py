@@ -66,4 +66,5 @@ def effective(config: Config) -> dict[str, Any]:
     """The configuration as an object that JSON can carry; durations are seconds, paths strings; no secrets."""
     values: dict[str, Any] = msgspec.to_builtins(config, enc_hook=str)
     values["images"]["auths"] = sorted(config.images.auths)
-    return values
+    # What tools made for containerd look for, to find the file system that root file systems are on.
+    return values | {"rootDir": values["root"], "stateDir": values["state"]}

@@ -26,10 +26,14 @@ _MORE_PATH = "/usr/local/sbin:/usr/sbin:/sbin"  # often not in the PATH of a ser
 
 
 class Features(Struct, frozen=True):
-    """What an OCI runtime says it can do: mounts that are read-only with all below them, and id-mapped mounts."""
+    """What an OCI runtime says it can do: mounts that are read-only with all below them, and id-mapped mounts.
+
+    ``user_namespaces``: those too, which CRI has only with id-mapped mounts.
+    """
 
     recursive_read_only_mounts: bool = False
     id_mapped_mounts: bool = False
+    user_namespaces: bool = False
 
 
 class Handler(Struct, frozen=True, kw_only=True):
@@ -100,7 +104,8 @@ def parse_features(answer: bytes) -> Features:
         stated = msgspec.json.decode(answer, type=_Stated)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UnavailableError(f"its answer to the features command was not understood: {error}") from error
-    return Features("rro" in stated.mount_options, stated.linux.mount_extensions.idmap.enabled is True)
+    id_mapped = stated.linux.mount_extensions.idmap.enabled is True
+    return Features("rro" in stated.mount_options, id_mapped, id_mapped and "user" in stated.linux.namespaces)
 
 
 class _IdMap(Struct, frozen=True):
@@ -112,6 +117,7 @@ class _MountExtensions(Struct, frozen=True):
 
 
 class _Linux(Struct, frozen=True, rename="camel"):
+    namespaces: tuple[str, ...] = ()
     mount_extensions: _MountExtensions = _MountExtensions()
 
 

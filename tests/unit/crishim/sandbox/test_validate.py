@@ -35,7 +35,7 @@ def with_port(container_port: int, host_port: int, host_ip: str = "") -> PodConf
         (with_namespaces(network=NamespaceMode.CONTAINER), "namespace_options.network"),
         (with_namespaces(ipc=NamespaceMode.TARGET), "namespace_options.ipc"),
         (with_namespaces(pid=NamespaceMode.TARGET), "namespace_options.pid"),
-        (with_namespaces(userns=UserNamespace(NamespaceMode.POD)), "userns_options"),
+        (with_namespaces(userns=UserNamespace(NamespaceMode.POD)), "userns_options.uids: expected 1 to 340 mappings"),
         (with_port(0, 80), r"port_mappings\[0\].container_port"),
         (with_port(80, 65536), r"port_mappings\[0\].host_port"),
         (with_port(80, 80, "localhost"), r"port_mappings\[0\].host_ip"),

@@ -45,10 +45,12 @@ def test_a_restricted_server() -> None:
     assert infra_spec("i1", pod(), "/r", "/c", V1)["process"]["oomScoreAdj"] == -10
 
 
-def test_a_pod_on_the_node() -> None:
+def test_a_pod_on_the_nodes_network_with_a_user_namespace() -> None:
     extent = (IDMapping(1000, 0, 10),)
     options = NamespaceOptions(userns=UserNamespace(NamespaceMode.POD, extent, extent))
-    sandbox = replace(pod_with(namespaces=options), namespaces=NamespacePaths())
-    linux = infra_spec("i1", sandbox, "/r", "/c", V1)["linux"]
-    assert [each["type"] for each in linux["namespaces"]] == ["pid", "mount", "user"]
+    sandbox = replace(pod_with(namespaces=options), namespaces=NamespacePaths(user="/n/user"))
+    spec = infra_spec("i1", sandbox, "/r", "/c", V1)
+    linux = spec["linux"]
+    assert linux["namespaces"] == [{"type": "pid"}, {"type": "mount"}, {"type": "user", "path": "/n/user"}]
+    assert spec["process"]["user"] == {"uid": 0, "gid": 0}
     assert linux["uidMappings"] == linux["gidMappings"] == [{"containerID": 0, "hostID": 1000, "size": 10}]

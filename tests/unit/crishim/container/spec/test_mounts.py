@@ -185,6 +185,14 @@ def test_one_id_map_alone() -> None:
         check_mounts(asked(mounts=(Mount("/a", "/b", uid_mappings=EXTENT),)), HOST)
 
 
+def test_an_image_has_the_ids_of_the_pod_or_none() -> None:
+    mount = Mount("/a", readonly=True, image=ImageSpec("i"), uid_mappings=EXTENT, gid_mappings=EXTENT)
+    check_mounts(asked(mounts=(mount,)), HOST, UserNamespace(NamespaceMode.POD, EXTENT, EXTENT))
+    for userns in (None, UserNamespace(NamespaceMode.POD, EXTENT, (IDMapping(2000, 0, 10),))):
+        with pytest.raises(InvalidArgumentError, match="uidMappings: expected those of the pod"):
+            check_mounts(asked(mounts=(mount,)), HOST, userns)
+
+
 def test_what_the_node_can_do() -> None:
     host = replace(HOST, recursive_read_only=True, id_mapped_mounts=True)
     mount = Mount("/a", "/b", True, recursive_read_only=True, uid_mappings=EXTENT, gid_mappings=EXTENT)

@@ -50,7 +50,8 @@ def test_a_pid_namespace_to_join(mode: NamespaceMode) -> None:
 
 def test_user_namespace() -> None:
     sandbox = pod_with(namespaces=NamespaceOptions(userns=USERNS))
-    assert {"type": "user"} in namespaces(inputs(sandbox=sandbox))
+    sandbox = replace(sandbox, namespaces=replace(sandbox.namespaces, user="/n/user"))
+    assert {"type": "user", "path": "/n/user"} in namespaces(inputs(sandbox=sandbox))
     assert id_mappings(sandbox) == {
         "uidMappings": [{"containerID": 0, "hostID": 1000, "size": 10}],
         "gidMappings": [{"containerID": 0, "hostID": 2000, "size": 10}],

@@ -134,3 +134,4 @@ def test_effective_is_plain_json(load: Load) -> None:
     assert values["cni"]["conf_dir"] == "/etc/cni/net.d"
     assert values["runtimes"]["runc"]["cni_conf_dir"] is None
     assert values["stream_server"]["idle_timeout"] == 4 * 3600
+    assert (values["rootDir"], values["stateDir"]) == (values["root"], values["state"])

@@ -27,6 +27,8 @@ async def probed(binary: str, *, systemd: bool = False) -> Handlers:
     ("answer", "features"),
     [
         (FULL, Features(recursive_read_only_mounts=True, id_mapped_mounts=True)),
+        (FULL.replace(b'"linux": {', b'"linux": {"namespaces": ["pid", "user"], '), Features(True, True, True)),
+        (b'{"linux": {"namespaces": ["user"]}}', Features()),
         (b"{}", Features()),
         (b'{"mountOptions": ["ro"], "linux": {"mountExtensions": {}}}', Features()),
         (b'{"mountOptions": ["rro"], "linux": {"mountExtensions": {"idmap": {"enabled": null}}}}', Features(True)),
