@@ -1,4 +1,6 @@
-"""Runs the CRI validation suite against crishim on a throw-away host, for hack/critest: crun|runc [CRITEST ARGUMENT…]
+"""Runs the CRI validation suite against crishim on a throw-away host, for hack/critest.
+
+    crun|runc|runc-current [CRITEST ARGUMENT…]
 
 Ends with what failed and what was skipped, and leaves the server's log and the suite's report in .build/critest.
 """

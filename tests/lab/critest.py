@@ -20,7 +20,8 @@ from tests.lab.conflists import PORTMAP, ROOT, bridge, conflist
 from tests.lab.daemon import TOOLS, Daemon, crishim
 from tests.lab.node import Node
 
-RUNTIMES = ("crun", "runc")
+# Debian's, and one that reports all that CRI knows of: OCI runtime to its program.
+RUNTIMES = {"crun": "crun", "runc": "runc", "runc-current": str(TOOLS / "oci/runc")}
 WEBSOCKET = ("-websocket-exec", "-websocket-attach", "-websocket-portforward")
 NETWORK = conflist("critest", bridge("cni0", "10.88.0.0/16"), PORTMAP)
 _RUNTIME = "io.containerd.cri.v1.runtime"
@@ -102,7 +103,7 @@ def serving_images(directory: Path) -> Iterator[Path]:
 
 @contextmanager
 def serving_containers(home: Path, runtime: str) -> Iterator[Node]:
-    """A node that serves images and containers of ``runtime``, crun or runc; its files lie below ``home``."""
+    """A node that serves images and containers of ``runtime``, one of RUNTIMES; its files lie below ``home``."""
     with serving_images(home / "registry") as hosts:
         node = Node(home / "node", functools.partial(_container_server, runtime, hosts))
         node.serve(NETWORK, own={"plugins": "builtin"})
@@ -118,7 +119,7 @@ def _container_server(
     server = crishim(home, bin_dirs, cni, own)
     plugins = server.settings["plugins"]
     plugins[_IMAGES] = {"registry": {"config_path": str(hosts)}}
-    options = {"runtime_type": "io.containerd.runc.v2", "options": {"BinaryName": runtime}}
+    options = {"runtime_type": "io.containerd.runc.v2", "options": {"BinaryName": RUNTIMES[runtime]}}
     plugins[_RUNTIME] |= {
         "restrict_oom_score_adj": True,
         "containerd": {"default_runtime_name": runtime, "runtimes": {runtime: options}},
