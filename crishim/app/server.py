@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,6 +26,7 @@ from crishim.drivers.cgroups import CgroupDriver, detect
 from crishim.drivers.preflight import Requirements, check_node
 from crishim.drivers.process.reaper import reap_orphans
 from crishim.drivers.store import Store
+from crishim.drivers.syscalls import trim_memory
 from crishim.events import Events
 from crishim.image.service import Images
 from crishim.node import Node
@@ -73,6 +75,7 @@ async def running(config: Config) -> AsyncIterator[TaskOwner]:
         image, own = ImageHandlers(images).handlers(), OwnImageHandlers(images).handlers()
         server = serving(config.address, runtime=handlers, image=image, own=own, grace=STOP_GRACE_SECONDS)
         await undo.enter_async_context(server)
+        _settle()
         yield owner
 
 
@@ -116,6 +119,13 @@ async def _put_together(config: Config, store: Store, images: Images, owner: Tas
     owner.spawn("recovery.retry", recovery.retry_forever())
     node = _node(config, watchers[""], cni, driver, of_containers)
     return _Parts(node, sandboxes, of_containers, events)
+
+
+def _settle() -> None:
+    """What is there now stays: it need not be looked at for garbage ever again, which would hold up every caller."""
+    gc.collect()
+    gc.freeze()
+    trim_memory()
 
 
 async def _open_store(config: Config) -> Store:

@@ -119,13 +119,16 @@ class InFlight:
         return result
 
     def begin(self, key: str, factory: Callable[[], Coroutine[Any, Any, T]]) -> None:
-        """Begin the work of ``key``, unless it is under way, for whoever runs it a little later."""
-        if key not in self._works:
-            self._start(key, factory)
+        """Begin the work of ``key``, unless it is under way, for whoever runs it a little later.
 
-    def _start(self, key: str, factory: Callable[[], Coroutine[Any, Any, T]]) -> _Work:
+        When it fails before that, it is simply run again, and only that failure is told.
+        """
+        if key not in self._works:
+            self._start(key, factory, awaited=True)
+
+    def _start(self, key: str, factory: Callable[[], Coroutine[Any, Any, T]], *, awaited: bool = False) -> _Work:
         def report(name: str, error: BaseException) -> None:
-            if not work.callers:
+            if not (work.callers or awaited):
                 _log_failure(name, error)
 
         work = _Work(self._owner.spawn(key, factory(), report=report))

@@ -73,6 +73,21 @@ _prctl = _bind("prctl", ctypes.c_int, *(4 * (ctypes.c_ulong,)))
 
 _libc.syscall.restype = ctypes.c_long
 
+_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD, _M_ARENA_MAX = -3, -1, -8  # mallopt(3)
+
+
+def keep_memory_small() -> None:
+    """Let threads share their memory, and give back what is free; see mallopt(3), which only GNU's C library has."""
+    if hasattr(_libc, "mallopt"):
+        for option, value in ((_M_ARENA_MAX, 2), (_M_TRIM_THRESHOLD, 128 << 10), (_M_MMAP_THRESHOLD, 128 << 10)):
+            _libc.mallopt(option, value)
+
+
+def trim_memory() -> None:
+    """Give what is free back to the kernel; see malloc_trim(3)."""
+    if hasattr(_libc, "malloc_trim"):
+        _libc.malloc_trim(0)
+
 
 @contextmanager
 def system_call(call: str, subject: str) -> Iterator[None]:

@@ -1,0 +1,83 @@
+"""The commands for people: ``crishim config default|check``, ``crishim explain``, ``crishim image``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import msgspec
+import typer
+from rich.console import Console
+
+from crishim.cli_image import image_app
+from crishim.cli_serve import serve_cri
+from crishim.core.config import DEFAULT_PATH, Loaded, default_toml, load_config
+from crishim.core.errors import CrishimError
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="A Kubernetes container runtime service.")
+config_app = typer.Typer(no_args_is_help=True, help="Show and check the configuration.")
+app.add_typer(config_app, name="config")
+app.add_typer(image_app, name="image")
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", "-c", help=f"Configuration file (default {DEFAULT_PATH}).")
+]
+Address = Annotated[Path | None, typer.Option(help="Unix socket of the server.")]
+
+
+@app.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+def serve(options: Annotated[list[str] | None, typer.Argument(help="See crishim serve --help.")] = None) -> None:
+    """Serve the Container Runtime Interface until SIGTERM."""
+    raise typer.Exit(serve_cri(options or []))
+
+
+@app.command()
+def explain(
+    pod: Annotated[str, typer.Argument(help="Sandbox id, a beginning of it, or a pod's name.")],
+    address: Address = None,
+    config: ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Facts as JSON instead of a picture.")] = False,
+) -> None:
+    """Show how a pod got its IP: plugins, veth pair, bridge, routes, IPAM file."""
+    # Imported here: gRPC takes longer to load than other commands to run.
+    from crishim.explain.picture import picture  # noqa: PLC0415
+    from crishim.explain.source import explain_pod  # noqa: PLC0415
+
+    try:
+        facts = asyncio.run(explain_pod(address or _load(config, {}).config.address, pod))
+    except CrishimError as error:
+        _fail(str(error))
+    if as_json:
+        typer.echo(json.dumps(msgspec.to_builtins(facts), indent=2))
+    else:
+        Console().print(picture(facts))
+
+
+@config_app.command("default")
+def config_default() -> None:
+    """Print the default configuration, with comments."""
+    typer.echo(default_toml(), nl=False)
+
+
+@config_app.command("check")
+def config_check(config: ConfigFile = None) -> None:
+    """Load a configuration and print every warning; ends with 1 when it can not be used."""
+    loaded = _load(config, {})
+    for warning in loaded.warnings:
+        typer.echo(f"warning: {warning}")
+    read = ", ".join(map(str, loaded.files)) or "no file; the defaults"
+    typer.echo(f"ok: {read}")
+
+
+def _load(config: Path | None, overrides: dict[str, str]) -> Loaded:
+    try:
+        return load_config(config, overrides)
+    except CrishimError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"crishim: {message}", err=True)
+    raise typer.Exit(1)

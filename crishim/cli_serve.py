@@ -1,0 +1,47 @@
+"""``crishim serve``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from crishim.core.config import DEFAULT_PATH, load_config
+from crishim.core.errors import CrishimError
+from crishim.core.logs import configure
+from crishim.drivers.syscalls import keep_memory_small
+
+
+def serve_cri(arguments: Sequence[str]) -> int:
+    """Serve until SIGTERM; the exit status."""
+    options = vars(_parser().parse_args(arguments))
+    keep_memory_small()
+    # Imported here, as it starts threads, which get their share of memory when they first ask for some.
+    from crishim.app import serve  # noqa: PLC0415
+
+    config = options.pop("config")
+    try:
+        loaded = load_config(config, {name: str(path.absolute()) for name, path in options.items() if path})
+        configure(loaded.config.log_level, loaded.config.log_format)
+        for warning in loaded.warnings:
+            structlog.get_logger(__name__).warning("config", warning=warning)
+        asyncio.run(serve(loaded.config))
+    except CrishimError as error:
+        print(f"crishim: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "crishim serve", description="Serve the Container Runtime Interface until SIGTERM."
+    )
+    parser.add_argument("--config", "-c", type=Path, help=f"configuration file (default {DEFAULT_PATH})")
+    parser.add_argument("--address", type=Path, help="unix socket of the server")
+    parser.add_argument("--root", type=Path, help="directory for what a reboot must not lose")
+    parser.add_argument("--state", type=Path, help="directory for what a reboot should forget")
+    return parser
