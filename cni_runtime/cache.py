@@ -73,8 +73,7 @@ class ResultCache:
         """Forget one attachment, known or not; raises CniError (IO_FAILURE)."""
         path = self.path(network, container_id, ifname)
         try:
-            path.unlink(missing_ok=True)
-            files.partial_path(path).unlink(missing_ok=True)
+            files.remove(path)
         except OSError as exc:
             raise CniError("cannot forget the result", code=ErrorCode.IO_FAILURE, details=str(exc)) from exc
 

@@ -6,6 +6,8 @@ import os
 import stat
 from pathlib import Path
 
+from cni_runtime import faults
+
 
 def read_regular(path: Path, limit: int) -> bytes:
     """The content of ``path``, at most ``limit`` bytes.
@@ -28,12 +30,21 @@ def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
     The temporary name is always the same, so what a crash leaves is overwritten by the next try. Nothing is
     synced to disk: these files describe state of the kernel, which a power cut takes away as well.
     """
+    faults.reach("files.replace.write")
     partial = partial_path(path)
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     with os.fdopen(handle, "wb") as file:
         os.fchmod(handle, mode)  # whatever the umask, and the mode of what a crash has left
         file.write(data)
+    faults.reach("files.replace.rename")
     partial.replace(path)
+
+
+def remove(path: Path) -> None:
+    """Delete ``path``, and what a crash of ``replace`` has left beside it; neither need be there. Raises OSError."""
+    faults.reach("files.remove")
+    partial_path(path).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def partial_path(path: Path) -> Path:

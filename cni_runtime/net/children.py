@@ -1,6 +1,6 @@
 """Children of another link: vlan, macvlan, ipvlan. A kernel may lack any of these kinds.
 
-Source: include/uapi/linux/if_link.h. A child is made in the namespace of its parent, under a name drawn by lot, and
+Source: include/uapi/linux/if_link.h. A child is made in the namespace of its parent, under a temporary name, and
 gets its name in the pod: many kernels refuse a name that the parent's namespace has too.
 """
 

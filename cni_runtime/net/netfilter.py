@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 
+from cni_runtime import faults
 from cni_runtime.net import codec
 from cni_runtime.net.codec import Request
 from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, request_error
@@ -38,6 +39,7 @@ class NetfilterSocket(NetlinkSocket):
 
     def transact(self, requests: Sequence[Request]) -> None:
         """Do all of ``requests`` to nf_tables or nothing. Raises NetlinkError for the first that was refused."""
+        faults.reach("netfilter.transact")
         begin, end = len(requests) + 1, len(requests) + 2
         messages = (codec.encode(request, at) for at, request in enumerate(requests, 1))
         self._socket.send(b"".join((_bracket(_BATCH_BEGIN, begin), *messages, _bracket(_BATCH_END, end))))

@@ -120,12 +120,13 @@ class OwnedTable:
         """Take away all that ``owner`` has; whether that was anything. Raises NftError, OSError."""
         path = self._path(owner)
         if not path.exists():
+            files.remove(path)  # what a killed put has begun to write
             return False
         with locked(self._directory):
             holding = _read(path)
             if holding is not None:
                 self._delete(holding)
-            path.unlink(missing_ok=True)
+            files.remove(path)
         return holding is not None
 
     def holdings(self) -> tuple[Holding, ...]:

@@ -32,11 +32,28 @@ def cut_off(netns_fd: int, ifname: str) -> Link | None:
     if inside is None:
         return None
     with NetlinkSocket() as host:
-        veth = get_link(host, inside.peer_index) if inside.kind == "veth" and inside.peer_index else None
-        if veth is not None and (veth.peer_index, veth.peer_nsid) == (inside.index, nsid_of(host, netns_fd)):
+        veth = _host_end(host, netns_fd, inside)
+        if veth is not None:
             host.ask(links.set_up(veth.index, up=False))
             return veth
     in_namespace(netns_fd, lambda: _set_down(inside.index))
+    return None
+
+
+def find_cut_off(netns_fd: int, ifname: str) -> Link | None:
+    """The host's end of the veth ``ifname`` in the namespace, if it has been cut off. Blocks. Raises OSError."""
+    inside = in_namespace(netns_fd, lambda: _inside(ifname))
+    if inside is None:
+        return None
+    with NetlinkSocket() as host:
+        veth = _host_end(host, netns_fd, inside)
+    return veth if veth is not None and not veth.admin_up else None
+
+
+def _host_end(host: NetlinkSocket, netns_fd: int, inside: Link) -> Link | None:
+    veth = get_link(host, inside.peer_index) if inside.kind == "veth" and inside.peer_index else None
+    if veth is not None and (veth.peer_index, veth.peer_nsid) == (inside.index, nsid_of(host, netns_fd)):
+        return veth
     return None
 
 

@@ -23,6 +23,7 @@ from typing import Final, Self, TypeVar
 import anyio
 import anyio.lowlevel
 
+from cni_runtime import faults
 from cni_runtime.net import codec, threads
 from cni_runtime.net.codec import Reply, Request
 
@@ -49,6 +50,7 @@ class NetlinkSocket:
 
     def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
         """Open it in the calling thread's network namespace."""
+        self._protocol = protocol
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         try:
             for option in (_CAP_ACK, _EXT_ACK):
@@ -86,6 +88,8 @@ class NetlinkSocket:
         return self._batch((request,))[0]
 
     def _batch(self, requests: Sequence[Request]) -> list[list[Reply]]:
+        if self._protocol == socket.NETLINK_ROUTE and any(map(_changes, requests)):
+            faults.reach("netlink.send")
         self._socket.send(b"".join(codec.encode(request, at) for at, request in enumerate(requests, 1)))
         answers: list[list[Reply]] = [[] for _ in requests]
         failed: dict[int, NetlinkError] = {}
@@ -104,6 +108,11 @@ class NetlinkSocket:
         if failed:
             raise failed[min(failed)]
         return answers
+
+
+def _changes(request: Request) -> bool:
+    """Whether a message of rtnetlink is more than a question: of four types for each object the third is GET."""
+    return request.type & 3 != 2
 
 
 def request_error(request: Request, code: int, words: str) -> NetlinkError:

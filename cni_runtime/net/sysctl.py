@@ -8,6 +8,8 @@ from __future__ import annotations
 import errno
 import os
 
+from cni_runtime import faults
+
 _ROOT = "/proc/sys/"
 _LENGTH = 4096
 
@@ -23,6 +25,7 @@ def read(key: str) -> str:
 
 def write(key: str, value: str) -> None:
     """Set the value, if it is another one: some writes wait for the kernel's link lock. Raises OSError."""
+    faults.reach("sysctl.write")
     try:
         handle = os.open(_ROOT + key, os.O_RDWR | os.O_CLOEXEC)
     except OSError as exc:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from functools import partial
 from ipaddress import ip_interface
@@ -15,7 +16,6 @@ from cni_runtime.net import links
 from cni_runtime.net import plan as plans
 from cni_runtime.net.children import AddChild, Child, RenameLink, mode_of, vlan_of
 from cni_runtime.net.inspect import Link, find_link, get_link, list_routes, read_netns
-from cni_runtime.net.links import random_veth_name
 from cni_runtime.net.plan import Plan, Where
 from cni_runtime.net.sockets import NetlinkSocket, in_namespace, opened, run_in_own_thread
 from cni_runtime.net.wait import wait_addresses_settled
@@ -95,6 +95,12 @@ def child_plan(wanted: Wanted, parent: Link, ifname: str, temporary: str, result
     )
 
 
+def temporary_name(call: PluginCall) -> str:
+    """The child's name until it has its own: one by which DEL finds what a killed ADD has left. Pure."""
+    attachment = f"{call.container_id}\0{call.ifname}"
+    return f"cni{hashlib.sha256(attachment.encode()).hexdigest()[:10]}"
+
+
 def notify_sysctls(ifname: str) -> tuple[tuple[str, str], ...]:
     """Sysctls that make a link tell its neighbours of a new address or MAC."""
     return (f"net/ipv4/conf/{ifname}/arp_notify", "1"), (f"net/ipv6/conf/{ifname}/ndisc_notify", "1")
@@ -104,7 +110,7 @@ def _add(call: PluginCall, wanted: Wanted, given: Result) -> Result:
     result = structs.replace(given, ips=tuple(structs.replace(ip, interface=0) for ip in given.ips))
     with opened(netns_of(call)) as pod:
         parent = _find_parent(wanted, pod)
-        plan = child_plan(wanted, parent, call.ifname, random_veth_name(), result)
+        plan = child_plan(wanted, parent, call.ifname, temporary_name(call), result)
         with plans.applied(plan, pod=pod, label=f"{call.type}.ADD"):
             if any(ip.family == 6 and ip.gateway for ip in result.ips):
                 wait_addresses_settled(pod, call.ifname)
@@ -149,16 +155,17 @@ def _delete(call: PluginCall, kind: str) -> None:
         return
     try:
         with opened(call.netns) as pod:
-            in_namespace(pod, partial(_delete_in_pod, call.ifname, kind))
+            in_namespace(pod, partial(_delete_in_pod, (call.ifname, temporary_name(call)), kind))
     except FileNotFoundError:
         return
 
 
-def _delete_in_pod(name: str, kind: str) -> None:
+def _delete_in_pod(names: tuple[str, ...], kind: str) -> None:
     with NetlinkSocket() as netlink:
-        link = find_link(netlink, name)
-        if link is not None and link.kind == kind:
-            netlink.ask(links.delete_link(link.index))
+        for name in names:
+            link = find_link(netlink, name)
+            if link is not None and link.kind == kind:
+                netlink.ask(links.delete_link(link.index))
 
 
 def _check(call: PluginCall, wanted: Wanted, result: Result) -> None:

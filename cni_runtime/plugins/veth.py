@@ -13,7 +13,7 @@ from cni_runtime import faults
 from cni_runtime.call import PluginCall
 from cni_runtime.net import links
 from cni_runtime.net.inspect import Link, find_link
-from cni_runtime.net.quiesce import cut_off
+from cni_runtime.net.quiesce import cut_off, find_cut_off
 from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, opened, run_in_own_thread
 from cni_runtime.plugins.base import Context, previous_of
 from cni_runtime.result import Interface, Result
@@ -64,6 +64,21 @@ async def detach(call: PluginCall, context: Context, then: Callable[[], None] | 
     finally:
         for veth in found:
             context.reaper.expect(veth)
+
+
+async def finish_detaching(call: PluginCall, context: Context) -> None:
+    """Hand the pod's interface to the reaper if a DEL that was killed has cut it off, and only then. Raises OSError."""
+    veth = await run_in_own_thread(partial(_find_cut_off, call))
+    if veth is not None:
+        context.reaper.expect(veth)
+
+
+def _find_cut_off(call: PluginCall) -> Link | None:
+    if not call.netns:
+        return None
+    with suppress(FileNotFoundError), opened(call.netns) as netns:
+        return find_cut_off(netns, call.ifname)
+    return None
 
 
 def _detach(

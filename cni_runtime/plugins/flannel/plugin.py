@@ -26,6 +26,7 @@ from cni_runtime.plugins.flannel.config import (
     saved_path,
 )
 from cni_runtime.plugins.flannel.subnet import read_subnet
+from cni_runtime.plugins.veth import finish_detaching
 from cni_runtime.result import Result, decode_result
 
 log = logging.getLogger(__name__)
@@ -61,8 +62,10 @@ class Flannel(Plugin):
         saved = await run_in_own_thread(partial(_load_or_make, call, config, path))
         if saved is not None:
             await _pass_on(call, context, saved)
+        else:
+            await finish_detaching(call, context)
         faults.reach("flannel.DEL.forget")
-        await run_in_own_thread(partial(path.unlink, missing_ok=True))
+        await run_in_own_thread(partial(files.remove, path))
 
     async def check(self, call: PluginCall, context: Context) -> None:
         config = flannel_config(call, context)
@@ -86,7 +89,7 @@ class Flannel(Plugin):
         faults.reach("flannel.GC.forget")
         for path in saved:
             if path.name not in valid:
-                await run_in_own_thread(partial(path.unlink, missing_ok=True))
+                await run_in_own_thread(partial(files.remove, path))
 
     async def status(self, call: PluginCall, context: Context) -> None:
         config = flannel_config(call, context)
@@ -107,7 +110,7 @@ async def _undo(call: PluginCall, context: Context, path: Path, config: Config, 
         except CniError as exc:
             cause.add_note(f"undoing the ADD of {config['type']} failed: {exc}")
             return
-        await run_in_own_thread(partial(path.unlink, missing_ok=True))
+        await run_in_own_thread(partial(files.remove, path))
 
 
 def _wanted(call: PluginCall, config: FlannelConfig) -> Config:

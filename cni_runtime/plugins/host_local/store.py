@@ -15,7 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from cni_runtime import files
+from cni_runtime import faults, files
 from cni_runtime.plugins.host_local.lock import DirectoryLock
 from cni_runtime.plugins.host_local.ranges import Address
 
@@ -71,8 +71,10 @@ class Store:
         if path.exists():
             raise FileExistsError(errno.EEXIST, "already reserved", str(path))
         inode = _write(new, f"{holder.container_id}\r\n{holder.ifname}")
+        faults.reach("host-local.reserve.rename")
         new.rename(path)
         self._note(path.name, inode, address, holder)
+        faults.reach("host-local.reserve.last")
         # A hint, written in place: replacing the file each time costs ext4 a millisecond.
         _write(self.directory / f"last_reserved_ip.{range_id}", str(address))
 
@@ -89,6 +91,7 @@ class Store:
             # A file replaced by another process under the same inode number looks unchanged: look into each.
             self._read_all()
         self._remove(name for name, (_, _, found) in tuple(self._known.items()) if holder.owns(found))
+        (self.directory / _NEW).unlink(missing_ok=True)  # of one who was killed while he wrote it
 
     def keep_only(self, valid: frozenset[tuple[str, str]]) -> None:
         """Take away what belongs to no valid (container id, interface). Raises OSError."""
@@ -99,6 +102,7 @@ class Store:
 
     def _remove(self, file_names: Iterator[str]) -> None:
         for name in file_names:
+            faults.reach("host-local.remove")
             (self.directory / name).unlink(missing_ok=True)
             self._forget(name)
 

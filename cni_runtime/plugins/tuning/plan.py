@@ -57,7 +57,7 @@ class Save(Struct, frozen=True):
         files.replace(self.path, json.dumps(msgspec.to_builtins(self.settings), indent=1).encode())
 
     def undo(self, place: Place) -> None:
-        self.path.unlink(missing_ok=True)
+        files.remove(self.path)
 
 
 def tuning_plan(config: TuningConfig, keys: dict[str, str], seen: Seen, ifname: str, saved: Path) -> Plan:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import msgspec
 
-from cni_runtime import faults
+from cni_runtime import faults, files
 from cni_runtime.call import PluginCall
 from cni_runtime.errors import CniError
 from cni_runtime.net import plan as plans
@@ -98,8 +98,7 @@ def _delete(call: PluginCall, saved: Path) -> None:
             pass
         except NetlinkError as exc:
             log.warning("network %s: cannot restore %s: %s", network_of(call), call.ifname, exc)
-    faults.reach("tuning.DEL.forget")
-    saved.unlink(missing_ok=True)
+    files.remove(saved)
 
 
 def _saved(path: Path) -> Settings | None:
