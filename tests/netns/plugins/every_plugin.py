@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,19 @@ _SUBNET = "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.1.1/24\nFLANNEL_
 _LIMITS = dict.fromkeys(("ingressRate", "ingressBurst", "egressRate", "egressBurst"), 8_000_000)
 _PLACES = ("/var/lib/cni", "/run/cni", "/run/cni-runtime")
 # What belongs to the host or to a network, and not to a container.
-_SHARED = {"lock", ".boot_id", "last_reserved_ip.0", "last_reserved_ip.1", "table"}
+_SHARED = {"lock", ".boot_id", "..boot_id.partial", "last_reserved_ip.0", "last_reserved_ip.1"}
+_SHARED |= {"table", ".table.partial"}
+_SHOW = (
+    "ip -json address",
+    "ip -4 route show table all",
+    "ip -6 route show table all",
+    "ip -4 rule",
+    "ip -6 rule",
+    "tc qdisc",
+    "nft --stateless list ruleset",
+    "sysctl net.core.somaxconn",
+)
+_END = "-- end --"
 
 
 def network(kind: str) -> NetworkList:
@@ -75,23 +88,24 @@ def attachment(pod: str) -> Attachment:
     )
 
 
-def state(host: Host) -> frozenset[str]:
-    """What there is on the host of pods: links, addresses, routes, qdiscs, rules and sets, files; and sysctls."""
-    shown: set[str] = set()
-    for link in host.ip("address"):
-        addresses = (f"{one.get('local')}/{one.get('prefixlen')}" for one in link["addr_info"])
-        shown |= {f"link {link['ifname']} {link['address']} {link['mtu']}"}
-        shown |= {f"address {link['ifname']} {one}" for one in addresses if not one.startswith("fe80:")}
-    for family in ("-4", "-6"):
-        routes = host.run("ip", family, "route", "show", "table", "all").splitlines()
-        shown |= {
-            f"route {line.replace('linkdown', '').strip()}"
-            for line in routes
-            if "fe80::" not in line and "multicast" not in line
-        }
-        shown |= {f"rule {line.strip()}" for line in host.run("ip", family, "rule").splitlines()}
-    shown |= {f"qdisc {line.partition(' refcnt')[0]}" for line in host.run("tc", "qdisc").splitlines()}
-    rules = host.run("nft", "--stateless", "list", "ruleset")
-    shown |= {f"nft {part.strip()}" for line in rules.splitlines() for part in line.split(",")}
+def state(host: Host, pod: Path | None = None) -> frozenset[str]:
+    """What there is on the host, and in a pod: links, addresses, routes, rules, qdiscs, nftables, files, a sysctl."""
     every = [path for place in _PLACES for path in Path(place).rglob("*")]
-    return frozenset(shown | {f"file {path}" for path in every if path.is_file() and path.name not in _SHARED})
+    files = {f"file {path}" for path in every if path.is_file() and path.name not in _SHARED}
+    inside = {f"pod {line}" for line in _network_state(host, pod)} if pod else set()
+    return frozenset({*files, *inside, *_network_state(host, None)})
+
+
+def _network_state(host: Host, netns: Path | None) -> Iterator[str]:
+    script = f"; echo '{_END}'; ".join(_SHOW)
+    links, *others = host.run("sh", "-c", script, netns=netns).split(f"{_END}\n")
+    for link in json.loads(links or "[]"):
+        yield f"link {link['ifname']} {link['address']} {link['mtu']} {'UP' in link['flags'] or link['ifname'] != 'lo'}"
+        addresses = (f"{one.get('local')}/{one.get('prefixlen')}" for one in link["addr_info"])
+        yield from (f"address {link['ifname']} {one}" for one in addresses if not one.startswith("fe80:"))
+    for command, lines in zip(_SHOW[1:], others, strict=True):
+        for line in lines.replace(",", "\n").replace("linkdown", "").splitlines():
+            text = line.partition(" refcnt")[0].strip()
+            # The kernel makes these for each IPv6 link when its carrier comes, somewhat later.
+            if not any(word in text for word in ("fe80:", "ff00::/8", "multicast")):
+                yield f"{command.split()[0]} {text}"
