@@ -124,8 +124,15 @@ class AttachedSession:
             raise BrokenPipeError(str(error)) from error
 
     async def close_stdin(self) -> None:
-        """No more input from this client; the container's own ends only if it was made so."""
-        self._attachment.end_input()
+        """No more input from this client, who stays for the output only if the container's own input ends with it.
+
+        So can a client leave a terminal by the keys for that, of which the server sees nothing but this end.
+        """
+        config = self._container.config
+        if config.stdin_once and not config.tty:
+            self._attachment.end_input()
+        else:
+            self._attachment.hang_up()
 
     async def resize(self, width: int, height: int) -> None:
         """Set the size of the container's terminal."""

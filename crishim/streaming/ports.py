@@ -33,7 +33,10 @@ class Session(Protocol):
         ...
 
     async def close_stdin(self) -> None:
-        """Tell the process, or what stands for it, that no more input follows; output goes on. Idempotent."""
+        """Tell the process, or what stands for it, that no more input follows. Idempotent.
+
+        The output of a command goes on; that of an attached container may end with it.
+        """
         ...
 
     async def resize(self, width: int, height: int) -> None:

@@ -46,8 +46,15 @@ class Attachment:
 
         The container's own input ends with it, unless the monitor was told to leave it open.
         """
+        self._shut(socket.SHUT_WR)
+
+    def hang_up(self) -> None:
+        """End the input of this client and its output too; who iterates gets to the end."""
+        self._shut(socket.SHUT_RDWR)
+
+    def _shut(self, how: int) -> None:
         try:
-            self._connection.shutdown(socket.SHUT_WR)
+            self._connection.shutdown(how)
         except OSError:
             return  # the container has ended
 

@@ -1,7 +1,8 @@
-"""The output of a command, from pipes to chunks."""
+"""The output of a command, from pipes to chunks; the streams of an attached container."""
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import cast
@@ -9,10 +10,13 @@ from typing import cast
 import anyio
 import pytest
 
+from crishim.drivers.conmon.attach import Attachment
+from crishim.drivers.oci.driver import OciDriver
 from crishim.drivers.oci.exec_streams import ExecSession
 from crishim.drivers.oci.exec_streams import Output as Pipe
-from crishim.model.stream import Output
-from crishim.streaming.backends import CommandSession
+from crishim.model.container import Container, ContainerConfig, ContainerMetadata, ImageSpec
+from crishim.model.stream import AttachStream, Output
+from crishim.streaming.backends import AttachedSession, CommandSession
 
 pytestmark = pytest.mark.anyio
 
@@ -90,3 +94,50 @@ async def test_nothing_watches_the_pipes_after_the_output_was_closed(command: Fa
     loop = asyncio.get_running_loop()
     assert not any(loop.remove_reader(reader) for reader in command.readers.values())
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("exec ")]
+
+
+@pytest.fixture
+async def monitor() -> AsyncIterator[tuple[Attachment, socket.socket]]:
+    """A connection to a monitor, and the monitor's end of it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    with theirs:
+        theirs.settimeout(5)
+        attachment = Attachment(ours)
+        yield attachment, theirs
+        attachment.close()
+
+
+def attached(attachment: Attachment, *, tty: bool = False, stdin_once: bool = False) -> AttachedSession:
+    container = Container(
+        id="c0",
+        sandbox_id="s0",
+        config=ContainerConfig(
+            ContainerMetadata("main"), ImageSpec("busybox"), stdin=True, tty=tty, stdin_once=stdin_once
+        ),
+        runtime_handler="crun",
+        created_at=1,
+        boot_id="boot",
+    )
+    request = AttachStream(container_id="c0", stdin=True, stdout=True)
+    return AttachedSession(request, container, cast("OciDriver", None), attachment)
+
+
+@pytest.mark.parametrize(("tty", "stdin_once"), [(False, False), (True, False), (True, True)])
+async def test_who_ends_the_input_leaves(
+    monitor: tuple[Attachment, socket.socket], tty: bool, stdin_once: bool
+) -> None:
+    session = attached(monitor[0], tty=tty, stdin_once=stdin_once)
+    monitor[1].send(b"\x02heard")
+    await session.close_stdin()
+    with anyio.fail_after(5):
+        assert [chunk async for chunk in session.output()] == [(Output.STDOUT, b"heard")]
+    assert await session.wait() == 0
+
+
+async def test_who_ends_the_input_of_the_container_stays(monitor: tuple[Attachment, socket.socket]) -> None:
+    session = attached(monitor[0], stdin_once=True)
+    await session.close_stdin()
+    assert monitor[1].recv(100) == b""
+    monitor[1].send(b"\x02answer")
+    assert await anext(session.output()) == (Output.STDOUT, b"answer")
