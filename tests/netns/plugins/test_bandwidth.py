@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from typing import Any
 
 import pytest
@@ -97,20 +96,6 @@ async def test_gc_takes_what_no_attachment_has(host_netns: Host) -> None:
         valid = [{"containerID": container, "ifname": "eth0"} for container in containers]
         await chain.call(Verb.GC, {**chain.plugins[-1], "name": network, "cni.dev/valid-attachments": valid})
         assert host_netns.links() & {IFB} == left
-
-
-@pytest.mark.parametrize("fault", ["ADD.limit_sending", "ADD.add_ifb", "ADD.redirect_received", "DEL.ifb"])
-async def test_killed_at(host_netns: Host, fault: str) -> None:
-    chain = Chain(host_netns, BRIDGE, BOTH)
-    chain.plugins, bandwidth = chain.plugins[:1], chain.plugins[1]
-    await chain.add()
-    chain.plugins.append(bandwidth)
-    if fault.startswith("DEL"):
-        chain.result = await chain.call(Verb.ADD, bandwidth)
-    assert chain.killed(Verb[fault[:3]], f"bandwidth.{fault}") == -signal.SIGKILL
-    await chain.delete()
-    await chain.builtin.aclose()
-    assert host_netns.links() == {"cni0"}
 
 
 @needs_reference

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -201,20 +200,6 @@ async def test_check_finds_what_has_changed(host: Host) -> None:
     host.run("ip", "link", "del", "eth0", netns=chain.netns)
     with pytest.raises(PluginError, match="there is no macvlan eth0"):
         await chain.check()
-
-
-@pytest.mark.parametrize("fault", ["ADD.add_child", "ADD.rename_link", "ADD.configure", "DEL.link", "DEL.ipam"])
-async def test_killed_at(host: Host, fault: str) -> None:
-    require(host, "macvlan")
-    before = host.leavings()
-    chain = Chain(host, OPTIONS["macvlan"])
-    if fault.startswith("DEL"):
-        await chain.add()
-    assert chain.killed(Verb[fault[:3]], f"macvlan.{fault}") == -signal.SIGKILL
-    await chain.delete()
-    chain.drop_netns()
-    await chain.delete()
-    assert host.leavings() == before
 
 
 @needs_reference

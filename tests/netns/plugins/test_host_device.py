@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from typing import Any
 
 import pytest
 
-from cni_runtime.call import Verb
 from cni_runtime.errors import PluginError
 from cni_runtime.testing.host import Host
 from tests.netns.plugins.chains import Chain, either_way, needs_reference
@@ -139,17 +137,6 @@ async def test_check_finds_what_has_changed(host: Host) -> None:
     await chain.delete()
     with pytest.raises(PluginError, match="there is no eth0"):
         await chain.check()
-
-
-@pytest.mark.parametrize("fault", ["ADD.move_in", "ADD.configure", "DEL.move_out", "DEL.ipam"])
-async def test_killed_at(host: Host, fault: str) -> None:
-    chain = Chain(host, DEVICE)
-    if fault.startswith("DEL"):
-        await chain.add()
-    assert chain.killed(Verb[fault[:3]], f"host-device.{fault}") == -signal.SIGKILL
-    await chain.delete()
-    chain.drop_netns()
-    assert device(host)[:2] == (MAC, "")
 
 
 @needs_reference

@@ -65,7 +65,7 @@ def test_the_networks_have_every_plugin() -> None:
     assert {one for plugins in NETWORKS.values() for one in types_of(plugins)} == TYPES
 
 
-@pytest.mark.parametrize("kind", NETWORKS.keys() - {"closed"})
+@pytest.mark.parametrize("kind", [kind for kind in NETWORKS if kind != "closed"])
 async def test_every_verb(host_netns: Host, launched: CniRuntime, kind: str) -> None:
     if not runs_here(host_netns, kind):
         pytest.skip(f"this kernel has no links of type {kind}")

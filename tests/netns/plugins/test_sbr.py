@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from typing import Any
 
 import pytest
@@ -106,19 +105,6 @@ async def test_check_and_del_again_and_without_a_namespace(host_netns: Host) -> 
     await chain.delete()
     chain.drop_netns()
     await chain.delete()
-
-
-@pytest.mark.parametrize("fault", ["ADD.add_rule", "ADD.fill_table", "ADD.empty_main_table", "DEL.rules"])
-async def test_killed_at(host_netns: Host, fault: str) -> None:
-    chain = Chain(host_netns, BRIDGE, SBR)
-    chain.plugins, sbr = chain.plugins[:1], chain.plugins[1]
-    await chain.add()
-    chain.plugins.append(sbr)
-    if fault.startswith("DEL"):
-        await chain.call(Verb.ADD, sbr)
-    assert chain.killed(Verb[fault[:3]], f"sbr.{fault}") == -signal.SIGKILL
-    await chain.delete()
-    assert rules(chain) == {}
 
 
 @needs_reference

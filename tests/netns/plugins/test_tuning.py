@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -132,20 +131,6 @@ async def test_del_without_a_namespace_forgets(host_netns: Host) -> None:
     await chain.delete()
     await chain.delete()
     assert saved() == ""
-
-
-@pytest.mark.parametrize("fault", ["ADD.set_sysctls", "ADD.save", "ADD.change_settings", "DEL.restore", "DEL.forget"])
-async def test_killed_at(host_netns: Host, fault: str) -> None:
-    chain = Chain(host_netns, BRIDGE, ALL)
-    chain.plugins, tuning = chain.plugins[:1], chain.plugins[1]
-    await chain.add()
-    before = settings(chain)
-    chain.plugins.append(tuning)
-    if fault.startswith("DEL"):
-        chain.result = await chain.call(Verb.ADD, tuning)
-    assert chain.killed(Verb[fault[:3]], f"tuning.{fault}") == -signal.SIGKILL
-    await chain.delete(only_last=True)
-    assert (settings(chain), saved()) == (before, "")
 
 
 @needs_reference
