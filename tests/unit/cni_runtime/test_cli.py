@@ -116,3 +116,17 @@ def test_an_empty_environment_has_the_usual_defaults() -> None:
 def test_capability_arguments_are_an_object(text: Any) -> None:
     with pytest.raises(CniError, match="CAP_ARGS"):
         read_environment({"CAP_ARGS": text})
+
+
+def test_install_plugins(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["install-plugins", str(tmp_path)])
+    assert (result.exit_code, f"written: {tmp_path}/bridge\n" in result.stdout) == (0, True)
+    result = CliRunner().invoke(app, ["install-plugins", "--uninstall", str(tmp_path)])
+    assert (result.exit_code, f"deleted: {tmp_path}/bridge\n" in result.stdout) == (0, True)
+
+
+def test_install_plugins_names_the_file_in_its_way(tmp_path: Path) -> None:
+    (tmp_path / "bridge").touch()
+    result = CliRunner().invoke(app, ["install-plugins", str(tmp_path)])
+    assert (result.exit_code, f"error: {tmp_path}/bridge: not made by" in result.stderr) == (1, True)
+    assert CliRunner().invoke(app, ["install-plugins", "--force", str(tmp_path)]).exit_code == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cni_runtime.files import partial_path, read_regular, replace
+from cni_runtime.files import partial_path, read_regular, remove, replace
 
 
 def test_a_file_is_replaced_and_read(tmp_path: Path) -> None:
@@ -43,3 +43,21 @@ def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
 def test_a_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="directory"):
         read_regular(tmp_path, 3)
+
+
+def test_remove_takes_what_a_crash_of_replace_has_left(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    replace(place, b"new")
+    partial_path(place).write_bytes(b"half")
+    remove(place)
+    remove(place)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_replace_sets_the_mode_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        replace(tmp_path / "file", b"", mode=0o755)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o755

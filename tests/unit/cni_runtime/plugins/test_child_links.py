@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from cni_runtime.call import Verb
+from cni_runtime.call import PluginCall, Verb
 from cni_runtime.errors import CniError, ConfigError
 from cni_runtime.net.children import MACVLAN_MODES, AddChild, Child, RenameLink
 from cni_runtime.net.effects import Configure
 from cni_runtime.net.inspect import Link
 from cni_runtime.net.plan import Where
 from cni_runtime.plugins.base import Context
-from cni_runtime.plugins.child_link import Wanted, child_plan, compare
+from cni_runtime.plugins.child_link import Wanted, child_plan, compare, temporary_name
 from cni_runtime.plugins.delegate import IpamConfig
 from cni_runtime.plugins.ipvlan import Ipvlan
 from cni_runtime.plugins.macvlan import Macvlan
@@ -111,6 +111,18 @@ def test_plan(in_pod: bool, where: Where) -> None:
         RenameLink("veth1", "eth0"),
         Configure(Where.POD, "eth0", ("10.1.0.5/24",), nodad=False),
     )
+
+
+def test_each_attachment_has_its_temporary_name() -> None:
+    """The same for ADD and DEL, short enough for the kernel."""
+    pairs = [("c" * 64, "eth0"), ("c" * 64, "net1"), ("d", "eth0")]
+    names = {
+        temporary_name(PluginCall(verb=verb, type="vlan", config={}, container_id=container, ifname=ifname))
+        for container, ifname in pairs
+        for verb in (Verb.ADD, Verb.DEL)
+    }
+    assert len(names) == len(pairs)
+    assert all(len(name) <= 15 for name in names)
 
 
 def test_an_mtu_that_the_master_does_not_have() -> None:
