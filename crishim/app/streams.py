@@ -9,7 +9,7 @@ from crishim.core.config import Config
 from crishim.drivers.pod_socket import PodDialer
 from crishim.sandbox.service import Sandboxes
 from crishim.streaming.backends import Attachments, Commands
-from crishim.streaming.handlers import Backends
+from crishim.streaming.ports import Backends
 from crishim.streaming.server import serving_streams
 from crishim.streaming.service import Streams
 

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import structlog
 from aiohttp import web
-from msgspec import Struct
 
 from crishim.core.errors import CrishimError, NotFoundError
 from crishim.core.tasks import TaskOwner
@@ -19,7 +18,7 @@ from crishim.model.stream import AttachStream, ExecStream, PortForwardStream
 from crishim.streaming.pipe import WebSocketPipe
 from crishim.streaming.portforward import spdy as ports_spdy
 from crishim.streaming.portforward import websocket as ports_websocket
-from crishim.streaming.ports import AttachBackend, Containers, ExecBackend, PodConnection, PodDialer, Sandboxes, Session
+from crishim.streaming.ports import Backends, PodConnection, Session
 from crishim.streaming.remotecommand import spdy as command_spdy
 from crishim.streaming.remotecommand import websocket as command_websocket
 from crishim.streaming.remotecommand.run import Job
@@ -32,16 +31,6 @@ CommandT = TypeVar("CommandT", ExecStream, AttachStream)
 RequestT = TypeVar("RequestT", ExecStream, AttachStream, PortForwardStream)
 
 _log = structlog.get_logger(__name__)
-
-
-class Backends(Struct, frozen=True, kw_only=True):
-    """What is at the other end of the streams."""
-
-    exec: ExecBackend
-    attach: AttachBackend
-    dialer: PodDialer
-    containers: Containers
-    sandboxes: Sandboxes
 
 
 class Handlers:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
+from msgspec import Struct
+
 from crishim.model.container import Container
 from crishim.model.sandbox import Sandbox
 from crishim.model.stream import AttachStream, ExecStream, Output
@@ -120,3 +122,13 @@ class Sandboxes(Protocol):
     def get(self, sandbox_id: str) -> Sandbox:
         """The sandbox with this id or unique beginning of one; raises NotFoundError."""
         ...
+
+
+class Backends(Struct, frozen=True, kw_only=True):
+    """What is at the other end of the streams."""
+
+    exec: ExecBackend
+    attach: AttachBackend
+    dialer: PodDialer
+    containers: Containers
+    sandboxes: Sandboxes

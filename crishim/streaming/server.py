@@ -1,27 +1,35 @@
-"""The HTTP server that streams are served on, from its socket to its end."""
+"""The server that streams are served on, from its socket to its end.
+
+HTTP takes memory, and on most nodes nobody ever asks for a stream: it is loaded with the first client.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 import anyio
 import structlog
-from aiohttp import web
 
 from crishim.core.config.types import StreamServer
 from crishim.core.errors import UnavailableError
 from crishim.core.tasks import TaskOwner
 from crishim.streaming.certificate import server_context
-from crishim.streaming.handlers import Backends, Handlers
+from crishim.streaming.ports import Backends
 from crishim.streaming.service import Streams
 from crishim.streaming.timeouts import Timeouts
 from crishim.streaming.tokens import TokenStore
 
+if TYPE_CHECKING:
+    from aiohttp import web
+
 _BACKLOG = 512
-_REQUEST_SECONDS = 30.0  # for a client to send its request
 _STOP_SECONDS = 5.0  # for streams to end what they have begun
 
 # A client that vanished without a word is noticed within two minutes.
@@ -42,22 +50,57 @@ async def serving_streams(
     tls = None
     if config.tls:
         tls = await server_context(config.address, config.tls_cert_file, config.tls_key_file)
-    tokens, owner = TokenStore(), TaskOwner()
-    handlers = Handlers(tokens, backends, Timeouts(config.idle_timeout, creation_timeout), owner)
-    application = web.Application()
-    application.add_routes(handlers.routes())
+    tokens, timeouts = TokenStore(), Timeouts(config.idle_timeout, creation_timeout)
     async with AsyncExitStack() as undo:
         listener = await anyio.to_thread.run_sync(_listen, config.address, config.port)
         undo.callback(listener.close)
-        runner = web.AppRunner(
-            application, access_log=None, keepalive_timeout=_REQUEST_SECONDS, shutdown_timeout=_STOP_SECONDS
-        )
-        undo.push_async_callback(_stop, runner, owner)
-        await runner.setup()
-        await web.SockSite(runner, listener, ssl_context=tls, backlog=_BACKLOG).start()
+        server = _Server(listener, tls, tokens, backends, timeouts)
+        undo.push_async_callback(server.stop)
+        server.begin()
         url = base_url(config, listener.getsockname())
         _log.info("serving streams", url=url)
         yield Streams(url, tokens, backends.containers, backends.sandboxes)
+
+
+class _Server:
+    """Serves HTTP on ``listener`` from the first client on."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        tls: ssl.SSLContext | None,
+        tokens: TokenStore,
+        backends: Backends,
+        timeouts: Timeouts,
+    ) -> None:
+        self._listener, self._tls, self._tokens = listener, tls, tokens
+        self._backends, self._timeouts, self._owner = backends, timeouts, TaskOwner()
+        self._loop = asyncio.get_running_loop()
+        self._runner: web.AppRunner | None = None
+
+    def begin(self) -> None:
+        """Wait for the first client."""
+        self._loop.add_reader(self._listener, self._first_client)
+
+    async def stop(self) -> None:
+        """Take no more requests and end all streams, even when the surroundings are being cancelled."""
+        with anyio.CancelScope(shield=True):
+            self._loop.remove_reader(self._listener)
+            for site in list(self._runner.sites) if self._runner else ():
+                await site.stop()
+            await self._owner.aclose(_STOP_SECONDS)
+            if self._runner:
+                await self._runner.cleanup()
+        _log.info("stopped serving streams")
+
+    def _first_client(self) -> None:
+        self._loop.remove_reader(self._listener)
+        self._owner.spawn("streams.serve", self._serve())
+
+    async def _serve(self) -> None:
+        http = await anyio.to_thread.run_sync(import_module, "crishim.streaming.http")
+        parts = (self._listener, self._tls, self._tokens, self._backends, self._timeouts, self._owner)
+        self._runner = await http.start(*parts)
 
 
 def base_url(config: StreamServer, bound: tuple[str, int]) -> str:
@@ -81,17 +124,8 @@ def _listen(address: str, port: int) -> socket.socket:
         for option, value in _KEEPALIVE.items():
             listener.setsockopt(socket.IPPROTO_TCP, option, value)
         listener.bind(bound)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise UnavailableError(f"streaming server: cannot listen on {address} port {port}: {error.strerror}") from error
     return listener
-
-
-async def _stop(runner: web.AppRunner, owner: TaskOwner) -> None:
-    """Take no more requests and end all streams, even when the surroundings are being cancelled."""
-    with anyio.CancelScope(shield=True):
-        for site in list(runner.sites):
-            await site.stop()
-        await owner.aclose(_STOP_SECONDS)
-        await runner.cleanup()
-    _log.info("stopped serving streams")

@@ -8,7 +8,7 @@ import pytest
 
 from crishim.core.config.types import StreamServer
 from crishim.model.stream import AttachStream, ExecStream
-from crishim.streaming.handlers import Backends
+from crishim.streaming.ports import Backends
 from crishim.streaming.server import serving_streams
 from crishim.streaming.service import Streams
 from crishim.testing.streams import FakeAttach, FakeDialer, FakeExec, FakeLookup

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from crishim.core.config.types import StreamServer
 from crishim.model.stream import ExecStream
-from crishim.streaming.handlers import Backends
+from crishim.streaming.ports import Backends
 from crishim.streaming.server import serving_streams
 from crishim.streaming.spdy.dictionary import DICTIONARY
 from crishim.streaming.spdy.frames import (

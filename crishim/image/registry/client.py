@@ -9,10 +9,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
-from aiohttp import ClientResponse
 
 from crishim.core.errors import CrishimError, NotFoundError
 from crishim.image.digest import Digest, check, digest_of, is_digest
@@ -23,6 +22,9 @@ from crishim.image.registry.hosts import PULL, RESOLVE, RegistryHost
 from crishim.image.registry.retry import Backoff, is_temporary, retry_after
 from crishim.image.registry.transport import Transport, read_limited
 from crishim.image.types import ACCEPT
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
 
 T = TypeVar("T")
 

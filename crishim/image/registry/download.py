@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import aiohttp
-from aiohttp import ClientResponse
-
+from crishim.core.later import Later
 from crishim.image.digest import Digest
 from crishim.image.errors import ContentError
 from crishim.image.ports import BlobWriter
@@ -16,8 +14,13 @@ from crishim.image.registry.client import RegistryClient, TemporaryError
 from crishim.image.registry.hosts import PULL, RegistryHost
 from crishim.image.registry.transport import reason
 
+if TYPE_CHECKING:
+    import aiohttp
+    from aiohttp import ClientResponse
+else:
+    aiohttp = Later("aiohttp")
+
 _BATCH = 1 << 20
-_BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
 
 
 class Watcher(Protocol):
@@ -61,7 +64,7 @@ async def _once(
         _check_length(response, digest, size - before)
         try:
             await _pour(response, writer, watcher, host.host)
-        except _BROKEN as exc:
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             if writer.offset > before:
                 return False
             raise TemporaryError(f"registry {host.host}: blob {digest}: {reason(exc)}") from exc
@@ -106,7 +109,7 @@ async def _batches(response: ClientResponse) -> AsyncIterator[bytes]:
     while True:
         try:
             chunk = await response.content.readany()
-        except _BROKEN as exc:
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             chunk, broken = b"", exc
         batch += chunk
         if batch and (not chunk or len(batch) >= _BATCH):

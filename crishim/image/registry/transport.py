@@ -9,16 +9,20 @@ import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urljoin, urlsplit
 
-import aiohttp
-from aiohttp import ClientResponse, ClientSession, ClientTimeout
-from yarl import URL
-
 from crishim.core.errors import ConfigError
+from crishim.core.later import Later, load
 from crishim.image.errors import LimitError, RegistryError, UnreachableError
 from crishim.image.registry.hosts import TLS, RegistryHost, is_loopback
+
+if TYPE_CHECKING:
+    import aiohttp
+    import yarl
+    from aiohttp import ClientResponse, ClientSession
+else:
+    aiohttp, yarl = Later("aiohttp"), Later("yarl")
 
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -64,13 +68,13 @@ class Transport:
         ``headers`` and those of ``host`` go to the first address; what is secret among them goes to no other.
         """
         session = await self._session(host.tls)
-        timeout = ClientTimeout(total=None, sock_connect=host.connect_timeout, sock_read=self._read_timeout)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=host.connect_timeout, sock_read=self._read_timeout)
         sent = {**dict(host.headers), **headers}
         for _ in range(MAX_REDIRECTS + 1):
             try:
                 response = await session.request(
                     method,
-                    URL(url, encoded=True),
+                    yarl.URL(url, encoded=True),
                     headers=sent,
                     data=data,
                     timeout=timeout,
@@ -104,7 +108,7 @@ class Transport:
 
 def _new_session(context: ssl.SSLContext) -> ClientSession:
     connector = aiohttp.TCPConnector(ssl=context, limit=0, limit_per_host=_CONNECTIONS_PER_HOST)
-    return ClientSession(
+    return aiohttp.ClientSession(
         connector=connector,
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -164,6 +168,7 @@ def _changed_at(tls: TLS) -> tuple[int, ...]:
 
 
 def _context(tls: TLS) -> ssl.SSLContext:
+    load("aiohttp")
     try:
         context = ssl.create_default_context()
         for authority in tls.ca:
