@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hack.benchmark.cni import CniLoad, cni_tables, compare_plugins
+from hack.benchmark.cni import CniLoad, compare_plugins
+from hack.benchmark.cni_table import cni_tables
 from hack.benchmark.cri import Load, compare
 from hack.benchmark.image import compare_images, image_table
 from hack.benchmark.streaming import StreamingLoad, compare_streams, streaming_table
@@ -60,7 +61,7 @@ def cni(
 ) -> None:
     """Attach and detach pods: the built-in CNI plugins and the reference executables."""
     load = CniLoad(there=there, pods=pods, rounds=rounds, burst=burst, at_once=at_once, cycles=cycles)
-    console = Console()
+    console = Console(width=120) if not sys.stdout.isatty() else Console()
     with console.status("starting") as status:
         measured = compare_plugins(load, progress=status.update)
     for one in cni_tables(load, measured):

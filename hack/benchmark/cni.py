@@ -1,7 +1,9 @@
 """CNI chains run by built-in plugins and by the reference executables, in turns, each on a throw-away host.
 
 Both go through ``CniRuntime``: the same checks of results, the same cache. What is measured is what a sandbox waits
-for: loopback, then bridge with host-local and portmap, with other pods on the host already.
+for: loopback, then bridge with host-local and portmap, with other pods on the host already, of the same kind. The
+built-in DEL leaves deleting the veth pair to the end of the namespace; so when pods go many at once, their
+namespaces are removed as well, and the time ends when the host has none of their links any more.
 """
 
 from __future__ import annotations
@@ -11,15 +13,13 @@ import gc
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median, quantiles
 from typing import Any
 
 import msgspec
-from msgspec import Struct, field
-from rich.table import Table
+from msgspec import Struct, field, structs
 
 from cni_runtime.conf.parse import parse_network_list
 from cni_runtime.conf.types import NetworkList
@@ -32,16 +32,21 @@ from tests.lab.conflists import CURRENT, PORTMAP, bridge, conflist
 
 KINDS = ("built in", "executables")
 WAYS = ("no port", "one port")
+CROWDS = (0, 50, 200)
 _LOOPBACK = conflist("cni-loopback", {"type": "loopback"})
 _PODS = conflist("bench", bridge("cni0", "10.88.0.0/16"), PORTMAP)
 _FIRST_PORT = 20000
 _TIMEOUT = 600.0
 
 
+_Pod = Sequence[tuple[NetworkList, Attachment]]
+
+
 class CniLoad(Struct, frozen=True):
     """``there`` pods are on the host; ``rounds`` times ``pods`` more come and go one by one, in each of WAYS.
 
-    Then ``burst`` pods come, ``at_once`` at a time, and the built-in plugins attach and detach one ``cycles`` times.
+    Then ``burst`` pods come and go, ``at_once`` at a time; the built-in plugins attach and detach one pod ``cycles``
+    times, and some pods with a port beside each of CROWDS others.
     """
 
     there: int
@@ -53,11 +58,15 @@ class CniLoad(Struct, frozen=True):
 
 
 class CniMeasured(Struct):
-    """Milliseconds by "verb, way"; seconds for the burst; KiB of resident memory by number of cycles."""
+    """Milliseconds by "verb, way"; seconds by verb for the burst; KiB of resident memory by number of cycles.
+
+    ``crowds`` is milliseconds by number of other pods and verb.
+    """
 
     milliseconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    burst: float = 0.0
+    burst: dict[str, float] = field(default_factory=dict)
     memory: dict[int, int] = field(default_factory=dict)
+    crowds: dict[int, dict[str, list[float]]] = field(default_factory=dict)
 
 
 def compare_plugins(load: CniLoad, progress: Callable[[str], Any]) -> dict[str, CniMeasured]:
@@ -70,31 +79,14 @@ def compare_plugins(load: CniLoad, progress: Callable[[str], Any]) -> dict[str, 
                 measured[kind].milliseconds[step] += times
     for kind in KINDS:
         progress(f"{kind}: {load.burst} pods, {load.at_once} at once")
-        measured[kind].burst = _on_host(kind, load, _burst, float)
+        measured[kind].burst = _on_host(kind, load, _burst, dict[str, float])
     progress(f"built in: {load.cycles} cycles")
     measured[KINDS[0]].memory = _on_host(KINDS[0], load, _cycles, dict[int, int])
+    for there in CROWDS:
+        progress(f"built in: beside {there} others")
+        crowd = structs.replace(load, there=there)
+        measured[KINDS[0]].crowds[there] = _on_host(KINDS[0], crowd, _one_by_one, dict[str, list[float]])
     return measured
-
-
-def cni_tables(load: CniLoad, measured: dict[str, CniMeasured]) -> Iterator[Table]:
-    """The times with the ratio of the medians, the pods per second, and the memory."""
-    ours, theirs = (measured[kind] for kind in KINDS)
-    times = Table(title=f"milliseconds; {load.pods * load.rounds} pods of each kind beside {load.there} others")
-    for heading in ("verb", "", *(f"{kind}\n{what}" for kind in KINDS for what in ("median", "p95")), "ratio"):
-        times.add_column(heading, justify="left" if heading in ("verb", "") else "right")
-    for step, own in ours.milliseconds.items():
-        sides = (own, theirs.milliseconds[step])
-        numbers = [f"{number:.1f}" for side in sides for number in (median(side), quantiles(side, n=20)[-1])]
-        times.add_row(*step.split(", "), *numbers, f"1/{median(sides[1]) / median(own):.1f}")
-    yield times
-    rate = Table("", *KINDS, "ratio", title=f"{load.burst} ADDs, {load.at_once} at once")
-    rates = (load.burst / ours.burst, load.burst / theirs.burst)
-    rate.add_row("pods/s", *(f"{one:.0f}" for one in rates), f"{rates[0] / rates[1]:.1f}")
-    yield rate
-    memory = Table("cycles", "resident MiB", title="ADD and DEL, built in")
-    for number, size in ours.memory.items():
-        memory.add_row(str(number), f"{size / 1024:.1f}")
-    yield memory
 
 
 class _Bench:
@@ -106,7 +98,7 @@ class _Bench:
         self.networks = [_network(_LOOPBACK), _network(_PODS)]
         self._host = Host()
 
-    def pod(self, number: int, *, port: bool) -> list[tuple[NetworkList, Attachment]]:
+    def pod(self, number: int, *, port: bool) -> _Pod:
         """Pod ``number``: its networks, outermost last, and its interfaces; the namespace is made here."""
         netns = self._host.add_netns(f"pod{number}")
         mapping = {"hostPort": _FIRST_PORT + number, "containerPort": 80, "protocol": "tcp"}
@@ -119,11 +111,11 @@ class _Bench:
             for network, name in zip(self.networks, ("lo", "eth0"), strict=True)
         ]
 
-    async def add(self, pod: Sequence[tuple[NetworkList, Attachment]]) -> None:
+    async def add(self, pod: _Pod) -> None:
         for network, attachment in pod:
             await self.runtime.add(network, attachment)
 
-    async def delete(self, pod: Sequence[tuple[NetworkList, Attachment]]) -> None:
+    async def delete(self, pod: _Pod) -> None:
         for network, attachment in reversed(pod):
             await self.runtime.delete(network, attachment)
 
@@ -131,42 +123,56 @@ class _Bench:
         """Remove the namespace."""
         self._host.run("ip", "netns", "del", f"pod{number}")
 
+    def has_links(self) -> bool:
+        """Whether the host still has the end of a pod's veth pair."""
+        return any(link.startswith("veth") for link in self._host.links())
+
 
 async def _one_by_one(bench: _Bench, load: CniLoad) -> dict[str, list[float]]:
     times: dict[str, list[float]] = defaultdict(list)
     for number in range(load.there):
         await bench.add(bench.pod(number, port=True))
-    for number in range(load.there, load.there + load.pods):
-        for way in WAYS:
-            pod = bench.pod(number, port=way == WAYS[1])
-            with _timed(times[f"ADD, {way}"]):
-                await bench.add(pod)
-            with _timed(times[f"DEL, {way}"]):
-                await bench.delete(pod)
-            bench.forget(number)
+    for number in range(load.there, load.there + load.pods * len(WAYS)):
+        way = WAYS[number % len(WAYS)]
+        pod = bench.pod(number, port=way == WAYS[1])
+        with _timed(times[f"ADD, {way}"]):
+            await bench.add(pod)
+        with _timed(times[f"DEL, {way}"]):
+            await bench.delete(pod)
+        bench.forget(number)
     return times
 
 
-async def _burst(bench: _Bench, load: CniLoad) -> float:
+async def _burst(bench: _Bench, load: CniLoad) -> dict[str, float]:
     pods = [bench.pod(number, port=True) for number in range(load.burst)]
-    limit = asyncio.Semaphore(load.at_once)
-
-    async def one(pod: Sequence[tuple[NetworkList, Attachment]]) -> None:
-        async with limit:
-            await bench.add(pod)
-
     begun = time.perf_counter()
+    await _together(bench.add, pods, load.at_once)
+    added = time.perf_counter()
+    await _together(bench.delete, pods, load.at_once)
+    for number in range(load.burst):
+        bench.forget(number)
+    while bench.has_links():  # noqa: ASYNC110  # the kernel takes namespaces apart in the background
+        await asyncio.sleep(0.01)
+    return {"ADD": added - begun, "DEL": time.perf_counter() - added}
+
+
+async def _together(verb: Callable[[_Pod], Awaitable[None]], pods: Sequence[_Pod], at_once: int) -> None:
+    limit = asyncio.Semaphore(at_once)
+
+    async def one(pod: _Pod) -> None:
+        async with limit:
+            await verb(pod)
+
     async with asyncio.TaskGroup() as group:
         for pod in pods:
             group.create_task(one(pod))
-    return time.perf_counter() - begun
 
 
 async def _cycles(bench: _Bench, load: CniLoad) -> dict[int, int]:
     memory: dict[int, int] = {}
     pod = bench.pod(0, port=True)
     for number in range(load.cycles + 1):
-        if number % (load.cycles // 5) == 0:
+        if number % max(1, load.cycles // 10) == 0:
             gc.collect()
             memory[number] = _resident()
         await bench.add(pod)
