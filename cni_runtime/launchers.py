@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -54,9 +55,8 @@ def launcher(plugin: str, python: str, path: Sequence[str]) -> str:
 
 def search_path() -> tuple[str, ...]:
     """The directories in which this process finds the packages that plugins need."""
-    places = (spec.origin for name in _NEEDED if (spec := find_spec(name)) and spec.origin)
-    parents = (Path(place).parent for place in places)
-    return tuple(dict.fromkeys(str(one.parent if one.name in _NEEDED else one) for one in parents))
+    specs = (spec for name in _NEEDED if (spec := find_spec(name)) and spec.origin)
+    return tuple(dict.fromkeys(str(_directory(spec)) for spec in specs))
 
 
 def install(directory: Path, *, force: bool = False) -> tuple[Path, ...]:
@@ -92,6 +92,11 @@ def is_ours(place: Path) -> bool:
         return False
     with place.open("rb") as file:
         return MARK.encode() in file.read(4096)
+
+
+def _directory(spec: ModuleSpec) -> Path:
+    place = Path(spec.origin or "").parent
+    return place if spec.submodule_search_locations is None else place.parent
 
 
 def _exists(place: Path) -> bool:

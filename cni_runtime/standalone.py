@@ -54,6 +54,8 @@ def answer(plugin: str, environ: Mapping[str, str], read: Callable[[], bytes]) -
         result = anyio.run(_invoke, plugin_call(plugin, verb, config, environ))
     except CniError as exc:
         return 1, msgspec.json.encode(_error(exc, version))
+    except OSError as exc:  # out of the deletion of a veth, after DEL
+        return 1, msgspec.json.encode(CniError(str(exc), code=ErrorCode.IO_FAILURE).to_json(version))
     return 0, b"" if result is None else msgspec.json.encode(result)
 
 
