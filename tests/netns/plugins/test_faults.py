@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from itertools import zip_longest
@@ -67,6 +68,13 @@ class Node:
     def state(self) -> frozenset[str]:
         """What is there on the host and in the pod."""
         return state(self._host, _POD)
+
+    def left(self, wrong: Callable[[frozenset[str]], frozenset[str]]) -> frozenset[str]:
+        """What is ``wrong`` with the state, for two seconds at least: the kernel tells late that a carrier has gone."""
+        end = time.monotonic() + 2
+        while (found := wrong(self.state())) and time.monotonic() < end:
+            time.sleep(0.05)
+        return found
 
     def forget(self) -> None:
         """Make it a host that has never had a pod."""
@@ -140,9 +148,8 @@ def kill_everywhere(node: Node, only: str = "") -> dict[str, frozenset[str]]:
         nonlocal clean
         assert call(fault=fault) == -signal.SIGKILL, f"{what} {fault}"
         assert node.delete() == 0, f"DEL after {what} {fault}"
-        now = node.state()
-        if now != clean:
-            leaks[f"{what} {fault}"], clean = now ^ clean, now
+        if left := node.left(lambda now: now ^ clean):
+            leaks[f"{what} {fault}"], clean = left, clean ^ left
 
     for add_fault, delete_fault in zip_longest(adding, deleting):
         if add_fault:
@@ -174,5 +181,9 @@ def test_the_first_pod_of_a_host_is_killed_at_every_step(node: Node) -> None:
         node.forget()
         assert node.add(fault=fault) == -signal.SIGKILL, fault
         assert node.delete() == 0, f"DEL after {fault}"
-        left = {line for line in node.state() - shared if not line.startswith("link cni0")}  # whose MAC is new
-        assert left == set(), fault
+        assert node.left(lambda now: _without_bridge(now - shared)) == set(), fault
+
+
+def _without_bridge(found: frozenset[str]) -> frozenset[str]:
+    """The MAC of a new bridge is a new one."""
+    return frozenset(line for line in found if not line.startswith("link cni0"))
