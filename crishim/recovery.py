@@ -113,7 +113,7 @@ class Recovery:
         await self._namespaces.remove(self._layout.all_namespaces(sandbox_id))
         paths = self._layout.paths(sandbox_id)
         for directory in (paths.volatile, paths.kept):
-            await self._mounts.remove_tree(str(directory))
+            await self._mounts.remove_trees(str(directory))
         _log.warning("recovery.unknown_sandbox_dropped", sandbox=sandbox_id)
 
 

@@ -134,8 +134,8 @@ class Files(Protocol):
         """Change the owner of a file or directory."""
         ...
 
-    async def remove_tree(self, path: str) -> None:
-        """Unmount all below ``path`` and remove it; idempotent."""
+    async def remove_trees(self, *paths: str) -> None:
+        """Unmount all below each of ``paths`` and remove it; idempotent."""
         ...
 
 

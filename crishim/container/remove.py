@@ -50,7 +50,6 @@ class RemoveContainer:
         await self._runtime.delete(container_id, handler)
         reach(ContainerFaultPoint.REMOVE_DELETED)
         await self._rootfs.remove(container_id)
-        await self._files.remove_tree(str(self._layout.bundle(container_id)))
-        await self._files.remove_tree(str(self._layout.kept / container_id))
+        await self._files.remove_trees(str(self._layout.bundle(container_id)), str(self._layout.kept / container_id))
         reach(ContainerFaultPoint.REMOVE_FILES)
         await self._images.release(container_id)

@@ -8,14 +8,16 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from crishim.core.errors import InvalidArgumentError, SystemCallError
 from crishim.drivers import syscalls, threads
 from crishim.drivers.syscalls import system_call
+from crishim.model.files import FileTree
 
+_FILE_MODE = 0o644
 SHM_SIZE = 64 * 1024 * 1024  # bytes; what pods get everywhere
 
 _MOUNTINFO = Path("/proc/self/mountinfo")
@@ -47,9 +49,16 @@ class MountDriver:
         """The mount points at and below ``directory``, in the order they were mounted."""
         return await threads.run(_mounted_under, directory)
 
-    async def remove_tree(self, path: str) -> None:
-        """Unmount all at and below ``path``, then remove it. It never reaches into a mount; nothing there is fine."""
-        await threads.run(_remove_tree, path)
+    async def remove_trees(self, *paths: str) -> None:
+        """Unmount all at and below each of ``paths``, then remove it; nothing there is fine.
+
+        It never reaches into a mount.
+        """
+        await threads.run(_remove_trees, paths)
+
+    async def make_tree(self, tree: FileTree) -> None:
+        """Make all of ``tree``, as ``make_dir``, ``write_file``, ``mount_shm`` and ``give`` do."""
+        await threads.run(_make_tree, tree)
 
     async def write_file(self, path: str, data: bytes, mode: int) -> None:
         """Write a file with exactly ``mode``; a reader sees the old content or the new one, never a part."""
@@ -126,6 +135,23 @@ def _mount_shm(path: str, size_bytes: int) -> None:
     flags = syscalls.MS_NOEXEC | syscalls.MS_NOSUID | syscalls.MS_NODEV
     with system_call("mount tmpfs", path):
         syscalls.mount("shm", path, "tmpfs", flags, f"mode=1777,size={size_bytes}")
+
+
+def _make_tree(tree: FileTree) -> None:
+    for path, mode in tree.directories.items():
+        _make_dir(path, mode)
+    for path, data in tree.files.items():
+        _write_file(path, data, _FILE_MODE)
+    if tree.shm is not None:
+        _mount_shm(tree.shm, SHM_SIZE)
+    if tree.owner is not None:
+        for path in (*tree.files, *((tree.shm,) if tree.shm else ())):
+            _give(path, *tree.owner)
+
+
+def _remove_trees(paths: Sequence[str]) -> None:
+    for path in paths:
+        _remove_tree(path)
 
 
 def _remove_tree(path: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from crishim.core.errors import InvalidArgumentError
@@ -44,8 +45,16 @@ class OverlayDriver:
         return await threads.run_alone(_mount_container, self._containers / container_id, layers, ids)
 
     async def remove(self, container_id: str) -> None:
-        """Unmount and remove the writable layer; nothing there is fine."""
-        await threads.run(_remove_container, self._containers / container_id)
+        """Unmount and remove the writable layer; nothing there is fine.
+
+        The last who holds on to an overlay has to wait until all of the file system below is written back. That is a
+        thread which nobody waits for.
+        """
+        held = ExitStack()
+        try:
+            await threads.run(_remove_container, self._containers / container_id, held)
+        finally:
+            threads.begin(held.close)
 
     async def mount_image(self, target: str, layers: Sequence[str], ids: IdMap | None = None) -> None:
         """Mount ``layers``, topmost first, read-only at the directory ``target``, which is made; ``ids`` as above."""
@@ -76,8 +85,11 @@ def _mount_container(directory: Path, layers: Sequence[str], ids: IdMap | None) 
     return str(root)
 
 
-def _remove_container(directory: Path) -> None:
-    unmount_all(str(directory / "rootfs"))
+def _remove_container(directory: Path, held: ExitStack) -> None:
+    root = directory / "rootfs"
+    with suppress(FileNotFoundError, NotADirectoryError):
+        held.callback(os.close, os.open(root, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
+    unmount_all(str(root))
     with system_call("remove", str(directory)):
         if directory.exists():
             shutil.rmtree(directory)

@@ -37,6 +37,11 @@ async def run_alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     return await to_the_end(asyncio.wrap_future(outcome))
 
 
+def begin(function: Callable[[], object]) -> None:
+    """Call ``function``, which must not raise, in a thread that nobody waits for."""
+    threading.Thread(target=function, name="begun", daemon=True).start()
+
+
 async def to_the_end(future: asyncio.Future[T]) -> T:
     """The result of ``future``; a cancellation that arrives meanwhile is raised when the future is done."""
     cancelled: asyncio.CancelledError | None = None

@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 
 from crishim.core.errors import UnavailableError
+from crishim.model.files import FileTree
 from crishim.model.pod import DNSConfig, NamespaceMode, PodConfig
 from crishim.sandbox.layout import Layout, SandboxPaths
 from crishim.sandbox.ports import Mounts
@@ -33,23 +34,9 @@ class SandboxFiles:
 
     async def create(self, sandbox_id: str, config: PodConfig, hostname: str) -> None:
         """Make all files of a sandbox. They are found again by the id alone, so any later step may fail."""
-        paths, mounts = self._layout.paths(sandbox_id), self._mounts
-        await mounts.make_dir(str(paths.kept), 0o711)
-        await mounts.make_dir(str(paths.volatile), 0o711)
-        dns = resolv_conf(config.dns) if config.dns else await _read(HOST_RESOLV_CONF)
-        await mounts.write_file(str(paths.resolv_conf), dns, 0o644)
-        await mounts.write_file(str(paths.hostname), f"{hostname}\n".encode(), 0o644)
-        await mounts.write_file(str(paths.hosts), await _read(HOST_HOSTS), 0o644)
-        if config.namespaces.ipc is not NamespaceMode.NODE:
-            await mounts.make_dir(str(paths.shm), 0o711)
-            await mounts.mount_shm(str(paths.shm))
-        if config.user_namespace:
-            await self._give(paths, *config.user_namespace.on_node(0, 0))
-
-    async def _give(self, paths: SandboxPaths, uid: int, gid: int) -> None:
-        """Give what containers see to root of the pod's user namespace, who could not write to it otherwise."""
-        for path in (paths.resolv_conf, paths.hostname, paths.hosts, paths.shm):
-            await self._mounts.give(str(path), uid, gid)
+        hosts, node_dns = await anyio.to_thread.run_sync(lambda: (_read(HOST_HOSTS), _read(HOST_RESOLV_CONF)))
+        dns = resolv_conf(config.dns) if config.dns else node_dns
+        await self._mounts.make_tree(file_tree(self._layout.paths(sandbox_id), config, hostname, hosts, dns))
 
     async def unmount(self, sandbox_id: str) -> None:
         """Give back the memory of /dev/shm; the files stay."""
@@ -58,13 +45,28 @@ class SandboxFiles:
     async def remove(self, sandbox_id: str) -> None:
         """Remove every file of a sandbox."""
         paths = self._layout.paths(sandbox_id)
-        await self._mounts.remove_tree(str(paths.volatile))
-        await self._mounts.remove_tree(str(paths.kept))
+        await self._mounts.remove_trees(str(paths.volatile), str(paths.kept))
 
 
-async def _read(path: Path) -> bytes:
+def file_tree(paths: SandboxPaths, config: PodConfig, hostname: str, hosts: bytes, dns: bytes) -> FileTree:
+    """All files of a sandbox. Root of the pod's user namespace gets what its containers see, and may write to it."""
+    own_ipc = config.namespaces.ipc is not NamespaceMode.NODE
+    directories = (paths.kept, paths.volatile, *((paths.shm,) if own_ipc else ()))
+    return FileTree(
+        directories={str(path): 0o711 for path in directories},
+        files={
+            str(paths.resolv_conf): dns,
+            str(paths.hostname): f"{hostname}\n".encode(),
+            str(paths.hosts): hosts,
+        },
+        shm=str(paths.shm) if own_ipc else None,
+        owner=config.user_namespace.on_node(0, 0) if config.user_namespace else None,
+    )
+
+
+def _read(path: Path) -> bytes:
     try:
-        return await anyio.Path(path).read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         return b""
     except OSError as error:

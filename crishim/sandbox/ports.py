@@ -9,6 +9,7 @@ from cni_runtime.conf.types import NetworkList
 from cni_runtime.runtime import Added, Attachment, Step
 from crishim.model.attachment import AttachmentRecord
 from crishim.model.event import EventType
+from crishim.model.files import FileTree
 from crishim.model.sandbox import NamespacePaths, NamespaceSpec, Sandbox
 
 BeforePlugin = Callable[[int, str], Awaitable[None]]
@@ -53,28 +54,16 @@ class Namespaces(Protocol):
 class Mounts(Protocol):
     """Files, directories and mounts of a sandbox."""
 
-    async def mount_shm(self, path: str) -> None:
-        """Mount a tmpfs fit to be a pod's /dev/shm."""
+    async def make_tree(self, tree: FileTree) -> None:
+        """Make directories and files; each file is there whole or not at all."""
         ...
 
     async def unmount(self, path: str) -> None:
         """Unmount whatever is mounted at ``path``, if anything is."""
         ...
 
-    async def make_dir(self, path: str, mode: int) -> None:
-        """Make a directory and its parents."""
-        ...
-
-    async def write_file(self, path: str, data: bytes, mode: int) -> None:
-        """Write a file so that it is there whole or not at all."""
-        ...
-
-    async def give(self, path: str, uid: int, gid: int) -> None:
-        """Change the owner of a file or directory."""
-        ...
-
-    async def remove_tree(self, path: str) -> None:
-        """Unmount all below ``path`` and remove it."""
+    async def remove_trees(self, *paths: str) -> None:
+        """Unmount all below each of ``paths`` and remove it."""
         ...
 
 

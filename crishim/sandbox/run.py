@@ -100,11 +100,11 @@ class RunSandbox:
         reach(FaultPoint.RUN_FILES)
         early, late = split_by_interface(self._sysctls(sandbox.config))
         sandbox = await self._create_namespaces(sandbox, hostname, early)
+        planned = tuple(replace(record, netns_inode=sandbox.netns_inode) for record in planned)
+        await self._index.put(sandbox, *planned)
         reach(FaultPoint.RUN_NAMESPACES)
         ips: tuple[str, ...] = ()
         if planned:
-            planned = tuple(replace(record, netns_inode=sandbox.netns_inode) for record in planned)
-            await self._index.put(*planned)
             ips = await self._network.attach(planned)
             await self._namespaces.write_sysctls(sandbox.namespaces, late)
         reach(FaultPoint.RUN_ATTACHED)
@@ -129,9 +129,7 @@ class RunSandbox:
                 userns=sandbox.config.user_namespace,
             )
         )
-        recorded = replace(sandbox, netns_inode=inode)
-        await self._index.put(recorded)
-        return recorded
+        return replace(sandbox, netns_inode=inode)
 
     async def _undo(self, sandbox_id: str, error: BaseException) -> None:
         """Leave nothing of a sandbox whose making failed; what can not be undone now stays listed, with the reason."""

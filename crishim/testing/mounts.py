@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crishim.core.errors import SystemCallError
+from crishim.model.files import FileTree
 from crishim.testing.failures import Failures
 
 
@@ -36,12 +37,25 @@ class FakeMounts:
         self.failures.strike("mounted_under")
         return [point for point in self.mounts if _below(point, directory)]
 
-    async def remove_tree(self, path: str) -> None:
-        """Remove ``path`` and all below it."""
-        self.failures.strike("remove_tree")
-        self.mounts = [point for point in self.mounts if not _below(point, path)]
-        self.files = {file: data for file, data in self.files.items() if not _below(file, path)}
-        self.directories = {name: mode for name, mode in self.directories.items() if not _below(name, path)}
+    async def remove_trees(self, *paths: str) -> None:
+        """Remove each of ``paths`` and all below it."""
+        self.failures.strike("remove_trees")
+        for path in paths:
+            self.mounts = [point for point in self.mounts if not _below(point, path)]
+            self.files = {file: data for file, data in self.files.items() if not _below(file, path)}
+            self.directories = {name: mode for name, mode in self.directories.items() if not _below(name, path)}
+
+    async def make_tree(self, tree: FileTree) -> None:
+        """Make all of it, step by step."""
+        for path, mode in tree.directories.items():
+            await self.make_dir(path, mode)
+        for path, data in tree.files.items():
+            await self.write_file(path, data, 0o644)
+        if tree.shm is not None:
+            await self.mount_shm(tree.shm)
+        for path in (*tree.files, *((tree.shm,) if tree.shm else ())):
+            if tree.owner is not None:
+                await self.give(path, *tree.owner)
 
     async def write_file(self, path: str, data: bytes, mode: int) -> None:
         """Write a file into a directory made before."""

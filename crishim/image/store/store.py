@@ -142,8 +142,10 @@ class ImageStore:
                 return
             await self._records.delete(holds=(owner,))
             del self.index.holds[owner]
-            discarded = await self._delete(layers=set(hold.chain) - self.index.chains_in_use())
-        await self._empty(discarded)
+            unused = set(hold.chain) - self.index.chains_in_use()
+            discarded = await self._delete(layers=unused) if unused else []
+        if discarded:
+            await self._empty(discarded)
 
     @_to_the_end
     async def collect(self, grace: float) -> None:

@@ -83,7 +83,7 @@ async def test_a_tree_is_removed_without_reaching_into_its_mounts() -> None:
     run("mount", "--rbind", str(precious), str(ROOT / "bound"))
     await DRIVER.mount_shm(str(SHM))
     await DRIVER.mount_shm(str(ROOT / "bound/below"))
-    await DRIVER.remove_tree(str(ROOT))
+    await DRIVER.remove_trees(str(ROOT))
     assert run("ls", "/run/crishim", str(precious)).split() == ["/run/crishim:", "/run/precious:", "below", "file"]
     assert await DRIVER.mounted_under("/run/crishim") == []
 
@@ -95,7 +95,7 @@ async def test_two_hundred_leave_nothing() -> None:
         path = f"/run/crishim/{number}"
         await DRIVER.make_dir(path, 0o711)
         await DRIVER.mount_shm(path)
-        await DRIVER.remove_tree(path)
+        await DRIVER.remove_trees(path)
     assert (open_files(), await DRIVER.mounted_under("/")) == before
     assert run("ls", "/run/crishim") == "a"
 

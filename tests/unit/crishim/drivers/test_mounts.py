@@ -57,21 +57,21 @@ async def test_a_tree_is_removed_and_removed_again(tmp_path: Path) -> None:
     await MountDriver().make_dir(str(tmp_path / "a/b"), 0o755)
     await MountDriver().write_file(str(tmp_path / "a/b/c"), b"x", 0o644)
     for _ in range(2):
-        await MountDriver().remove_tree(str(tmp_path / "a"))
+        await MountDriver().remove_trees(str(tmp_path / "a"))
         assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("path", ["/", "relative", "/run/../etc", "/run//x", "/run/x/", ""])
 async def test_a_path_that_may_be_another_is_not_removed(path: str) -> None:
     with pytest.raises(InvalidArgumentError, match="absolute path"):
-        await MountDriver().remove_tree(path)
+        await MountDriver().remove_trees(path)
 
 
 async def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "link").symlink_to("kept")
     with pytest.raises(SystemCallError, match="ELOOP"):
-        await MountDriver().remove_tree(str(tmp_path / "link"))
+        await MountDriver().remove_trees(str(tmp_path / "link"))
     assert (tmp_path / "kept").is_dir()
 
 
