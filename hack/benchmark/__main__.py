@@ -57,7 +57,7 @@ def cni(
     rounds: Annotated[int, typer.Option(help="Rounds; the kinds take turns.")] = 5,
     burst: Annotated[int, typer.Option(help="Pods that come all together.")] = 200,
     at_once: Annotated[int, typer.Option(help="How many of these in the making at once.")] = 8,
-    cycles: Annotated[int, typer.Option(help="Times that one pod comes and goes while memory is watched.")] = 1000,
+    cycles: Annotated[int, typer.Option(help="Times that one pod comes and goes while memory is watched.")] = 2000,
 ) -> None:
     """Attach and detach pods: the built-in CNI plugins and the reference executables."""
     load = CniLoad(there=there, pods=pods, rounds=rounds, burst=burst, at_once=at_once, cycles=cycles)

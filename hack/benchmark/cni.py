@@ -172,7 +172,7 @@ async def _cycles(bench: _Bench, load: CniLoad) -> dict[int, int]:
     memory: dict[int, int] = {}
     pod = bench.pod(0, port=True)
     for number in range(load.cycles + 1):
-        if number % max(1, load.cycles // 10) == 0:
+        if number % max(1, load.cycles // 20) == 0:
             gc.collect()
             memory[number] = _resident()
         await bench.add(pod)
