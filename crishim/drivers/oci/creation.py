@@ -18,6 +18,7 @@ from crishim.drivers.oci.handlers import Handler
 from crishim.drivers.oci.notes import Note, Notes
 from crishim.drivers.oci.places import Places
 from crishim.drivers.oci.program import OciProgram
+from crishim.drivers.oci.stream_owner import user_namespace
 from crishim.drivers.process.identity import ended, identify, read_stat
 from crishim.drivers.syscalls import system_call
 from crishim.model.container import Container
@@ -42,6 +43,7 @@ def plan_note(container: Container, handler: Handler, bundle: Path, spec: Mappin
         log_path=container.log_path,
         group=group,
         own_pids=any(entry["type"] == "pid" and not entry.get("path") for entry in linux.get("namespaces", ())),
+        userns=user_namespace(linux),
     )
 
 

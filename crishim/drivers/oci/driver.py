@@ -39,6 +39,7 @@ from crishim.drivers.oci.places import Places
 from crishim.drivers.oci.program import OciProgram, environment, parse_status
 from crishim.drivers.oci.removal import Removal
 from crishim.drivers.oci.sealed import sealed
+from crishim.drivers.oci.stream_owner import give_of, owner_of_streams
 from crishim.drivers.process.identity import ProcessId, ended, identify, send
 from crishim.drivers.process.reaper import adopt_orphans
 from crishim.drivers.syscalls import system_call
@@ -87,7 +88,8 @@ class OciDriver:
             raise ConfigError(f"state directory {base}: expected a path of at most {_LONGEST_BASE} bytes")
         self._places, self._handlers, self._groups = Places(base), handlers, groups
         self._conmon, self._limits = conmon, limits
-        self._notes, self._execs = Notes(self._places.notes), Execs(self._places)
+        self._notes = Notes(self._places.notes)
+        self._execs = Execs(self._places, self._notes)
         self._removal = Removal(self._places, self._notes, groups, self._execs)
 
     async def prepare(self) -> None:
@@ -116,6 +118,9 @@ class OciDriver:
             faults.reach("oci.create.noted")
             watcher, pid = await launch(monitor, env=env, record=record, seconds=self._limits.create)
             started = check_init(pid, watcher.pid)
+            if note.userns is not None:
+                owner = owner_of_streams(note.userns, spec["process"])
+                await threads.run(give_of, ProcessId(started.pid, started.pid_start), owner)
         except BaseException as error:
             await self._undo(container.id, error)
             raise

@@ -20,8 +20,10 @@ from msgspec import Struct
 from cni_runtime import faults
 from crishim.core.errors import NotFoundError, RuntimeFailedError
 from crishim.drivers import threads
+from crishim.drivers.oci.notes import Notes
 from crishim.drivers.oci.places import Places
 from crishim.drivers.oci.program import OciProgram, environment, errors_in_log
+from crishim.drivers.oci.stream_owner import Owner, give, owner_of_streams
 from crishim.drivers.process.child import Child, Program
 from crishim.drivers.process.mark import kill_bearers, new_mark, oci_rlimit
 from crishim.drivers.syscalls import system_call
@@ -39,14 +41,20 @@ class Streams(Struct, frozen=True, kw_only=True):
 
 
 class Exec(Struct, frozen=True):
-    """One command in a container, from before its start until nothing of it is left."""
+    """One command in a container, from before its start until nothing of it is left.
+
+    ``owner`` gets the pipes that are its streams.
+    """
 
     container_id: str
     mark: int
     directory: Path
+    owner: Owner | None = None
 
     async def start(self, program: OciProgram, streams: Streams) -> Child:
         """Start the command. Raises RuntimeFailedError when it can not be started."""
+        if self.owner is not None:
+            give((streams.stdin, streams.stdout, streams.stderr), self.owner)
         pid_file, log = self.directory / "pid", self.directory / "log"
         console = ("--tty", f"--console-socket={streams.console}") if streams.console else ()
         files = (f"--process={self.directory / 'process.json'}", f"--pid-file={pid_file}")
@@ -86,13 +94,14 @@ class Exec(Struct, frozen=True):
 class Execs:
     """The commands that run in containers."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
+    def __init__(self, places: Places, notes: Notes) -> None:
+        self._places, self._notes = places, notes
 
     def prepare(self, container_id: str, process: Mapping[str, Any]) -> Exec:
         """Note that a command is about to start; ``process`` is an OCI process object."""
-        mark = new_mark()
-        planned = Exec(container_id, mark, self._places.execs / f"{container_id}.{mark:x}")
+        mark, note = new_mark(), self._notes.find(container_id)
+        owner = owner_of_streams(note.userns, process) if note and note.userns else None
+        planned = Exec(container_id, mark, self._places.execs / f"{container_id}.{mark:x}", owner)
         _write(planned, _marked(process, mark))
         return planned
 

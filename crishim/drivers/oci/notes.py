@@ -11,6 +11,7 @@ from msgspec import Struct
 from crishim.core.errors import FailedPreconditionError
 from crishim.drivers.process.identity import ProcessId
 from crishim.drivers.syscalls import system_call
+from crishim.model.pod import UserNamespace
 
 _log = structlog.get_logger()
 
@@ -19,7 +20,7 @@ class Note(Struct, frozen=True, kw_only=True):
     """How a container was made, whatever the configuration says now.
 
     ``group`` is its control group, empty when it has none. ``own_pids``: it has a PID namespace of its own, so all of
-    it ends with its first process. ``monitor`` None: it was not started.
+    it ends with its first process. ``userns``: the ids of its user namespace. ``monitor`` None: it was not started.
     """
 
     container_id: str
@@ -29,6 +30,7 @@ class Note(Struct, frozen=True, kw_only=True):
     log_path: str
     group: str = ""
     own_pids: bool = False
+    userns: UserNamespace | None = None
     monitor: ProcessId | None = None
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from crishim.core.errors import SystemCallError
 from crishim.drivers.oci.exec import Execs
+from crishim.drivers.oci.notes import Notes
 from crishim.drivers.oci.places import Places
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +23,7 @@ def places(tmp_path: Path) -> Places:
 
 
 def test_a_command_is_noted_with_its_mark_before_it_starts(places: Places) -> None:
-    command = Execs(places).prepare("c1", {"args": ["true"], "rlimits": LIMITS})
+    command = Execs(places, Notes(places.notes)).prepare("c1", {"args": ["true"], "rlimits": LIMITS})
     written = json.loads((command.directory / "process.json").read_text())
     mark = {"type": "RLIMIT_RTTIME", "soft": command.mark, "hard": command.mark}
     assert written == {"args": ["true"], "rlimits": [LIMITS[0], mark]}
@@ -32,7 +33,7 @@ def test_a_command_is_noted_with_its_mark_before_it_starts(places: Places) -> No
 
 
 async def test_commands_of_other_containers_are_not_forgotten(places: Places) -> None:
-    execs = Execs(places)
+    execs = Execs(places, Notes(places.notes))
     for container_id in ("c1", "c1", "c10"):
         execs.prepare(container_id, {})
     await execs.abandon("c1")
@@ -43,4 +44,4 @@ async def test_commands_of_other_containers_are_not_forgotten(places: Places) ->
 
 def test_what_cannot_be_noted_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(SystemCallError, match="ENOENT"):
-        Execs(Places(tmp_path / "nowhere")).prepare("c1", {})
+        Execs(Places(tmp_path / "nowhere"), Notes(tmp_path)).prepare("c1", {})
