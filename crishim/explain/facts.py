@@ -44,6 +44,14 @@ class Interface(Struct, frozen=True):
     error: str = ""
 
 
+class UserNamespace(Struct, frozen=True):
+    """The user namespace that owns the pod's network: where it is pinned, and its ids in words."""
+
+    path: str
+    uids: tuple[str, ...]
+    gids: tuple[str, ...]
+
+
 class Explanation(Struct, frozen=True):
     """All that is to be said of one pod's network. ``problem`` says why there is nothing in the kernel to show."""
 
@@ -54,6 +62,7 @@ class Explanation(Struct, frozen=True):
     ips: tuple[str, ...]
     netns: str = ""
     netns_inode: int = 0
+    userns: UserNamespace | None = None
     interfaces: tuple[Interface, ...] = ()
     problem: str = ""
 
@@ -71,9 +80,22 @@ async def gather(sandbox: str, pod: str, namespace: str, ips: Sequence[str], inf
         ips=tuple(ips),
         netns=netns,
         netns_inode=view.inode if view else 0,
+        userns=_user_namespace(info.get("userNamespace")),
         interfaces=tuple([await _interface(record, netns, view) for record in records]),
         problem=problem,
     )
+
+
+def _user_namespace(told: Mapping[str, Any] | None) -> UserNamespace | None:
+    if told is None:
+        return None
+    uids, gids = (tuple(map(_extent, told[name])) for name in ("uids", "gids"))
+    return UserNamespace(told["path"], uids, gids)
+
+
+def _extent(extent: Mapping[str, int]) -> str:
+    inside, outside, more = extent["container_id"], extent["host_id"], extent["length"] - 1
+    return f"{inside}-{inside + more} on the node {outside}-{outside + more}"
 
 
 async def _look(netns: str) -> tuple[NetnsView | None, str]:

@@ -20,6 +20,10 @@ def picture(explanation: Explanation) -> RenderableType:
     if explanation.netns:
         inode = f" [dim](inode {explanation.netns_inode})[/]" if explanation.netns_inode else ""
         tree.add(f"[bold]netns[/] {explanation.netns}{inode}")
+    if userns := explanation.userns:
+        branch = tree.add(f"[bold]userns[/] {userns.path}")
+        branch.add(f"[bold]users[/] {', '.join(userns.uids)}")
+        branch.add(f"[bold]groups[/] {', '.join(userns.gids)}")
     for interface in explanation.interfaces:
         _add(tree, interface)
     note = [Text(explanation.problem, style="yellow")] if explanation.problem else []
