@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from cni_runtime import faults
 from crishim.core.errors import CrishimError, InvalidArgumentError
 from crishim.core.sysctls import NamespaceKind, sysctl_namespace, sysctl_path
 from crishim.drivers import syscalls, threads
@@ -129,6 +130,7 @@ async def _create_owned(spec: NamespaceSpec, userns: UserNamespace) -> int:
     inside = {sysctl.file: sysctl.value for sysctl in sysctls if _is_for_the_owner(sysctl)}
     outside = [sysctl for sysctl in sysctls if not _is_for_the_owner(sysctl)]
     async with holding(userns, kinds) as held:
+        faults.reach("namespaces.held")
         if inside:
             await write_inside(held, kinds, inside)
         return await threads.run_alone(_adopt, spec, held, outside)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import grpc
 from google.protobuf.json_format import ParseDict
@@ -32,23 +33,37 @@ def prepare(node: Node, archive: Path) -> None:
 
 
 class Containers:
-    """The container calls of CRI, blocking. Errors are grpc.RpcError. ``shared_pid``: use the pod's PID namespace."""
+    """The container calls of CRI, blocking. Errors are grpc.RpcError.
 
-    def __init__(self, node: Node, channel: grpc.Channel, *, shared_pid: bool = False) -> None:
+    ``shared_pid``: use the pod's PID namespace. ``userns`` is the user namespace of every pod. ``options`` are the
+    namespace options of every container.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        channel: grpc.Channel,
+        *,
+        shared_pid: bool = False,
+        userns: Mapping[str, object] | None = None,
+    ) -> None:
         self._node, self.stub = node, RuntimeServiceStub(channel)
-        self._options = {} if shared_pid else {"pid": _CONTAINER}
+        self._pod_options: dict[str, object] = {"userns_options": userns} if userns else {}
+        self.options = self._pod_options | ({} if shared_pid else {"pid": _CONTAINER})
 
-    def run_pod(self, name: str) -> str:
-        """A sandbox with a control group below GROUP; its id."""
-        return self._node.cri.run(_sandbox(name))
+    def run_pod(self, name: str, *, log_directory: str = "", **options: object) -> str:
+        """A sandbox with a control group below GROUP; its id. ``options`` are further namespace options."""
+        config = _sandbox(name, self._pod_options | options)
+        return self._node.cri.run(config | {"log_directory": log_directory})
 
-    def create(self, pod: str, name: str = "main", command: Sequence[str] = ("sleep", "1000")) -> str:
-        """A container that waits for its start; its id."""
+    def create(self, pod: str, name: str = "main", command: Sequence[str] = ("sleep", "1000"), **more: Any) -> str:
+        """A container that waits for its start; its id. ``more`` is further configuration of it."""
         config = {
             "metadata": {"name": name},
             "image": {"image": IMAGE},
             "command": list(command),
-            "linux": {"security_context": {"namespace_options": self._options}},
+            "linux": {"security_context": {"namespace_options": self.options}},
+            **more,
         }
         request = pb.CreateContainerRequest(
             pod_sandbox_id=pod,
@@ -61,9 +76,9 @@ class Containers:
         """Let it run."""
         self.stub.StartContainer(pb.StartContainerRequest(container_id=container), timeout=60)
 
-    def run(self, pod: str, name: str = "main") -> str:
+    def run(self, pod: str, name: str = "main", **more: Any) -> str:
         """Create and start."""
-        container = self.create(pod, name)
+        container = self.create(pod, name, **more)
         self.start(container)
         return container
 
@@ -80,10 +95,16 @@ class Containers:
         listed = self.stub.ListContainers(pb.ListContainersRequest(), timeout=60).containers
         return {container.id: container.state for container in listed}
 
+    def execute(self, container: str, *command: str) -> str:
+        """What a command in it prints."""
+        request = pb.ExecSyncRequest(container_id=container, cmd=command, timeout=10)
+        answer = self.stub.ExecSync(request, timeout=30)
+        assert answer.exit_code == 0, answer.stderr
+        return str(answer.stdout.decode())
+
     def answers(self, container: str) -> bool:
         """Whether a command can be run in it."""
-        request = pb.ExecSyncRequest(container_id=container, cmd=["echo", "alive"], timeout=10)
-        return bool(self.stub.ExecSync(request, timeout=30).stdout == b"alive\n")
+        return self.execute(container, "echo", "alive") == "alive\n"
 
 
 def leftovers(node: Node) -> set[str]:
@@ -103,7 +124,8 @@ def remove_group() -> None:
         directory.rmdir()
 
 
-def _sandbox(name: str) -> dict[str, object]:
+def _sandbox(name: str, options: Mapping[str, object] | None = None) -> dict[str, object]:
     config = pod_config(name)
+    config["linux"]["security_context"]["namespace_options"] |= options or {}
     config["linux"]["cgroup_parent"] = GROUP
     return config
