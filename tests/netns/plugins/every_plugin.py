@@ -42,16 +42,9 @@ _PLACES = ("/var/lib/cni", "/run/cni", "/run/cni-runtime")
 # What belongs to the host or to a network, and not to a container.
 _SHARED = {"lock", ".boot_id", "..boot_id.partial", "last_reserved_ip.0", "last_reserved_ip.1"}
 _SHARED |= {"table", ".table.partial"}
-_SHOW = (
-    "ip -json address",
-    "ip -4 route show table all",
-    "ip -6 route show table all",
-    "ip -4 rule",
-    "ip -6 rule",
-    "tc qdisc",
-    "nft --stateless list ruleset",
-    "sysctl net.core.somaxconn",
-)
+_LINKS = ("ip -json address", "ip -4 route show table all", "ip -6 route show table all", "tc qdisc")
+_HOST = (*_LINKS, "nft --stateless list ruleset")
+_POD = (*_LINKS, "ip -4 rule", "ip -6 rule", "sysctl net.core.somaxconn")
 _END = "-- end --"
 
 
@@ -89,21 +82,21 @@ def attachment(pod: str) -> Attachment:
 
 
 def state(host: Host, pod: Path | None = None) -> frozenset[str]:
-    """What there is on the host, and in a pod: links, addresses, routes, rules, qdiscs, nftables, files, a sysctl."""
+    """What there is: links, addresses, routes, qdiscs; on the host nftables and files; in the pod rules, a sysctl."""
     every = [path for place in _PLACES for path in Path(place).rglob("*")]
     files = {f"file {path}" for path in every if path.is_file() and path.name not in _SHARED}
-    inside = {f"pod {line}" for line in _network_state(host, pod)} if pod else set()
-    return frozenset({*files, *inside, *_network_state(host, None)})
+    inside = {f"pod {line}" for line in _network_state(host, _POD, pod)} if pod else set()
+    return frozenset({*files, *inside, *_network_state(host, _HOST)})
 
 
-def _network_state(host: Host, netns: Path | None) -> Iterator[str]:
-    script = f"; echo '{_END}'; ".join(_SHOW)
+def _network_state(host: Host, show: tuple[str, ...], netns: Path | None = None) -> Iterator[str]:
+    script = f"; echo '{_END}'; ".join(show)
     links, *others = host.run("sh", "-c", script, netns=netns).split(f"{_END}\n")
     for link in json.loads(links or "[]"):
         yield f"link {link['ifname']} {link['address']} {link['mtu']} {'UP' in link['flags'] or link['ifname'] != 'lo'}"
         addresses = (f"{one.get('local')}/{one.get('prefixlen')}" for one in link["addr_info"])
         yield from (f"address {link['ifname']} {one}" for one in addresses if not one.startswith("fe80:"))
-    for command, lines in zip(_SHOW[1:], others, strict=True):
+    for command, lines in zip(show[1:], others, strict=True):
         for line in lines.replace(",", "\n").replace("linkdown", "").splitlines():
             text = line.partition(" refcnt")[0].strip()
             # The kernel makes these for each IPv6 link when its carrier comes, somewhat later.
