@@ -100,7 +100,8 @@ class PodNetwork:
     async def _add(self, record: AttachmentRecord) -> Result:
         async def before(index: int, plugin: str) -> None:
             reach_plugin("attach", index)
-            await self._index.put(replace(record, progress=index + 1))
+            if index:  # the first plugin was counted when the attachment was recorded
+                await self._index.put(replace(record, progress=index + 1))
 
         network, attachment = _rebuild(record, record.netns)
         with self._translated(record):
@@ -172,6 +173,7 @@ def _intent(sandbox: Sandbox, network: NetworkList, ifname: str) -> AttachmentRe
         boot_id=sandbox.boot_id,
         args=cni_args(sandbox.id, sandbox.config),
         capability_args=capability_args(sandbox.config),
+        progress=1,
     )
 
 
