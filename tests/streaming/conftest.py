@@ -72,7 +72,7 @@ async def start(node: Node) -> AsyncIterator[Start]:
     """Starts a server with a configuration of one's own."""
     async with AsyncExitStack() as servers:
 
-        async def begin(*, creation_timeout: float = 5.0, **settings: object) -> Streams:
+        async def begin(*, creation_timeout: float = 30.0, **settings: object) -> Streams:
             config = StreamServer(**settings)  # type: ignore[arg-type]
             serving = serving_streams(config, node.backends, creation_timeout=creation_timeout)
             return await servers.enter_async_context(serving)
