@@ -25,7 +25,7 @@ from crishim.drivers import syscalls, threads
 from crishim.drivers.mounts import make_shared, unmount_all
 from crishim.drivers.syscalls import system_call
 from crishim.drivers.user_namespaces import Held, holding, write_inside
-from crishim.model.pod import UserNamespace
+from crishim.model.pod import UserNamespace, on_node
 from crishim.model.sandbox import NamespacePaths, NamespaceSpec
 
 _CLONE = {
@@ -127,8 +127,9 @@ async def _create_owned(spec: NamespaceSpec, userns: UserNamespace) -> int:
     """Make namespaces that the pod's user namespace owns."""
     sysctls = plan_sysctls(spec.paths, spec.sysctls)
     kinds = [kind for kind in pins(spec.paths) if kind is not NamespaceKind.USER]
-    inside = {sysctl.file: sysctl.value for sysctl in sysctls if _is_for_the_owner(sysctl)}
-    outside = [sysctl for sysctl in sysctls if not _is_for_the_owner(sysctl)]
+    # Only root of the user namespace may write those of IPC; all others the node's root may too.
+    inside = {sysctl.file: sysctl.value for sysctl in sysctls if sysctl.kind is NamespaceKind.IPC}
+    outside = [_from_outside(sysctl, userns) for sysctl in sysctls if sysctl.kind is not NamespaceKind.IPC]
     async with holding(userns, kinds) as held:
         faults.reach("namespaces.held")
         if inside:
@@ -136,12 +137,14 @@ async def _create_owned(spec: NamespaceSpec, userns: UserNamespace) -> int:
         return await threads.run_alone(_adopt, spec, held, outside)
 
 
-def _is_for_the_owner(sysctl: PlannedSysctl) -> bool:
-    """Whether root of the user namespace has to write it: IPC ones nobody else may, and group ids are to be its own.
-
-    The others are for the node's root, who may write them all.
-    """
-    return sysctl.kind is NamespaceKind.IPC or sysctl.file == _PING_GROUPS
+def _from_outside(sysctl: PlannedSysctl, userns: UserNamespace) -> PlannedSysctl:
+    """The same parameter for who is outside of the user namespace: the kernel takes ids to be those of who writes."""
+    if sysctl.file != _PING_GROUPS:
+        return sysctl
+    numbers = [on_node(userns.gids, int(word)) for word in sysctl.value.split() if word.isdecimal()]
+    if len(numbers) != 2 or None in numbers:
+        raise InvalidArgumentError(f"sysctl {sysctl.name}={sysctl.value!r}: expected two groups of the user namespace")
+    return sysctl._replace(value=" ".join(map(str, numbers)))
 
 
 def _adopt(spec: NamespaceSpec, held: Held, sysctls: list[PlannedSysctl]) -> int:

@@ -76,14 +76,21 @@ class UserNamespace(Struct, frozen=True):
 
     def on_node(self, uid: int, gid: int) -> tuple[int, int]:
         """What a user and a group of the namespace are on the node; those that are not mapped are its root's."""
-        return _on_node(self.uids, uid), _on_node(self.gids, gid)
+        return _or_root(self.uids, uid), _or_root(self.gids, gid)
 
 
-def _on_node(extents: tuple[IDMapping, ...], number: int) -> int:
+def on_node(extents: tuple[IDMapping, ...], number: int) -> int | None:
+    """What a number of a user namespace is on the node; None when it is not mapped."""
+    for extent in extents:
+        if 0 <= number - extent.container_id < extent.length:
+            return extent.host_id + number - extent.container_id
+    return None
+
+
+def _or_root(extents: tuple[IDMapping, ...], number: int) -> int:
     for wanted in (number, 0):
-        for extent in extents:
-            if 0 <= wanted - extent.container_id < extent.length:
-                return extent.host_id + wanted - extent.container_id
+        if (found := on_node(extents, wanted)) is not None:
+            return found
     raise ValueError(f"{extents}: expected 0 to be mapped")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from crishim.core.errors import SystemCallError
+from crishim.core.errors import CrishimError, SystemCallError
 from crishim.drivers.mounts import read_mounts
 from crishim.drivers.namespaces import NamespaceDriver, pins
 from crishim.model.pod import IDMapping, NamespaceMode, UserNamespace
@@ -109,6 +109,7 @@ OVERLAPPING = (*UIDS, IDMapping(400000, 5, 5))
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "ids": ({"userns": UserNamespace(NamespaceMode.POD, OVERLAPPING, GIDS)}, r"write uid_map '0 65536.*: EINVAL"),
     "sysctl": ({"sysctls": {"kernel.msgmax": "many"}}, r"in the user namespace: .*\(/proc/sys/kernel/msgmax\)"),
+    "groups": ({"sysctls": {"net.ipv4.ping_group_range": "0 65536"}}, "expected two groups of the user namespace"),
     "hostname": ({"hostname": "x" * 65}, r"sethostname 'x+': EINVAL"),
     "pin": ({"paths": replace(PATHS, ipc="/proc/nothing/ipc")}, r"mkdir /proc/nothing"),
 }
@@ -117,7 +118,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", BAD)
 async def test_a_failed_preparation_leaves_nothing(case: str) -> None:
     changes, message = BAD[case]
-    with pytest.raises(SystemCallError, match=message):
+    with pytest.raises(CrishimError, match=message):
         await DRIVER.create(replace(SPEC, **changes))
     assert leftovers() == []
 
