@@ -80,6 +80,8 @@ def compare_streams(load: StreamingLoad, progress: Callable[[str], Any]) -> Rate
     measured: Rates = defaultdict(Streamed)
     with contenders(["crun"], "builtin") as servers:
         nodes = [_Node(server, load) for server in servers]
+        for node in nodes:  # what is loaded with the first stream is not for any one to answer for
+            node.client(["exec", node.exec_url("true", stdin=False)])
         for number, kind, transport in product(range(load.rounds), _KINDS, TRANSPORTS):
             for node in nodes if number % 2 else reversed(nodes):
                 progress(f"round {number + 1} of {load.rounds}: {node.name}, {kind}, {transport}")
