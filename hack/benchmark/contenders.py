@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from json import dumps
@@ -21,9 +23,10 @@ from tests.lab.daemon import TOOLS, Containerd, Daemon, containerd, crishim
 
 IMAGE = "docker.io/library/busybox:latest"
 PEER = "containerd"
-# Control groups are not part of a throw-away host; below this parent those of the benchmark are found again.
-CGROUP = "crishim-bench"
+# Control groups are not part of a throw-away host; below this parent those of this run are found again.
+CGROUP = f"crishim-bench-{secrets.token_hex(4)}"
 _CGROUPS = Path("/sys/fs/cgroup")
+_END_SECONDS = 20
 _RUNTIME = "io.containerd.cri.v1.runtime"
 _NETWORK = conflist("bench", bridge("cni0", "10.88.0.0/16"), PORTMAP)
 
@@ -89,10 +92,19 @@ def _directory() -> Iterator[Path]:
         yield Path(path)
     finally:
         shutil.rmtree(path, ignore_errors=True)
-        for group in [*_CGROUPS.glob(f"*/{CGROUP}"), _CGROUPS / CGROUP]:
-            for directory, _, _ in os.walk(group, topdown=False):
-                with suppress(FileNotFoundError):
-                    Path(directory).rmdir()
+        end = time.monotonic() + _END_SECONDS
+        while not all(map(_remove_groups, (*_CGROUPS.glob(f"*/{CGROUP}"), _CGROUPS / CGROUP))):
+            if time.monotonic() > end:
+                sys.exit(f"control groups are left: {CGROUP}")
+            time.sleep(0.1)
+
+
+def _remove_groups(group: Path) -> bool:
+    """Remove a control group and those below it; False while a process of a host that was killed is in one of them."""
+    for directory, _, _ in os.walk(group, topdown=False):
+        with suppress(OSError):
+            Path(directory).rmdir()
+    return not group.exists()
 
 
 @contextmanager

@@ -57,9 +57,7 @@ class ControlGroups:
 
     async def remove(self, group: str) -> None:
         """Kill what is in the group and remove it with all below it; not there is as good as removed."""
-        directories = [path for path in self._mounted.directories(group) if path.exists()]
-        if not directories:
-            return
+        directories = self._mounted.directories(group)
         for _ in range(_ATTEMPTS):
             if not await threads.run(_remove, directories):
                 return

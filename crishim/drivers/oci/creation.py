@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from cni_runtime import faults
-from crishim.core.errors import InvalidArgumentError, RuntimeFailedError
+from crishim.core.errors import InvalidArgumentError, NotFoundError, RuntimeFailedError
 from crishim.drivers.cgroups.hierarchy import group_path
 from crishim.drivers.conmon.argv import Monitor, MonitorFiles
 from crishim.drivers.oci.deadline import within
@@ -19,6 +20,7 @@ from crishim.drivers.oci.notes import Note, Notes
 from crishim.drivers.oci.places import Places
 from crishim.drivers.oci.program import OciProgram
 from crishim.drivers.oci.stream_owner import user_namespace
+from crishim.drivers.process.child import Child
 from crishim.drivers.process.identity import ended, identify, read_stat
 from crishim.drivers.syscalls import system_call
 from crishim.model.container import Container
@@ -98,7 +100,10 @@ async def run_unwatched(program: OciProgram, files: MonitorFiles, seconds: float
         raise RuntimeFailedError(f"{program.path.name} did not tell the container's first process: {error}") from error
     with within(seconds, f"{program.path.name} run"):
         await _let_go(pid)
-    return check_init(pid, os.getpid())
+    started = check_init(pid, os.getpid())
+    with suppress(NotFoundError):  # it has ended: whoever waits for it finds out
+        Child.adopt(pid)  # so that it is not looked at whenever any process ends
+    return started
 
 
 async def _let_go(pid: int) -> None:
