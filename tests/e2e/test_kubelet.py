@@ -126,6 +126,20 @@ def test_a_pod_of_many_parts_becomes_ready(kubelet: Kubelet) -> None:
             assert answer.read() == b"from the first\n"
 
 
+@pytest.mark.parametrize("kubelet", [str(TOOLS / "oci/runc")], ids=["runc-current"], indirect=True)
+def test_a_pod_has_users_of_its_own(kubelet: Kubelet) -> None:
+    script = f"echo done > /dev/termination-log; touch /data/made; {SLEEP}"
+    ready = probe(**executing("test", "-e", "/data/made"))
+    main = container("main", script, readinessProbe=ready, **mounted(("content", "/data")))
+    kubelet.run(static_pod("web", main, hostUsers=False, volumes=[{"name": "content", "emptyDir": {}}]))
+    first, on_node, size = map(int, stream(kubelet, "web", "cat", "/proc/self/uid_map").stdout.split())
+    assert (first, on_node >= 65536, size) == (0, True, 65536)
+    files = ("/data", "/data/made", "/etc/hosts", "/dev/termination-log", "/bin")
+    assert stream(kubelet, "web", "stat", "-c", "%u", *files).stdout.split() == [b"0"] * len(files)
+    (made,) = Path("/run/kubelet/root/pods").glob("*/volumes/*/content/made")
+    assert made.stat().st_uid == 0  # a volume is shared with pods that have other users
+
+
 def test_an_exec_probe_decides_who_is_ready(kubelet: Kubelet) -> None:
     trace = of_the_host("trace", SHARED)
     ready = probe(**executing("test", "-e", f"{SHARED}/ready"))

@@ -124,7 +124,13 @@ def remove_cgroup(place: Path) -> None:
 
 
 def _pretend_settings(directory: Path) -> None:
-    """Put files with what a kubelet wants over the machine's settings, so that it changes none of them."""
+    """Put files with what a kubelet wants over the machine's settings, so that it changes none of them.
+
+    Pods with a user namespace may mount /proc only where there is one that nothing is put over.
+    """
+    whole = directory / "proc"
+    whole.mkdir(parents=True)
+    _run("mount", "-t", "proc", "proc", whole)
     for name, value in _WANTED.items():
         file = directory / name
         file.parent.mkdir(parents=True, exist_ok=True)
