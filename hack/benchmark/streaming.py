@@ -34,6 +34,7 @@ _OUTPUT = "exec, output"
 _BLOCK = 1 << 16
 _SOURCE_PORT, _SINK_PORT = 7000, 7001
 _SECONDS = 120  # for one stream
+_END = "end\n"
 _SINK = "cat > /dev/null; echo end"
 # The newest version in a WebSocket that the peer serves. In it a client cannot end its input.
 _OLD = ["-protocols", "v4.channel.k8s.io"]
@@ -54,6 +55,11 @@ class StreamingLoad(Struct, frozen=True):
     def source(self) -> str:
         """The command that writes it."""
         return f"dd if=/dev/zero bs={_BLOCK} count={self.size // _BLOCK} 2> /dev/null"
+
+    @property
+    def sink(self) -> str:
+        """The command that reads it, and says so without having to be told of an end."""
+        return f"dd of=/dev/null bs={_BLOCK} count={self.size // _BLOCK} iflag=fullblock 2> /dev/null; echo end"
 
 
 class Memory(Struct, frozen=True):
@@ -141,7 +147,7 @@ class _Node:
         self._pid = _server_of(contender.server.socket)
         self._channel = grpc.insecure_channel(f"unix://{contender.server.socket}")
         self.stub = RuntimeServiceStub(self._channel)
-        listeners = {_SOURCE_PORT: load.source, _SINK_PORT: _SINK}
+        listeners = {_SOURCE_PORT: load.source, _SINK_PORT: load.sink}
         script = " & ".join(f"nc -ll -p {port} -e sh -c '{command}'" for port, command in listeners.items())
         config = pod_config("streams", linux={"cgroup_parent": f"/{CGROUP}"})
         self.pod = self.stub.RunPodSandbox(run_request(config)).pod_sandbox_id
@@ -204,13 +210,16 @@ def _exec_in(node: _Node) -> list[str]:
     return ["exec", node.exec_url(_SINK, stdin=True), "-zeros", str(node.load.size)]
 
 
+# Neither side ends a forwarded connection before it has everything: the peer cuts the other off a second later.
+
+
 def _forward_out(node: _Node) -> list[str]:
-    return ["forward", node.forward_url(_SOURCE_PORT), str(_SOURCE_PORT), "-exchange"]
+    return ["forward", node.forward_url(_SOURCE_PORT), str(_SOURCE_PORT), "-exchange", str(node.load.size)]
 
 
 def _forward_in(node: _Node) -> list[str]:
-    url = node.forward_url(_SINK_PORT)
-    return ["forward", url, str(_SINK_PORT), "-exchange", "-zeros", str(node.load.size)]
+    url, answer = node.forward_url(_SINK_PORT), str(len(_END))
+    return ["forward", url, str(_SINK_PORT), "-exchange", answer, "-zeros", str(node.load.size)]
 
 
 _KINDS: Mapping[str, Callable[[_Node], list[str]]] = {

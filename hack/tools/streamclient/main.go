@@ -3,7 +3,7 @@
 //
 //	streamclient exec URL [flags]          standard streams are the command's; exits with its code
 //	streamclient forward URL PORT [flags]  prints the local address, forwards until standard input ends;
-//	                                       with -exchange: makes one connection itself, prints what was received
+//	                                       with -exchange: makes one connection itself
 package main
 
 import (
@@ -35,7 +35,7 @@ var (
 	tty       = flags.Bool("tty", false, "the command has a terminal")
 	size      = flags.String("size", "", "size of the terminal, WIDTHxHEIGHT")
 	zeros     = flags.Int64("zeros", 0, "send so many zero bytes, not standard input")
-	exchange  = flags.Bool("exchange", false, "forward one connection only: send the -zeros, receive to the end")
+	exchange  = flags.Int64("exchange", 0, "forward one connection only: send the -zeros, receive so many bytes")
 
 	config = &rest.Config{TLSClientConfig: rest.TLSClientConfig{Insecure: true}}
 )
@@ -165,7 +165,7 @@ func forward(target *url.URL, port string) error {
 
 // use returns when the forwarded address is no longer needed.
 func use(address string) error {
-	if !*exchange {
+	if *exchange == 0 {
 		fmt.Println(address)
 		_, err := io.Copy(io.Discard, os.Stdin)
 		return err
@@ -174,12 +174,11 @@ func use(address string) error {
 	if err != nil {
 		return err
 	}
+	defer connection.Close()
 	go func() {
 		_, _ = io.Copy(connection, someZeros())
-		_ = connection.(*net.TCPConn).CloseWrite()
 	}()
-	received, err := io.Copy(io.Discard, connection)
-	fmt.Println(received)
+	_, err = io.CopyN(io.Discard, connection, *exchange)
 	return err
 }
 
