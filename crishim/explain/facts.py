@@ -95,7 +95,7 @@ def _user_namespace(told: Mapping[str, Any] | None) -> UserNamespace | None:
 
 def _extent(extent: Mapping[str, int]) -> str:
     inside, outside, more = extent["container_id"], extent["host_id"], extent["length"] - 1
-    return f"{inside}-{inside + more} on the node {outside}-{outside + more}"
+    return f"{inside}-{inside + more} (on the node {outside}-{outside + more})"
 
 
 async def _look(netns: str) -> tuple[NetnsView | None, str]:

@@ -21,12 +21,13 @@ from tests.lab.conflists import bridge, conflist
 from tests.lab.containers import Containers, leftovers, prepare, remove_group
 from tests.lab.cri import NODE, pod_config
 from tests.lab.critest import RUNTIMES
-from tests.lab.daemon import Daemon, crishim
+from tests.lab.daemon import PEER, Daemon, crishim
 from tests.lab.node import Node, Pod, eventually, refusal
 
+pytestmark = pytest.mark.skipif(PEER, reason="it is about handlers that are configured for crishim")
 NETWORK = conflist("pods", bridge("cni0", "10.88.0.0/24"))
 ROOT, SIZE = 196608, 65536  # on the node: what the pods' root is, and how many ids there are
-IDS = [{"host_id": ROOT, "container_id": 0, "length": SIZE}]
+IDS = [{"host_id": ROOT, "container_id": 0, "length": SIZE}, {"host_id": 300000, "container_id": 70000, "length": 10}]
 USERNS = {"mode": "POD", "uids": IDS, "gids": IDS}
 HOME = Path("/run/e2e")
 CRISHIM = Path(sys.executable).with_name("crishim")
@@ -88,7 +89,7 @@ def test_a_pod_lives(serving: Node, tmp_path: Path) -> None:
     pod = Pod(serving, containers.run_pod("web"))
     container = containers.run(pod.id)
     ids = [containers.execute(container, "cat", f"/proc/self/{kind}_map").split() for kind in ("uid", "gid")]
-    assert ids == [["0", str(ROOT), str(SIZE)]] * 2
+    assert ids == [["0", str(ROOT), str(SIZE), "70000", "300000", "10"]] * 2
     assert containers.execute(container, "whoami") == "root\n"
     assert owners(containers, container, "/bin/busybox", "/", "/etc/passwd", "/dev/shm") == ["0 0"] * 4
     containers.execute(container, "touch", "/made", "/dev/shm/made")
@@ -130,7 +131,7 @@ def test_its_output_can_be_opened_by_name(serving: Node, tmp_path: Path) -> None
     prepare(serving, tmp_path / "busybox.tar")
     containers = connect(serving)
     pod = containers.run_pod("web", network=NODE, log_directory=str(tmp_path))
-    for user in (0, 1000):
+    for user in (0, 1000, 70005):
         security = {"namespace_options": containers.options, "run_as_user": {"value": user}}
         script = "echo one > /dev/stdout; echo two > /dev/stderr; exec sleep 1000"
         more: dict[str, Any] = {"linux": {"security_context": security}, "log_path": f"{user}.log"}
@@ -154,13 +155,10 @@ def test_who_can_not_have_one_and_who_has_is_told(serving: Node) -> None:
     assert {each.name for each in handlers if each.features.user_namespaces} == {"", "runc-current"}
     pod = connect(serving).run_pod("web")
     facts = json.loads(serving.host.run(CRISHIM, "explain", pod, "--json", "--address", serving.daemon.socket))
-    assert facts["userns"] == {
-        "path": f"{HOME}/state/sandboxes/{pod}/user",
-        "uids": ["0-65535 on the node 196608-262143"],
-        "gids": ["0-65535 on the node 196608-262143"],
-    }
+    ids = ["0-65535 (on the node 196608-262143)", "70000-70009 (on the node 300000-300009)"]
+    assert facts["userns"] == {"path": f"{HOME}/state/sandboxes/{pod}/user", "uids": ids, "gids": ids}
     picture = serving.host.run(CRISHIM, "explain", pod, "--address", serving.daemon.socket)
-    assert "users 0-65535 on the node 196608-262143" in picture
+    assert "users 0-65535 (on the node 196608-262143)" in picture
 
 
 # Where a pod that has a user namespace has more than others have.
