@@ -21,6 +21,7 @@ _FILE_MODE = 0o644
 SHM_SIZE = 64 * 1024 * 1024  # bytes; what pods get everywhere
 
 _MOUNTINFO = Path("/proc/self/mountinfo")
+_ESCAPED = frozenset(" \t\n\\#")  # written as three octal digits
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
@@ -111,8 +112,7 @@ def parse_mountinfo(text: str) -> list[Mount]:
 
 def read_mounts() -> list[Mount]:
     """The mounts this process sees, in the order they were made."""
-    with system_call("read", str(_MOUNTINFO)):
-        return parse_mountinfo(os.fsdecode(_MOUNTINFO.read_bytes()))
+    return parse_mountinfo(os.fsdecode(_read_mountinfo()))
 
 
 def _parse_mount(line: str) -> Mount:
@@ -128,7 +128,16 @@ def _unescape(field: str) -> str:
 def _mounted_under(directory: str) -> list[str]:
     real = os.path.realpath(directory)
     below = real.rstrip("/") + "/"
-    return [mount.point for mount in read_mounts() if mount.point == real or mount.point.startswith(below)]
+    mounts = _read_mountinfo()
+    if os.fsencode(real) not in mounts and _ESCAPED.isdisjoint(real):
+        return []  # it is there as it is, if at all; a node with many pods has thousands of mounts to take apart
+    points = [mount.point for mount in parse_mountinfo(os.fsdecode(mounts))]
+    return [point for point in points if point == real or point.startswith(below)]
+
+
+def _read_mountinfo() -> bytes:
+    with system_call("read", str(_MOUNTINFO)):
+        return _MOUNTINFO.read_bytes()
 
 
 def _mount_shm(path: str, size_bytes: int) -> None:
