@@ -197,4 +197,4 @@ def test_killed_at_every_point(serving: Node, tmp_path: Path) -> None:
             assert not serving.unowned(), point
         serving.remove_all_pods()
         assert not serving.unowned(), point
-        assert serving.host.run("pgrep", "-c", "-x", "cat", check=False).strip() == "0"
+        assert eventually(lambda: serving.host.run("pgrep", "-c", "-x", "cat", check=False) == "0\n")
