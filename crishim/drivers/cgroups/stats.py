@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
@@ -93,10 +94,12 @@ def total(groups: Sequence[GroupStats]) -> GroupStats | None:
     """What the groups use together, of what can be added up; None for no groups."""
     if not groups:
         return None
-    cpu = CpuStats(**{name: _sum(getattr(each.cpu, name) for each in groups) for name in ("usage", "user", "system")})
+    times = ("usage", "user", "system")
+    cpu: dict[str, Any] = {name: _sum(getattr(each.cpu, name) for each in groups) for name in times}
     names = ("usage", "working_set", "rss", "cache", "mapped_file", "page_faults", "major_page_faults", "swap")
-    memory = MemoryStats(**{name: _sum(getattr(each.memory, name) for each in groups) for name in names})
-    return GroupStats(min(each.timestamp for each in groups), cpu, memory, _sum(each.processes for each in groups))
+    memory: dict[str, Any] = {name: _sum(getattr(each.memory, name) for each in groups) for name in names}
+    began, processes = min(each.timestamp for each in groups), _sum(each.processes for each in groups)
+    return GroupStats(began, CpuStats(**cpu), MemoryStats(**memory), processes)
 
 
 def _sum(values: Iterable[int | None]) -> int | None:
