@@ -19,7 +19,7 @@ from tests.netns.drivers.oci.lab import Lab, process, processes, until
 pytestmark = pytest.mark.anyio
 
 FAKE = Path("/run/fake-runtime")
-SHORT = Limits(create=0.5, start=0.5, update=0.5, delete=0.5)
+SHORT = Limits(create=0.5, start=2, update=0.5, delete=0.5)
 WRITE_PID = 'while [ "$1" != --pid-file ]; do shift; done; {} > "$2"'
 
 
