@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
-HUGETLB = _CGROUPS / "hugetlb"
+_HUGETLB = _CGROUPS / "hugetlb"
 
 
 def mount_hugetlb() -> bool:
@@ -17,8 +19,19 @@ def mount_hugetlb() -> bool:
     """
     hybrid = (_CGROUPS / "unified/cgroup.controllers").exists()
     known = any(line.startswith("hugetlb\t") for line in Path("/proc/cgroups").read_text().splitlines())
-    if not (hybrid and known) or (HUGETLB / "tasks").exists():
+    if not (hybrid and known) or (_HUGETLB / "tasks").exists():
         return False
-    HUGETLB.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "cgroup", "-o", "hugetlb", "cgroup", HUGETLB], check=True)
+    _HUGETLB.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "cgroup", "-o", "hugetlb", "cgroup", _HUGETLB], check=True)
     return True
+
+
+@contextmanager
+def mounted_hugetlb() -> Iterator[None]:
+    """The controller where crun wants it; taken away afterwards."""
+    mounted = mount_hugetlb()
+    try:
+        yield
+    finally:
+        if mounted:
+            subprocess.run(["umount", _HUGETLB], check=False)

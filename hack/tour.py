@@ -19,7 +19,7 @@ from rich.syntax import Syntax
 
 from crishim.rpc.pb import api_pb2 as pb
 from crishim.rpc.pb.api_pb2_grpc import RuntimeServiceStub
-from hack.hugetlb import HUGETLB, mount_hugetlb
+from hack.hugetlb import mounted_hugetlb
 from tests.lab.cri import connect, pod_config
 from tests.lab.daemon import Daemon, DaemonError, crishim
 
@@ -55,7 +55,7 @@ def main() -> int:
     with ExitStack() as undo:
         home = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="crishim-")))
         undo.enter_context(restored_network())
-        undo.enter_context(separate_hugetlb())
+        undo.enter_context(mounted_hugetlb())
         before = of_pods(home)
         server = crishim(home, NO_EXECUTABLES, {}, {"plugins": "auto"})
         write_network(server, subnet)
@@ -191,17 +191,6 @@ def restored_network() -> Iterator[None]:
                 directory.rmdir()
         subprocess.run(["ip", "link", "delete", BRIDGE], check=False, capture_output=True)
         IP_FORWARD.write_text(forwarding)
-
-
-@contextmanager
-def separate_hugetlb() -> Iterator[None]:
-    """Hugetlb where crun wants it; taken away afterwards."""
-    mounted = mount_hugetlb()
-    try:
-        yield
-    finally:
-        if mounted:
-            subprocess.run(["umount", HUGETLB], check=False)
 
 
 def ip(*arguments: str) -> list[dict[str, str]]:

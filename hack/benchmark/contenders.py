@@ -17,7 +17,7 @@ from pathlib import Path
 import grpc
 from msgspec import Struct
 
-from hack.hugetlb import HUGETLB, mount_hugetlb
+from hack.hugetlb import mounted_hugetlb
 from tests.lab.conflists import CURRENT, PORTMAP, ROOT, bridge, conflist
 from tests.lab.daemon import TOOLS, Containerd, Daemon, containerd, crishim
 
@@ -43,7 +43,7 @@ def contenders(runtimes: Sequence[str], plugins: str) -> Iterator[list[Contender
     """crishim on each of the OCI ``runtimes``, and containerd; nothing of them is left on the machine afterwards."""
     with ExitStack() as stack:
         home = stack.enter_context(_directory())
-        stack.enter_context(_hugetlb())
+        stack.enter_context(mounted_hugetlb())
         archive = home / "busybox.tar"
         subprocess.run([sys.executable, ROOT / "hack/images/archive", archive, IMAGE], check=True)
         found = [Contender(f"crishim {runtime}", _crishim(home / runtime, runtime, plugins)) for runtime in runtimes]
@@ -105,13 +105,3 @@ def _remove_groups(group: Path) -> bool:
         with suppress(OSError):
             Path(directory).rmdir()
     return not group.exists()
-
-
-@contextmanager
-def _hugetlb() -> Iterator[None]:
-    mounted = mount_hugetlb()
-    try:
-        yield
-    finally:
-        if mounted:
-            subprocess.run(["umount", HUGETLB], check=False)
