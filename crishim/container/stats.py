@@ -1,8 +1,9 @@
 """What containers and pods use, as a snapshot that is renewed in the background.
 
-A caller gets what is younger than ``FRESH_SECONDS`` at once. Up to ``FEW`` that are older are read on the spot. If they
-are more, a renewal is begun for the next caller, and waited for when they are older than ``STALE_SECONDS``. The disk is
-walked much less often than the groups are read.
+Who asks for up to ``FEW`` gets what is younger than ``FRESH_SECONDS``: the rest is read on the spot. Who asks for more
+gets the snapshot, in which what has just come still lacks its numbers, and begins a renewal for the next caller; only
+when something in it is older than ``STALE_SECONDS`` that renewal is waited for. The disk is walked much less often than
+the groups are read.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Stats:
         self._rates: dict[str, int] = {}
         self._disks: dict[str, DiskUsage] = {}
         self._interfaces: dict[str, tuple[InterfaceUsage, ...]] = {}
-        self._walked = 0.0
+        self._walked = -math.inf
         self._begun: dict[str, asyncio.Task[None]] = {}
 
     async def of_containers(self, containers: Sequence[Container]) -> list[ContainerStats]:
@@ -103,25 +104,23 @@ class Stats:
 
     async def _look(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> None:
         """Bring the snapshot up to date as far as the caller has to wait for it."""
-        old = self._older(FRESH_SECONDS, containers, sandboxes)
-        if len(old) > FEW:
+        asked = _ids(containers, sandboxes)
+        old = {key for key in asked if self._older_than(FRESH_SECONDS, key)}
+        if len(asked) <= FEW:
+            await self._read(
+                [each for each in containers if each.id in old], [each for each in sandboxes if each.id in old]
+            )
+        elif old:
+            known = [key for key in asked if key in self._read_at]
             renewal = self._begin("stats.renew", self._renew)
-            if self._older(STALE_SECONDS, containers, sandboxes):
+            if not known or any(self._older_than(STALE_SECONDS, key) for key in known):
                 await asyncio.wait([renewal], timeout=STALE_SECONDS)
-            # What came while the renewal was on its way, or is not in it.
-            old = self._older(math.inf, containers, sandboxes)
-        if old:
-            few = [each for each in containers if each.id in old]
-            await self._read(few, [each for each in sandboxes if each.id in old])
-        if new := [container for container in containers if container.id not in self._disks]:
-            self._disks |= await self._usage.disks(new)
         if self._clock() - self._walked > DISK_SECONDS:
             self._begin("stats.walk", self._walk)
 
-    def _older(self, seconds: float, containers: Iterable[Container], sandboxes: Iterable[Sandbox]) -> set[str]:
-        """Those that were read longer ago, or never, by id."""
-        last = self._clock() - seconds
-        return {key for key in _ids(containers, sandboxes) if self._read_at.get(key, -math.inf) <= last}
+    def _older_than(self, seconds: float, key: str) -> bool:
+        """Whether something was read longer ago, or never."""
+        return self._read_at.get(key, -math.inf) <= self._clock() - seconds
 
     def _begin(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         """Do something in the background, unless it is being done."""
@@ -146,10 +145,15 @@ class Stats:
         return [container for container in self._index.all() if container.state is State.RUNNING]
 
     async def _read(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> None:
+        """Look at the groups and interfaces of those given, and at the layers that nobody has looked at yet."""
+        if not containers and not sandboxes:
+            return
         begun = self._clock()
         try:
             groups = await self._usage.groups(containers, sandboxes)
             self._interfaces |= await self._usage.interfaces(sandboxes)
+            if new := [container for container in containers if container.id not in self._disks]:
+                self._disks |= await self._usage.disks(new)
         except Exception as error:  # the snapshot stays as it is
             _log.warning("stats.unreadable", error=explain(error))
             return

@@ -1,4 +1,4 @@
-"""The benchmark's command line: ``hack/bench cri|image|cni|streaming``."""
+"""The benchmark's command line: ``hack/bench cri|polling|image|cni|streaming``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hack.benchmark.cni import CniLoad, compare_plugins
 from hack.benchmark.cni_table import cni_tables
 from hack.benchmark.cri import Load, compare
 from hack.benchmark.image import compare_images, image_table
+from hack.benchmark.polling import PollingLoad, compare_polling, polling_table
 from hack.benchmark.streaming import StreamingLoad, compare_streams, streaming_table
 from hack.benchmark.table import tables
 
@@ -34,6 +35,21 @@ def cri(
         measured = compare(load, progress=status.update)
     for one in tables(load, measured):
         console.print(one)
+
+
+@app.command()
+def polling(
+    pods: Annotated[int, typer.Option(help="Pods with a container each that come and go.")] = 100,
+    at_once: Annotated[int, typer.Option(help="How many of these in the making at once.")] = 8,
+    rounds: Annotated[int, typer.Option(help="Rounds; the servers take turns within each.")] = 1,
+    runtime: Annotated[list[str], typer.Option(help="OCI runtimes of crishim.")] = ["crun"],  # noqa: B006
+) -> None:
+    """The answers to kubelet's questions, each second, while pods come and go."""
+    load = PollingLoad(pods=pods, at_once=at_once, rounds=rounds, runtimes=tuple(runtime))
+    console = Console(width=120) if not sys.stdout.isatty() else Console()
+    with console.status("starting") as status:
+        measured = compare_polling(load, progress=status.update)
+    console.print(polling_table(load, measured))
 
 
 @app.command()

@@ -13,8 +13,9 @@ from msgspec import Struct, field
 
 from hack.benchmark.contenders import contenders
 from hack.benchmark.goals import PER_POD, WITH_PODS
-from hack.benchmark.lives import Client, Times
+from hack.benchmark.lives import Client
 from hack.benchmark.memory import memory
+from hack.benchmark.timed import Times
 
 _IDLE_PODS = 10
 _REST_SECONDS = 2.0  # for what a server does behind a call

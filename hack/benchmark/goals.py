@@ -34,3 +34,6 @@ TIMES = {
 # MiB
 WITH_PODS, PER_POD = "10 idle pods", "per pod"
 MEMORY = {WITH_PODS: Goal(absolute=60), PER_POD: Goal(absolute=0.6)}
+
+# Milliseconds, 95th percentile
+POLLING = Goal(absolute=10)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -15,10 +12,8 @@ from google.protobuf.json_format import ParseDict
 from crishim.rpc.pb import api_pb2 as pb
 from crishim.rpc.pb.api_pb2_grpc import RuntimeServiceStub
 from hack.benchmark.contenders import CGROUP, IMAGE, Contender
+from hack.benchmark.timed import Times, timed
 from tests.lab.cri import pod_config, run_request
-
-# Milliseconds by what was done.
-Times = dict[str, list[float]]
 
 WORKLOAD = "/bin/sleep"
 # With the pod's PID namespace, as here, it is not the first process of one, so the stop signal ends it at once.
@@ -84,14 +79,6 @@ class Client:
             self._stub.StopPodSandbox(pb.StopPodSandboxRequest(pod_sandbox_id=pod))
         with timed(times, "RemovePod"):
             self._stub.RemovePodSandbox(pb.RemovePodSandboxRequest(pod_sandbox_id=pod))
-
-
-@contextmanager
-def timed(times: Times, what: str) -> Iterator[None]:
-    """Add to ``times`` how long the body takes."""
-    begun = time.perf_counter()
-    yield
-    times[what].append((time.perf_counter() - begun) * 1000)
 
 
 _CONTAINER = {"metadata": {"name": "main"}, "image": {"image": IMAGE}, "command": list(_COMMAND), "linux": {}}

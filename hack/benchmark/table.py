@@ -18,26 +18,27 @@ def tables(load: Load, measured: Mapping[str, Measured]) -> Iterator[Table]:
     ours = [name for name in measured if name != PEER]
     for way in load.ways:
         yield _times(load, way, {name: measured[name].times[way] for name in (*ours, PEER)})
-    result = _table("memory, MiB, of all processes but the workloads", ours)
+    result = new_table("memory, MiB, of all processes but the workloads", ours)
     for row in measured[PEER].memory:
         values = {name: measured[name].memory[row] for name in (*ours, PEER)}
         cells = [f"{value:.1f}" for value in values.values()]
-        result.add_row(row, *cells, *_verdicts(values, MEMORY.get(row)))
+        result.add_row(row, *cells, *verdicts(values, MEMORY.get(row)))
     yield result
 
 
 def _times(load: Load, way: int, times: Mapping[str, Mapping[str, list[float]]]) -> Table:
     number = load.pods * load.rounds
     title = f"milliseconds, median (95th percentile); {number} pods, {number} containers, {way} at once"
-    result = _table(title, [name for name in times if name != PEER])
+    result = new_table(title, [name for name in times if name != PEER])
     for what in times[PEER]:
         cells = [f"{median(each[what]):.2f} ({quantiles(each[what], n=20)[-1]:.1f})" for each in times.values()]
         medians = {name: median(each[what]) for name, each in times.items()}
-        result.add_row(what, *cells, *_verdicts(medians, TIMES.get(what) if way == 1 else None))
+        result.add_row(what, *cells, *verdicts(medians, TIMES.get(what) if way == 1 else None))
     return result
 
 
-def _table(title: str, ours: list[str]) -> Table:
+def new_table(title: str, ours: list[str]) -> Table:
+    """A table with a column for each server and what is made of them."""
     result = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     result.add_column("", no_wrap=True)
     for name in (*ours, PEER):
@@ -50,7 +51,8 @@ def _table(title: str, ours: list[str]) -> Table:
     return result
 
 
-def _verdicts(values: Mapping[str, float], goal: Goal | None) -> Iterator[str]:
+def verdicts(values: Mapping[str, float], goal: Goal | None) -> Iterator[str]:
+    """The cells that compare ``values``, the peer's among them, to the peer's and to ``goal``."""
     theirs = values[PEER]
     ours = [value for name, value in values.items() if name != PEER]
     yield from (f"{value / theirs:.3f}" for value in ours)

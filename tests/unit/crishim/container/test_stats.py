@@ -84,10 +84,22 @@ async def test_many_that_are_old_are_read_for_the_next_caller(world: ContainerWo
     await stats.of_containers(containers)
     now[0] += FRESH_SECONDS
     found = await stats.of_containers(containers)
-    assert {each.nano_cores for each in found} == {None}
+    assert (usage.looks, {each.nano_cores for each in found}) == (1, {None})
     for _ in range(100):  # until the renewal is through
         await asyncio.sleep(0)
     assert {each.nano_cores for each in await stats.of_containers(containers)} == {10**9 // 2}
+    await owner.aclose()
+
+
+async def test_many_are_not_waited_for_because_of_a_new_one(world: ContainerWorld, usage: CountingUsage) -> None:
+    containers = [world.containers.get(await world.run(f"c{number}")) for number in range(FEW + 1)]
+    owner = TaskOwner()
+    stats = Stats(world.index, usage, owner, no_sandboxes)
+    await stats.of_containers(containers)
+    new = world.containers.get(await world.run("new"))
+    *others, last = await stats.of_containers([*containers, new])
+    assert (usage.looks, last.group, last.disk) == (1, None, None)
+    assert all(each.group and each.disk for each in others)
     await owner.aclose()
 
 
