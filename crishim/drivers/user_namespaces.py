@@ -17,8 +17,9 @@ from msgspec import Struct
 from crishim.core.errors import DeadlineError, SystemCallError
 from crishim.core.sysctls import NamespaceKind
 from crishim.drivers import threads
-from crishim.drivers.process.child import Child, Program
+from crishim.drivers.process.child import Child
 from crishim.drivers.process.command import run
+from crishim.drivers.process.spawn import Program
 from crishim.drivers.process.stream import OutputFile
 from crishim.drivers.syscalls import system_call
 from crishim.model.pod import IDMapping, UserNamespace
@@ -64,7 +65,7 @@ async def holding(userns: UserNamespace, kinds: Collection[NamespaceKind] = ()) 
                 argv=("unshare", *flags, "cat"), env=_environment(), stdin=descriptor, stdout=descriptor,
                 stderr=said.writing,
             )  # fmt: skip
-            child = Child.start(program)
+            child = await Child.start(program)
         try:
             await _answered(ours, said, flags)
             held = _open(child)

@@ -13,8 +13,9 @@ from cni_runtime import faults
 from crishim.core.errors import DeadlineError, RuntimeFailedError
 from crishim.drivers.conmon.argv import Monitor, command_line
 from crishim.drivers.conmon.report import parse_report
-from crishim.drivers.process.child import Child, Program
+from crishim.drivers.process.child import Child
 from crishim.drivers.process.identity import ProcessId
+from crishim.drivers.process.spawn import Program
 from crishim.drivers.process.stream import OutputFile
 
 _REPORT_LIMIT = 1 << 17  # bytes; conmon cuts what the runtime says at 8192
@@ -35,7 +36,7 @@ async def launch(
         undo.callback(said.close)
         reading, writing = _pipe(undo, handed_over)
         gate, waiting = _gate(undo, handed_over)
-        child = Child.start(
+        child = await Child.start(
             Program(
                 argv=command_line(monitor),
                 env={**env, "_OCI_SYNCPIPE": str(writing), "_OCI_STARTPIPE": str(waiting)},

@@ -24,8 +24,9 @@ from crishim.drivers.oci.notes import Notes
 from crishim.drivers.oci.places import Places
 from crishim.drivers.oci.program import OciProgram, environment, errors_in_log
 from crishim.drivers.oci.stream_owner import Owner, give, owner_of_streams
-from crishim.drivers.process.child import Child, Program
+from crishim.drivers.process.child import Child
 from crishim.drivers.process.mark import kill_bearers, new_mark, oci_rlimit
+from crishim.drivers.process.spawn import Program
 from crishim.drivers.syscalls import system_call
 
 _KILL_SECONDS = 10.0
@@ -58,7 +59,7 @@ class Exec(Struct, frozen=True):
         pid_file, log = self.directory / "pid", self.directory / "log"
         console = ("--tty", f"--console-socket={streams.console}") if streams.console else ()
         files = (f"--process={self.directory / 'process.json'}", f"--pid-file={pid_file}")
-        starter = Child.start(
+        starter = await Child.start(
             Program(
                 argv=program.command_line("exec", "--detach", *files, *console, self.container_id, log=log),
                 executable=program.executable,

@@ -10,7 +10,8 @@ import anyio
 from msgspec import Struct
 
 from crishim.core.errors import DeadlineError
-from crishim.drivers.process.child import Child, Program
+from crishim.drivers.process.child import Child
+from crishim.drivers.process.spawn import Program
 from crishim.drivers.process.stream import OutputFile
 
 OUTPUT_LIMIT = 1 << 20  # bytes of each stream; an OCI runtime writes some thousands
@@ -41,7 +42,7 @@ async def run(
         stdout, stderr = OutputFile(OUTPUT_LIMIT), OutputFile(OUTPUT_LIMIT)
         undo.callback(stdout.close)
         undo.callback(stderr.close)
-        child = Child.start(
+        child = await Child.start(
             Program(
                 argv=tuple(argv),
                 executable=executable,

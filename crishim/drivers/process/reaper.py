@@ -18,8 +18,9 @@ from pathlib import Path
 
 import structlog
 
-from crishim.drivers.process.child import is_child, note_reaped
+from crishim.drivers.process.child import note_reaped
 from crishim.drivers.process.identity import ProcessId, read_stat, status_of
+from crishim.drivers.process.spawn import is_child
 from crishim.drivers.syscalls import become_subreaper, system_call
 
 _log = structlog.get_logger()

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from crishim.drivers.process.child import Child, Program
+from crishim.drivers.process.child import Child
 from crishim.drivers.process.identity import read_stat, send
 from crishim.drivers.process.reaper import adopt_orphans, reap_orphans
+from crishim.drivers.process.spawn import Program
 
 pytestmark = pytest.mark.anyio
 
@@ -34,8 +35,8 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def start(*argv: str) -> Child:
-    return Child.start(Program(argv=argv, env={"PATH": "/usr/sbin:/usr/bin:/bin"}))
+async def start(*argv: str) -> Child:
+    return await Child.start(Program(argv=argv, env={"PATH": "/usr/sbin:/usr/bin:/bin"}))
 
 
 def children(child: Child) -> list[int]:
@@ -45,15 +46,15 @@ def children(child: Child) -> list[int]:
 async def orphan(tmp_path: Path, script: str) -> int:
     """Start ``script`` from a process that ends at once; the id of what it leaves."""
     file = tmp_path / "pid"
-    assert await start("/bin/sh", "-c", f"({script}) & echo $! > {file}").wait() == 0
+    assert await (await start("/bin/sh", "-c", f"({script}) & echo $! > {file}")).wait() == 0
     return int(file.read_text())
 
 
 async def left_in_namespace() -> tuple[Child, int]:
     """The parent of a PID namespace's first process; and a process of that namespace that is left to this one."""
-    namespace = start("unshare", "--pid", "--fork", "sleep", "1000")
+    namespace = await start("unshare", "--pid", "--fork", "sleep", "1000")
     await until(lambda: len(children(namespace)) == 1)
-    entering = start("nsenter", "--target", str(children(namespace)[0]), "--pid", "sleep", "0.3")
+    entering = await start("nsenter", "--target", str(children(namespace)[0]), "--pid", "sleep", "0.3")
     await until(lambda: len(children(entering)) == 1)
     left = children(entering)[0]
     send(entering.identify(), signal.SIGKILL)
@@ -87,7 +88,7 @@ async def test_an_orphan_of_another_pid_namespace_is_reaped_at_once() -> None:
 async def test_children_of_others_are_left_to_them() -> None:
     async with reaping():
         theirs = subprocess.Popen(["sh", "-c", "exit 7"])  # noqa: ASYNC220  # it does not wait
-        ours = start("sh", "-c", "exit 8")
+        ours = await start("sh", "-c", "exit 8")
         asyncios = await asyncio.create_subprocess_exec("sh", "-c", "exit 9")
         assert (await asyncios.wait(), await ours.wait()) == (9, 8)
         await asyncio.sleep(GRACE / 2)

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
 from crishim.core.errors import NotFoundError, SystemCallError
-from crishim.drivers.process.child import Child, Program, is_child, note_reaped
+from crishim.drivers.process.child import Child, note_reaped
 from crishim.drivers.process.identity import ProcessId, read_stat
 from crishim.drivers.process.search import group_members
+from crishim.drivers.process.spawn import Program, is_child
 from tests.unit.crishim.drivers.process.conftest import Until
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +25,7 @@ def shell(script: str, **others: object) -> Program:
 
 @pytest.mark.parametrize(("script", "status"), [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", -9)])
 async def test_how_a_program_ends_is_known(script: str, status: int) -> None:
-    child = Child.start(shell(script))
+    child = await Child.start(shell(script))
     assert (child.status, is_child(child.pid)) == (None, True)
     assert await child.wait() == status
     assert (child.status, is_child(child.pid)) == (status, False)
@@ -39,14 +42,14 @@ async def test_a_program_runs_where_it_should_with_what_it_should(tmp_path: Path
             stdout=out.fileno(),
             stderr=err.fileno(),
         )
-        assert await Child.start(program).wait() == 0
+        assert await (await Child.start(program)).wait() == 0
     assert (tmp_path / "out").read_text() == f"{tmp_path} bar\n"
     assert len((tmp_path / "err").read_text().split()) == 4  # three streams, and the directory that ls reads
 
 
 async def test_descriptors_are_handed_down_under_their_numbers() -> None:
     reading, writing = os.pipe()
-    child = Child.start(shell(f"echo there >/proc/self/fd/{writing}", hand_down=(writing,)))
+    child = await Child.start(shell(f"echo there >/proc/self/fd/{writing}", hand_down=(writing,)))
     os.close(writing)
     assert await child.wait() == 0
     assert os.read(reading, 10) == b"there\n"
@@ -54,7 +57,7 @@ async def test_descriptors_are_handed_down_under_their_numbers() -> None:
 
 
 async def test_all_of_the_group_is_killed(until: Until) -> None:
-    child = Child.start(shell("sleep 1000 & sleep 1000; exit 1"))
+    child = await Child.start(shell("sleep 1000 & sleep 1000; exit 1"))
     members = group_members(child.identify())
     await child.end()
     assert child.status == -signal.SIGKILL
@@ -69,11 +72,11 @@ def lives(process: ProcessId) -> bool:
 
 async def test_a_program_that_is_not_there_is_an_error() -> None:
     with pytest.raises(SystemCallError, match="start /nowhere: No such file"):
-        Child.start(Program(argv=("/nowhere",), env={}))
+        await Child.start(Program(argv=("/nowhere",), env={}))
 
 
 async def test_its_identity_is_known_until_its_end() -> None:
-    child = Child.start(shell("exit 0"))
+    child = await Child.start(shell("exit 0"))
     assert child.identify().pid == child.pid
     await child.wait()
     with pytest.raises(NotFoundError):
@@ -87,7 +90,7 @@ async def test_only_orphans_are_adopted(pid: int) -> None:
 
 
 async def test_a_child_that_has_an_owner_is_not_adopted() -> None:
-    child = Child.start(shell("exit 0"))
+    child = await Child.start(shell("exit 0"))
     with pytest.raises(NotFoundError):
         Child.adopt(child.pid)
     await child.wait()
@@ -106,5 +109,22 @@ async def test_an_orphan_that_was_reaped_before_it_was_adopted_tells_it_too() ->
 
 
 async def test_many_are_watched_at_once() -> None:
-    children = [Child.start(shell(f"exit {status}")) for status in range(20)]
+    children = [await Child.start(shell(f"exit {status}")) for status in range(20)]
     assert await asyncio.gather(*(child.wait() for child in children)) == list(range(20))
+
+
+async def test_what_was_started_for_a_caller_that_has_gone_is_ended(tmp_path: Path) -> None:
+    """A lease on the program's file holds up its start, see fcntl(2), F_SETLEASE."""
+    program = str(shutil.copy("/bin/sleep", tmp_path))
+    leased = os.open(program, os.O_RDONLY)
+    fcntl.fcntl(leased, fcntl.F_SETSIG, signal.SIGURG)  # for SIGIO, which would end this process
+    fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    caller = asyncio.create_task(Child.start(Program(argv=(program, "1000"), env={})))
+    while fcntl.fcntl(leased, fcntl.F_GETLEASE) == fcntl.F_WRLCK:  # noqa: ASYNC110  # nobody tells
+        await asyncio.sleep(0)
+    caller.cancel()
+    os.close(leased)
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)  # noqa: ASYNC222  # it does not wait

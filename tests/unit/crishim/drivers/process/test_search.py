@@ -4,16 +4,17 @@ import asyncio
 
 import pytest
 
-from crishim.drivers.process.child import Child, Program
+from crishim.drivers.process.child import Child
 from crishim.drivers.process.identity import ProcessId
 from crishim.drivers.process.search import command_lines, group_members, kill_group
+from crishim.drivers.process.spawn import Program
 from tests.unit.crishim.drivers.process.conftest import Until
 
 pytestmark = pytest.mark.anyio
 
 
 async def shell(script: str) -> Child:
-    return Child.start(Program(argv=("/bin/sh", "-c", script), env={"PATH": "/usr/bin:/bin"}))
+    return await Child.start(Program(argv=("/bin/sh", "-c", script), env={"PATH": "/usr/bin:/bin"}))
 
 
 async def test_a_command_line_is_found_as_it_was_given() -> None:
