@@ -40,12 +40,13 @@ class Inherited(Struct, frozen=True, kw_only=True):
     """What a program gets of this process; all other descriptors are closed for it.
 
     ``stdio`` are descriptors for its standard streams, None for /dev/null. ``hand_down`` lists those that it gets under
-    the same numbers, which are above 2. ``new_session``: it leads a session of its own, not only a process group.
+    the same numbers, which are above 2. ``directory`` None: that of the calling thread. ``new_session``: it leads a
+    session of its own, not only a process group.
     """
 
     stdio: Stdio = (None, None, None)
     hand_down: tuple[int, ...] = ()
-    directory: str = "/"
+    directory: str | None = None
     new_session: bool = False
 
 
@@ -73,7 +74,8 @@ def _file_actions(inherited: Inherited, undo: ExitStack) -> ctypes.Array[ctypes.
         _do("posix_spawn_file_actions_adddup2", actions, source, target)
     for name, *descriptors in _closing_all_but(inherited.hand_down):
         _do(f"posix_spawn_file_actions_{name}", actions, *descriptors)
-    _do("posix_spawn_file_actions_addchdir_np", actions, _text(inherited.directory))
+    if inherited.directory is not None:
+        _do("posix_spawn_file_actions_addchdir_np", actions, _text(inherited.directory))
     return actions
 
 

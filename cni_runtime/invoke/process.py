@@ -1,8 +1,7 @@
 """Run one program to its end, with limits on time and output, and leave no process behind.
 
-Starting takes about 0.1 ms (posix_spawn does not copy this process's memory), so it is done on the event loop; the
-loop then learns of output and of the program's end from file descriptors. For this process a run costs two thirds of
-what asyncio's own subprocess does, which needs a thread for each child.
+It is started in a thread, see ``cni_runtime.spawn``; the event loop learns of output and of the program's end from
+file descriptors.
 
 The program leads a session, hence a process group, of its own. Its input is a file in memory: it may read it or not.
 No other part of this process may wait for children it did not start (``waitpid(-1)``): the status would be lost.
@@ -11,7 +10,6 @@ No other part of this process may wait for children it did not start (``waitpid(
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import signal
 import time
@@ -21,12 +19,15 @@ from enum import StrEnum
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 from msgspec import Struct
+
+from cni_runtime.spawn import Inherited, Stdio, posix_spawn
+from cni_runtime.tasks import finish
 
 _CHUNK = 1 << 16
 _REAP = 5.0  # seconds to wait for a killed program; one stuck in the kernel is reaped whenever it ends
 _LOST = 255  # the status of a program that somebody else has waited for
-_RESET_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, and exec would hand that on
 
 
 class Killed(StrEnum):
@@ -63,12 +64,13 @@ async def run(program: Path, *, stdin: bytes, env: Mapping[str, str], limits: Li
     When the time is over or the caller is cancelled, the process group is killed and the program reaped before this
     returns. What a failed program left of its group is killed too; a program that succeeds may leave a daemon.
     """
-    process = _Process(program, stdin, env, limits)
+    process = _Process(limits)
     try:
+        await finish(process.start(program, stdin, env))
         with anyio.move_on_after(limits.timeout):
             await process.gone.wait()
     finally:
-        if not process.gone.is_set():
+        if process.is_running:
             process.kill(Killed.TIMEOUT)
             with anyio.move_on_after(_REAP, shield=True):
                 await process.gone.wait()
@@ -78,26 +80,35 @@ async def run(program: Path, *, stdin: bytes, env: Mapping[str, str], limits: Li
 class _Process:
     """A started program. Whoever waits may give up: its end is handled by the event loop in any case."""
 
-    def __init__(self, program: Path, stdin: bytes, env: Mapping[str, str], limits: Limits) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.gone = anyio.Event()
         self._loop = asyncio.get_running_loop()
         self._limits = limits
         self._stdout, self._stderr = bytearray(), bytearray()
+        self._pid = 0
         self._status = -int(signal.SIGKILL)
         self._killed: Killed | None = None
         self._elapsed = 0.0
         self._started = time.perf_counter()
+
+    async def start(self, program: Path, stdin: bytes, env: Mapping[str, str]) -> None:
+        """Start it; not to be cancelled. Raises OSError."""
         with ExitStack() as undo, ExitStack() as child_side:
             child_in = _memory_file(stdin, child_side)
             self._out, child_out = _pipe(undo, child_side)
             self._err, child_err = _pipe(undo, child_side)
-            self._pid = _spawn(program, env, (child_in, child_out, child_err))
-            self._pidfd = _pidfd(self._pid)
+            streams = (child_in, child_out, child_err)
+            self._pid, self._pidfd = await anyio.to_thread.run_sync(_spawn, str(program), env, streams)
             undo.callback(os.close, self._pidfd)
             self._fds = undo.pop_all()
         self._loop.add_reader(self._out, self._read_stdout)
         self._loop.add_reader(self._err, self._read_stderr)
         self._loop.add_reader(self._pidfd, self._reap)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and is still to be reaped."""
+        return self._pid > 0 and not self.gone.is_set()
 
     def ended(self) -> Ended:
         elapsed = self._elapsed or time.perf_counter() - self._started
@@ -175,27 +186,9 @@ def _memory_file(content: bytes, owner: ExitStack) -> int:
     return fd
 
 
-def _spawn(program: Path, env: Mapping[str, str], stdio: tuple[int, int, int]) -> int:
-    actions: list[tuple[int, ...]] = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(stdio)]
-    actions += [(os.POSIX_SPAWN_CLOSE, fd) for fd in _handed_down()]
-    argv = [str(program)]
-    return _checked(
-        os.posix_spawn(program, argv, env, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_RESET_SIGNALS)
-    )
-
-
-@functools.cache
-def _handed_down() -> tuple[int, ...]:
-    """Descriptors that this process was started with and would pass on; those that Python opens are not."""
-    listed = [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
-    return tuple(fd for fd in listed if fd > 2 and _is_inheritable(fd))
-
-
-def _is_inheritable(fd: int) -> bool:
-    try:
-        return os.get_inheritable(fd)
-    except OSError:  # the one that the listing itself used
-        return False
+def _spawn(program: str, env: Mapping[str, str], streams: Stdio) -> tuple[int, int]:
+    pid = posix_spawn(program, [program], env, Inherited(stdio=streams, new_session=True))
+    return pid, _pidfd(_checked(pid))
 
 
 def _pidfd(pid: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ from crishim.drivers.cdi import ContainerEdits, cdi_edits
 from crishim.drivers.devices import DeviceNode, stat_device
 from crishim.drivers.host_facts import HostFacts, refreshed
 from crishim.drivers.overlay import OverlayDriver
+from crishim.drivers.process.command import run
 from crishim.drivers.propagation import Propagation, propagation_of
 from crishim.drivers.relabel import relabel
 from crishim.drivers.rooted import read_in_root
@@ -106,14 +107,11 @@ def _open_directory(root: str, path: str) -> int | None:
 
 
 async def _copy(source: int, target: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        "cp", "-a", "--reflink=auto", f"/proc/self/fd/{source}/.", target,
-        pass_fds=(source,), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    _, errors = await process.communicate()
-    if process.returncode:
-        raise SystemCallError(f"copy the image's content into volume {target}: {errors.decode(errors='replace')}")
+    argv = ("cp", "-a", "--reflink=auto", f"/proc/{os.getpid()}/fd/{source}/.", target)
+    ended = await run(argv, env={"PATH": os.environ.get("PATH", os.defpath)}, seconds=math.inf)  # it may be much
+    if ended.status != 0:
+        said = ended.stderr.decode(errors="replace")
+        raise SystemCallError(f"copy the image's content into volume {target}: {said}")
 
 
 def _path_in_root(root: str, path: str) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import anyio
 import pytest
-from anyio.lowlevel import checkpoint
 
 from cni_runtime.invoke.process import Ended, Killed, Limits, _checked, run
 
@@ -163,7 +162,9 @@ def test_a_pid_that_is_more_than_one_program_is_refused(pid: int) -> None:
 
 
 async def test_a_status_that_somebody_else_has_taken_is_a_failure(tmp_path: Path) -> None:
-    task = asyncio.ensure_future(_sh(tmp_path, "exit 0"))
-    await checkpoint()
-    os.waitpid(-1, 0)  # noqa: ASYNC222 - before the event loop can notice
+    os.mkfifo(tmp_path / "end")
+    task = asyncio.ensure_future(_sh(tmp_path, "echo $$ >$HERE/self; read -r end <$HERE/end"))
+    pid = await _pid_in(tmp_path / "self")
+    (tmp_path / "end").write_text("\n")
+    os.waitpid(pid, 0)  # noqa: ASYNC222 - before the event loop can notice
     assert (await task).status == 255
