@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Iterable
 from contextlib import aclosing
+from functools import partial
 from time import perf_counter
 from typing import Any, NoReturn
 
@@ -57,7 +58,7 @@ class Boundary:
                 response = await handler(self._begin(raw))
             except (Exception, asyncio.CancelledError) as error:
                 await self._fail(error, began, context)
-            self._log_end("rpc ended", code="OK", ms=_ms_since(began), **_ids_of(response, self._response_ids))
+            self._note_end(began, response)
             return response
 
         return behavior
@@ -87,6 +88,11 @@ class Boundary:
         structlog.contextvars.bind_contextvars(**_ids_of(request, self._request_ids))
         _log.debug("rpc began")
         return request
+
+    def _note_end(self, began: float, response: Message) -> None:
+        """Log the end of a call, after its answer has been sent: a line takes a tenth of a millisecond to write."""
+        entry = {"code": "OK", "ms": _ms_since(began), **_ids_of(response, self._response_ids)}
+        asyncio.get_running_loop().call_soon(partial(self._log_end, "rpc ended", **entry))
 
     async def _fail(self, error: BaseException, began: float, context: Context) -> NoReturn:
         """Send the status of ``error``, unless the caller is gone."""
