@@ -21,7 +21,6 @@ from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, request_error
 _PROTOCOL = 12
 _GENERIC = struct.Struct(">BBH")
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
-_RECEIVE = 1 << 18
 
 
 class Subsystem(IntEnum):
@@ -46,7 +45,7 @@ class NetfilterSocket(NetlinkSocket):
         failed: dict[int, NetlinkError] = {}
         waiting = set(range(1, len(requests) + 1))
         while waiting:
-            for reply in codec.decode(self._socket.recv(_RECEIVE)):
+            for reply in codec.decode(self._receive()):
                 code, words = codec.error_of(reply) if reply.type == codec.ERROR else (0, "")
                 waiting.discard(reply.sequence)
                 if code and reply.sequence <= len(requests):
