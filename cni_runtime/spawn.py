@@ -21,7 +21,8 @@ from msgspec import Struct
 
 Stdio = tuple[int | None, int | None, int | None]
 
-_SETPGROUP, _SETSIGDEF, _SETSIGMASK, _SETSID = 0x02, 0x04, 0x08, 0x80  # POSIX_SPAWN_* of <spawn.h>
+# POSIX_SPAWN_* of <spawn.h>
+_RESETIDS, _SETPGROUP, _SETSIGDEF, _SETSIGMASK, _SETSID = 0x01, 0x02, 0x04, 0x08, 0x80
 _FIRST = 3  # the first descriptor that is not a standard stream
 
 # Room for the types of <spawn.h> and <signal.h>, which are of 336, 80 and 128 bytes on 64-bit machines.
@@ -41,13 +42,15 @@ class Inherited(Struct, frozen=True, kw_only=True):
 
     ``stdio`` are descriptors for its standard streams, None for /dev/null. ``hand_down`` lists those that it gets under
     the same numbers, which are above 2. ``directory`` None: that of the calling thread. ``new_session``: it leads a
-    session of its own, not only a process group.
+    session of its own, not only a process group. ``real_ids``: its effective user and group are the real ones of the
+    calling thread.
     """
 
     stdio: Stdio = (None, None, None)
     hand_down: tuple[int, ...] = ()
     directory: str | None = None
     new_session: bool = False
+    real_ids: bool = False
 
 
 def posix_spawn(path: str, argv: Sequence[str], env: Mapping[str, str], inherited: Inherited) -> int:
@@ -59,7 +62,7 @@ def posix_spawn(path: str, argv: Sequence[str], env: Mapping[str, str], inherite
     pid = ctypes.c_int()
     arguments, environment = _strings(argv), _strings(f"{name}={value}" for name, value in env.items())
     with ExitStack() as undo:
-        actions, attributes = _file_actions(inherited, undo), _attributes(inherited.new_session)
+        actions, attributes = _file_actions(inherited, undo), _attributes(inherited.new_session, inherited.real_ids)
         _check(_posix_spawn(ctypes.byref(pid), _text(path), actions, attributes, arguments, environment), path)
     return pid.value
 
@@ -108,14 +111,15 @@ def _above_stdio(descriptor: int, undo: ExitStack) -> int:
 
 
 @functools.cache
-def _attributes(new_session: bool) -> ctypes.Array[ctypes.c_uint64]:
+def _attributes(new_session: bool, real_ids: bool) -> ctypes.Array[ctypes.c_uint64]:
     attributes, every_signal, no_signal = _Attributes(), _SignalSet(), _SignalSet()
     _quick.sigfillset(every_signal)
     _do("posix_spawnattr_init", attributes)
     _do("posix_spawnattr_setsigdefault", attributes, every_signal)
     _do("posix_spawnattr_setsigmask", attributes, no_signal)
-    group = _SETSID if new_session else _SETPGROUP  # whoever leads a session leads a group
-    _do("posix_spawnattr_setflags", attributes, ctypes.c_short(group | _SETSIGDEF | _SETSIGMASK))
+    flags = _SETSIGDEF | _SETSIGMASK | (_RESETIDS if real_ids else 0)
+    flags |= _SETSID if new_session else _SETPGROUP  # whoever leads a session leads a group
+    _do("posix_spawnattr_setflags", attributes, ctypes.c_short(flags))
     return attributes
 
 

@@ -10,6 +10,7 @@ from crishim.drivers.cdi import ContainerEdits
 from crishim.drivers.cgroups.stats import GroupStats
 from crishim.drivers.devices import DeviceNode
 from crishim.drivers.host_facts import HostFacts
+from crishim.drivers.infra.dressing import InfraProcess
 from crishim.drivers.propagation import Propagation
 from crishim.drivers.usage import DiskUsage, InterfaceUsage
 from crishim.model.container import Container
@@ -73,6 +74,10 @@ class OciRuntime(Protocol):
 
     async def run(self, container: Container, handler: str, bundle: Path, spec: Mapping[str, Any]) -> Started:
         """As ``create``, but the container runs, and has no monitor: nobody hears what it says or how it ends."""
+        ...
+
+    async def start_infra(self, container: Container, bundle: Path, wanted: InfraProcess) -> Started:
+        """As ``run``, but without an OCI runtime: the process that holds a pod's PID namespace."""
         ...
 
     async def start(self, container: Container, handler: str) -> None:

@@ -1,4 +1,4 @@
-"""The system calls that Python 3.11 lacks: the one module of crishim that uses ctypes.
+"""The system calls that Python 3.11 lacks. With ``credentials`` it is all of crishim that uses ctypes.
 
 A function here raises OSError with the errno and the object of the call. The drivers turn it into a
 SystemCallError at their edge with ``system_call``.
@@ -17,9 +17,12 @@ from typing import Any
 from crishim.core.errors import SystemCallError
 
 # <linux/sched.h>
+CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
+CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
 # <linux/mount.h>
@@ -66,6 +69,7 @@ _unshare = _bind("unshare", ctypes.c_int)
 _setns = _bind("setns", ctypes.c_int, ctypes.c_int)
 _mount = _bind("mount", ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
 _umount2 = _bind("umount2", ctypes.c_char_p, ctypes.c_int)
+_pivot_root = _bind("pivot_root", ctypes.c_char_p, ctypes.c_char_p)
 _sethostname = _bind("sethostname", ctypes.c_char_p, ctypes.c_size_t)
 _syncfs = _bind("syncfs", ctypes.c_int)
 _prctl = _bind("prctl", ctypes.c_int, *(4 * (ctypes.c_ulong,)))
@@ -117,6 +121,11 @@ def mount(source: str, target: str, filesystem: str, flags: int, data: str = "")
 def umount2(target: str, flags: int) -> None:
     """Unmount the topmost mount at ``target``. See umount2(2)."""
     _check(_umount2(_text(target), flags), target)
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    """Make ``new_root`` the root of this mount namespace, and put the present one at ``put_old``. See pivot_root(2)."""
+    _check(_pivot_root(_text(new_root), _text(put_old)), new_root)
 
 
 def clone_mount(path: str) -> int:

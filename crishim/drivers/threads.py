@@ -25,6 +25,11 @@ async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 async def run_alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call ``function`` in a thread that ends afterwards, so it may change what belongs to a thread: namespaces."""
+    return await to_the_end(start_alone(function, *args, **kwargs))
+
+
+def start_alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+    """As ``run_alone``, for a caller that needs the result even when it is cancelled; see ``to_the_end``."""
     outcome: Future[T] = Future()
 
     def work() -> None:
@@ -34,7 +39,7 @@ async def run_alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
             outcome.set_exception(error)
 
     threading.Thread(target=work, name=f"alone-{getattr(function, '__name__', 'call')}").start()
-    return await to_the_end(asyncio.wrap_future(outcome))
+    return asyncio.wrap_future(outcome)
 
 
 def begin(function: Callable[[], object]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from crishim.core.errors import NotFoundError
+from crishim.drivers.infra.dressing import InfraProcess
 from crishim.model.container import Container
 from crishim.model.image import ImageRoot
 from crishim.model.process import ExecResult, Exit, Started
@@ -43,6 +44,12 @@ class FakeRuntime:
         """Make a container that runs."""
         made = await self.create(container, handler, bundle, spec)
         await self.start(container, handler)
+        return made
+
+    async def start_infra(self, container: Container, bundle: Path, wanted: InfraProcess) -> Started:
+        """Make a container that runs and has no specification."""
+        made = await self.create(container, "", bundle, {})
+        self.started.add(container.id)
         return made
 
     async def start(self, container: Container, handler: str) -> None:

@@ -6,6 +6,7 @@ from crishim.container.spec.cgroup import cgroups_path
 from crishim.container.spec.inputs import OCI_VERSION, HostFacts, Json
 from crishim.container.spec.namespaces import id_mappings, joined_user_namespace
 from crishim.drivers.cgroups import CgroupMode
+from crishim.drivers.infra.dressing import InfraProcess
 from crishim.model.sandbox import Sandbox
 
 _INIT = "/catatonit"
@@ -14,8 +15,18 @@ _CPU_SHARES = 2  # the kernel's least: it only waits
 _OOM_SCORE_ADJ = -998  # its end would be the pod's
 
 
+def needs_oci_runtime(sandbox: Sandbox, host: HostFacts) -> bool:
+    """Whether only an OCI runtime can start it: in a user namespace, or where SELinux goes by a program's file."""
+    return sandbox.id_map is not None or host.selinux
+
+
+def infra_process(sandbox: Sandbox, host: HostFacts) -> InfraProcess:
+    """What it is when it is started directly."""
+    return InfraProcess(sandbox.namespaces, _oom_score_adj(host))
+
+
 def infra_spec(container_id: str, sandbox: Sandbox, rootfs: str, init_path: str, host: HostFacts) -> Json:
-    """Its OCI configuration: ``init_path`` of the node (catatonit) on the otherwise empty directory ``rootfs``.
+    """Its OCI configuration otherwise: ``init_path`` of the node (catatonit) on the empty directory ``rootfs``.
 
     It joins the pod's other namespaces, has no capability, no user of the node's, and nothing to write to.
     """
@@ -34,7 +45,7 @@ def infra_spec(container_id: str, sandbox: Sandbox, rootfs: str, init_path: str,
             "cwd": "/",
             "capabilities": {"bounding": [], "effective": [], "permitted": []},
             "noNewPrivileges": True,
-            "oomScoreAdj": max(_OOM_SCORE_ADJ, host.oom_score_adj_min),
+            "oomScoreAdj": _oom_score_adj(host),
         },
         "root": {"path": rootfs, "readonly": True},
         "mounts": [
@@ -55,3 +66,7 @@ def infra_spec(container_id: str, sandbox: Sandbox, rootfs: str, init_path: str,
             "resources": {"devices": [{"allow": False, "access": "rwm"}], "cpu": {"shares": _CPU_SHARES}},
         },
     }
+
+
+def _oom_score_adj(host: HostFacts) -> int:
+    return max(_OOM_SCORE_ADJ, host.oom_score_adj_min)

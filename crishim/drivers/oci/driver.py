@@ -28,12 +28,14 @@ from crishim.drivers.conmon.attach import Attachment, attach
 from crishim.drivers.conmon.control import reopen_log, resize
 from crishim.drivers.conmon.exits import read_exit
 from crishim.drivers.conmon.launch import launch
+from crishim.drivers.infra.dressing import InfraProcess
 from crishim.drivers.oci.creation import check_init, plan_monitor, plan_note, prepare, program_of, run_unwatched
 from crishim.drivers.oci.criu import checkpoint_obstacle
 from crishim.drivers.oci.exec import Execs
 from crishim.drivers.oci.exec_streams import ExecSession, Wanted, open_session
 from crishim.drivers.oci.exec_sync import exec_sync
 from crishim.drivers.oci.handlers import Handlers, find_program
+from crishim.drivers.oci.infra import InfraProcesses
 from crishim.drivers.oci.notes import Note, Notes
 from crishim.drivers.oci.places import Places
 from crishim.drivers.oci.program import OciProgram, environment, parse_status
@@ -90,6 +92,7 @@ class OciDriver:
         self._conmon, self._limits = conmon, limits
         self._notes = Notes(self._places.notes)
         self._execs = Execs(self._places, self._notes)
+        self._infra = InfraProcesses(self._places, self._notes)
         self._removal = Removal(self._places, self._notes, groups, self._execs)
 
     async def prepare(self) -> None:
@@ -140,6 +143,17 @@ class OciDriver:
         self._notes.write(replace(note, monitor=ProcessId(started.pid, started.pid_start)))
         return started
 
+    async def start_infra(self, container: Container, bundle: Path, wanted: InfraProcess) -> Started:
+        """As ``run``, but by no OCI runtime: the process that holds a pod's PID namespace. Raises SystemCallError.
+
+        It has no control group of its own. A process that is root of a user namespace can not be started so.
+        """
+        try:
+            return await self._infra.start(container.id, bundle, wanted)
+        except BaseException as error:
+            await self._undo(container.id, error)
+            raise
+
     async def start(self, container: Container, handler: str) -> None:
         """Let the container run."""
         program = self._program(container.id)
@@ -173,7 +187,7 @@ class OciDriver:
         note = self._notes.find(container.id)
         if note is not None and note.monitor is not None:
             await ended(note.monitor)
-        out_of_memory = note is not None and await threads.run(self._ran_out_of_memory, note)
+        out_of_memory = note is not None and note.by_oci_runtime and await threads.run(self._ran_out_of_memory, note)
         found = read_exit(self._places.exits / container.id) or await self._end_unwatched(container, note)
         return replace(found, oom_killed=out_of_memory)
 

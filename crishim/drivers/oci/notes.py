@@ -19,6 +19,7 @@ _log = structlog.get_logger()
 class Note(Struct, frozen=True, kw_only=True):
     """How a container was made, whatever the configuration says now.
 
+    ``program`` is the OCI runtime; empty for an infra process that was started without one, which is its own monitor.
     ``group`` is its control group, empty when it has none. ``own_pids``: it has a PID namespace of its own, so all of
     it ends with its first process. ``userns``: the ids of its user namespace. ``monitor`` None: it was not started.
     """
@@ -32,6 +33,11 @@ class Note(Struct, frozen=True, kw_only=True):
     own_pids: bool = False
     userns: UserNamespace | None = None
     monitor: ProcessId | None = None
+
+    @property
+    def by_oci_runtime(self) -> bool:
+        """Whether there is more of it than a process."""
+        return bool(self.program)
 
 
 class Notes:
@@ -55,6 +61,10 @@ class Notes:
             temporary.write_bytes(msgspec.json.encode(note))
             temporary.replace(path)
         self._notes[note.container_id] = note
+
+    def all(self) -> list[Note]:
+        """Every note there is."""
+        return list(self._notes.values())
 
     def find(self, container_id: str) -> Note | None:
         """The note of a container; None when nothing of it was ever made, or all is removed."""

@@ -13,6 +13,7 @@ from crishim.drivers.conmon.argv import MonitorFiles
 from crishim.drivers.oci.creation import program_of
 from crishim.drivers.oci.deadline import within
 from crishim.drivers.oci.exec import Execs
+from crishim.drivers.oci.infra import is_left_over
 from crishim.drivers.oci.notes import Note, Notes
 from crishim.drivers.oci.places import Places
 from crishim.drivers.process.identity import ended
@@ -41,6 +42,9 @@ class Removal:
             if note.monitor is not None:
                 await kill_group(note.monitor)  # gone already when the container ended by itself
             faults.reach("oci.delete.monitor")
+            if not note.by_oci_runtime:
+                self._notes.remove(container_id)
+                return
             await self._execs.abandon(container_id)
             if not (note.own_pids and self._files(note).exit.exists()):
                 await self._kill(note)
@@ -53,13 +57,16 @@ class Removal:
         self._forget(note)
 
     async def abandoned(self) -> None:
-        """Kill the OCI runtimes that an earlier server started and did not see end, and commands in containers.
+        """Kill the OCI runtimes that an earlier server started and did not see end, commands in containers, and infra
+        processes that it did not come to note.
 
         Those that make a container are left alone: their monitor watches them.
         """
+        notes = self._notes.all()
         for process, arguments in (await threads.run(command_lines)).items():
             ours = any(argument.startswith(f"--root={self._places.states}/") for argument in arguments)
-            if ours and "create" not in arguments:
+            runtime = ours and "create" not in arguments
+            if runtime or is_left_over(arguments, process, self._places, notes):
                 with anyio.move_on_after(_ABANDON_SECONDS):  # one that is stuck in the kernel
                     await kill_group(process)
         await self._execs.abandon()

@@ -22,7 +22,8 @@ class Program(Struct, frozen=True, kw_only=True):
 
     ``executable`` is the file to execute when ``argv`` only has another name for it; a name without a directory is
     looked for in the PATH of ``env``. ``hand_down`` lists further descriptors that the program gets under the same
-    numbers.
+    numbers. ``apart``: it leads a session of its own, and its user and group are the real ones of the thread that
+    starts it.
     """
 
     argv: tuple[str, ...]
@@ -33,6 +34,7 @@ class Program(Struct, frozen=True, kw_only=True):
     stdout: int | None = None
     stderr: int | None = None
     hand_down: tuple[int, ...] = ()
+    apart: bool = False
 
 
 class Spawned(Struct, frozen=True):
@@ -51,6 +53,8 @@ def spawn(program: Program) -> Spawned:
         stdio=(program.stdin, program.stdout, program.stderr),
         hand_down=program.hand_down,
         directory=str(program.directory),
+        new_session=program.apart,
+        real_ids=program.apart,
     )
     try:
         # No session of its own: with autogroups that would cost it half its share of a busy node.
@@ -60,6 +64,14 @@ def spawn(program: Program) -> Spawned:
         return Spawned(pid, _open(pid))
     except OSError as error:
         raise SystemCallError(f"start {program.argv[0]}: {error.strerror}") from error
+
+
+def end(spawned: Spawned) -> None:
+    """Kill what was started, with its process group, and reap it, where no ``Child`` has taken it. Blocks."""
+    os.killpg(spawned.pid, signal.SIGKILL)
+    os.waitid(os.P_PIDFD, spawned.pidfd, os.WEXITED)
+    os.close(spawned.pidfd)
+    forget_child(spawned.pid)
 
 
 def is_child(pid: int) -> bool:

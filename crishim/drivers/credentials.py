@@ -1,0 +1,115 @@
+"""What one thread may do and who it is: all it takes to give a thread nothing.
+
+The kernel keeps users, groups and capabilities for each thread. The C library's setuid(3) and setgroups(3), and so
+those of Python, change them for every thread of the process: here the system calls are made directly, by their numbers.
+Every function raises OSError, and is meant for a thread that ends soon, for there is no way back.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import sys
+from typing import NamedTuple
+
+# <linux/prctl.h>
+_PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+
+_KEYCTL_JOIN_SESSION_KEYRING = 1  # <linux/keyctl.h>
+_CAPABILITY_VERSION_3 = 0x20080522  # <linux/capability.h>
+
+
+class _Numbers(NamedTuple):
+    """System call numbers of one architecture, from its <asm/unistd.h>."""
+
+    setresuid: int
+    setresgid: int
+    setgroups: int
+    keyctl: int
+
+
+_GENERIC = _Numbers(setresuid=147, setresgid=149, setgroups=159, keyctl=219)
+_NUMBERS = {
+    "x86_64": _Numbers(setresuid=117, setresgid=119, setgroups=116, keyctl=250),
+    "aarch64": _GENERIC,
+    "riscv64": _GENERIC,
+    "loongarch64": _GENERIC,
+    "ppc64le": _Numbers(setresuid=164, setresgid=169, setgroups=81, keyctl=271),
+    "s390x": _Numbers(setresuid=208, setresgid=210, setgroups=206, keyctl=280),
+}
+
+# With Python's global lock: to give it up and to wait for it again takes longer than these calls.
+_libc = ctypes.PyDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+def restore_dumpable() -> None:
+    """Let this process leave core dumps again if it did before; see PR_SET_DUMPABLE in prctl(2).
+
+    The kernel ends that for all of a process when an effective user changes in it, be it that of a child that shares
+    its memory because it has not executed its program yet.
+    """
+    if _was_dumpable:
+        _prctl(_PR_SET_DUMPABLE, 1)
+
+
+def give_up_privileges() -> None:
+    """Let neither this thread nor what it starts gain privileges again, or find the keys of this process's session.
+
+    What it holds now it keeps. See PR_SET_NO_NEW_PRIVS and PR_CAPBSET_DROP in prctl(2), and session-keyring(7).
+    """
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    try:
+        for capability in range(64):
+            _prctl(_PR_CAPBSET_DROP, capability)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # beyond the last one that the kernel knows
+            raise
+    try:
+        _system_call(_numbers().keyctl, _KEYCTL_JOIN_SESSION_KEYRING, 0)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM):  # where this process has no access to any keys either
+            raise
+
+
+def become(user: int) -> None:
+    """Make ``user`` the real and saved user and group of this thread, which then has no capability and no other group.
+
+    The effective ones stay until it starts a program with ``real_ids``; see ``cni_runtime.spawn``. So no process of
+    that user may trace this one meanwhile.
+    """
+    numbers = _numbers()
+    _system_call(numbers.setgroups, 0, 0)
+    for number in (numbers.setresgid, numbers.setresuid):
+        _system_call(number, user, -1, user)
+    header, no_capabilities = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
+    _check(_libc.capset(header, no_capabilities))
+
+
+def _numbers() -> _Numbers:
+    numbers = _NUMBERS.get(platform.machine())
+    if numbers is None or sys.maxsize < 1 << 32:
+        raise OSError(errno.ENOSYS, "the system calls of this architecture are not known", platform.machine())
+    return numbers
+
+
+def _prctl(option: int, argument: int = 0) -> int:
+    return _check(_libc.prctl(option, *map(ctypes.c_ulong, (argument, 0, 0, 0))))
+
+
+def _system_call(number: int, *arguments: int) -> int:
+    return _check(_libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments)))
+
+
+def _check(result: int) -> int:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+_was_dumpable = _prctl(_PR_GET_DUMPABLE) == 1

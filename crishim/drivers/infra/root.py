@@ -1,0 +1,76 @@
+"""The root of infra processes: a mount namespace with nothing in it but a copy of their program, in memory.
+
+It is made once. Every process gets a copy of the namespace, which costs next to nothing however many mounts the node
+has, and no process ever is in the first one: whoever changes mounts in a copy changes no other.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from pathlib import Path
+
+from crishim.drivers import syscalls
+from crishim.drivers.syscalls import system_call
+
+PROGRAM = "/catatonit"
+NOTHING = "/nothing"
+"""An empty file, to be standard input and output."""
+
+_MOST_FILES = 8
+_ROOM = 64 << 10  # bytes beside the program
+
+_Version = tuple[int, int, int, int]
+
+
+class EmptyRoot:
+    """Makes the namespace when it is asked for, and again when the program has been replaced on the node."""
+
+    def __init__(self, program: Path, place: Path) -> None:
+        """``place``: any directory of the node; what is mounted there meanwhile is seen by nobody."""
+        self._program, self._place = program, place
+        self._made: tuple[_Version, int] | None = None
+        self._lock = threading.Lock()
+
+    def enter(self) -> None:
+        """Put the calling thread, which must end afterwards, into a copy of the namespace. Raises SystemCallError.
+
+        The thread then sees nothing of the node, not even /proc.
+        """
+        with self._lock, system_call("make", "an empty root"):
+            syscalls.unshare(syscalls.CLONE_FS)
+            syscalls.setns(self._namespace(), syscalls.CLONE_NEWNS)
+            syscalls.unshare(syscalls.CLONE_NEWNS)
+
+    def _namespace(self) -> int:
+        status = self._program.stat()
+        version = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+        if self._made is None or self._made[0] != version:
+            namespace = self._make(status.st_size)
+            if self._made is not None:
+                os.close(self._made[1])
+            self._made = version, namespace
+        return self._made[1]
+
+    def _make(self, program_size: int) -> int:
+        place, flags = str(self._place), syscalls.MS_NOSUID | syscalls.MS_NODEV
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+        syscalls.mount("infra", place, "tmpfs", flags, f"mode=755,size={program_size + _ROOM},nr_inodes={_MOST_FILES}")
+        program, nothing = Path(place + PROGRAM), Path(place + NOTHING)
+        shutil.copyfile(self._program, program)
+        program.chmod(0o555)
+        nothing.touch()
+        nothing.chmod(0o444)
+        syscalls.mount("", place, "", flags | syscalls.MS_REMOUNT | syscalls.MS_RDONLY)
+        namespace = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.chdir(place)
+            syscalls.pivot_root(".", ".")  # the old root is put on top of the new one, and goes
+            syscalls.umount2(".", syscalls.MNT_DETACH)
+            os.chdir("/")
+        except BaseException:
+            os.close(namespace)
+            raise
+        return namespace
