@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,14 +72,16 @@ class Store:
         """What could not be read since the store was opened, in words."""
         return self._thread.problems
 
-    async def put(self, *records: Record) -> None:
-        """Write or replace records, all or none.
+    async def put(self, *records: Record, without: Sequence[AttachmentRecord] = ()) -> None:
+        """Write or replace records and forget the attachments ``without``, known or not, all or none.
 
         Raises AlreadyExistsError when another sandbox has the reservation, FailedPreconditionError when an
         attachment's sandbox is not there, InvalidArgumentError when a record cannot be written as JSON.
         """
         statements = [_statement(record) for record in records]
-        action = f"put {', '.join(_name(record) for record in records)}"
+        statements += [(_DELETE_ATTACHMENT, (gone.sandbox_id, gone.network, gone.ifname)) for gone in without]
+        words = [*(f"put {_name(record)}" for record in records), *(f"forget {_name(gone)}" for gone in without)]
+        action = ", ".join(words)
         await self._thread.do(lambda database: database.write(action, statements))
 
     async def put_sandbox(self, sandbox: Sandbox) -> None:
@@ -93,12 +96,6 @@ class Store:
         """Forget a sandbox, if it is known. Raises FailedPreconditionError while it has attachments."""
         statement = ("DELETE FROM sandboxes WHERE id = ?", (sandbox_id,))
         await self._thread.do(lambda database: database.write(f"delete sandbox {sandbox_id}", [statement]))
-
-    async def delete_attachment(self, sandbox_id: str, network: str, ifname: str) -> None:
-        """Forget one attachment, if it is known."""
-        action = f"delete attachment {ifname} of sandbox {sandbox_id} on {network}"
-        statement = (_DELETE_ATTACHMENT, (sandbox_id, network, ifname))
-        await self._thread.do(lambda database: database.write(action, [statement]))
 
     async def load_sandboxes(self) -> list[Sandbox]:
         """All sandboxes. One that cannot be decoded goes to the quarantine table and is told in ``problems``."""

@@ -1,9 +1,9 @@
 """The record of one network attachment: written before ADD, removed after DEL.
 
- intent (written)         ADD ended               DEL begins            DEL ended
-────────────────▶ ADDING ──────────▶ ATTACHED ──────────────▶ DELETING ─────────▶ row gone
-                     └──────── ADD failed, or crash ────────────▲ │  DEL failed: stays, with the reason
-                                                                └─┘
+ intent (written)         ADD ended              DEL ended
+────────────────▶ ADDING ──────────▶ ATTACHED ─────────────▶ row gone
+                     │                   │ DEL failed            ▲
+                     └───────────────────┴─────────▶ DELETING ───┘ DEL ended
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class AttachmentRecord(Struct, frozen=True, kw_only=True):
     """One interface of one sandbox on one network.
 
     ``conflist`` is the network list that ADD used, as JSON text: DEL uses the same, whatever is in the
-    configuration directory by then. ``progress`` counts the plugins whose ADD has begun. ``result`` is the
-    chain's final result as a CNI object, ``error`` why the last DEL failed.
+    configuration directory by then. ``progress`` counts the plugins that a DEL has to go through: those whose ADD may
+    have begun. ``result`` is the chain's final result as a CNI object, ``error`` why the last DEL failed.
     """
 
     sandbox_id: str
@@ -44,8 +44,8 @@ class AttachmentRecord(Struct, frozen=True, kw_only=True):
     conflist: str
     source: str
     netns: str
-    netns_inode: int
     boot_id: str
+    netns_inode: int = 0
     args: tuple[tuple[str, str], ...] = ()
     capability_args: Mapping[str, Any] = {}
     phase: Phase = Phase.ADDING

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import anyio
-
-from crishim.core.errors import UnavailableError
 from crishim.model.files import FileTree
 from crishim.model.pod import DNSConfig, NamespaceMode, PodConfig
 from crishim.sandbox.layout import Layout, SandboxPaths
 from crishim.sandbox.ports import Mounts
 
-HOST_RESOLV_CONF = Path("/etc/resolv.conf")
-HOST_HOSTS = Path("/etc/hosts")
+HOST_RESOLV_CONF = "/etc/resolv.conf"
+HOST_HOSTS = "/etc/hosts"
 
 
 def resolv_conf(dns: DNSConfig) -> bytes:
@@ -34,9 +29,7 @@ class SandboxFiles:
 
     async def create(self, sandbox_id: str, config: PodConfig, hostname: str) -> None:
         """Make all files of a sandbox. They are found again by the id alone, so any later step may fail."""
-        hosts, node_dns = await anyio.to_thread.run_sync(lambda: (_read(HOST_HOSTS), _read(HOST_RESOLV_CONF)))
-        dns = resolv_conf(config.dns) if config.dns else node_dns
-        await self._mounts.make_tree(file_tree(self._layout.paths(sandbox_id), config, hostname, hosts, dns))
+        await self._mounts.make_tree(file_tree(self._layout.paths(sandbox_id), config, hostname))
 
     async def unmount(self, sandbox_id: str) -> None:
         """Give back the memory of /dev/shm; the files stay."""
@@ -48,26 +41,19 @@ class SandboxFiles:
         await self._mounts.remove_trees(str(paths.volatile), str(paths.kept))
 
 
-def file_tree(paths: SandboxPaths, config: PodConfig, hostname: str, hosts: bytes, dns: bytes) -> FileTree:
+def file_tree(paths: SandboxPaths, config: PodConfig, hostname: str) -> FileTree:
     """All files of a sandbox. Root of the pod's user namespace gets what its containers see, and may write to it."""
+    files, copies = {str(paths.hostname): f"{hostname}\n".encode()}, {str(paths.hosts): HOST_HOSTS}
+    if config.dns:
+        files[str(paths.resolv_conf)] = resolv_conf(config.dns)
+    else:
+        copies[str(paths.resolv_conf)] = HOST_RESOLV_CONF
     own_ipc = config.namespaces.ipc is not NamespaceMode.NODE
     directories = (paths.kept, paths.volatile, *((paths.shm,) if own_ipc else ()))
     return FileTree(
         directories={str(path): 0o711 for path in directories},
-        files={
-            str(paths.resolv_conf): dns,
-            str(paths.hostname): f"{hostname}\n".encode(),
-            str(paths.hosts): hosts,
-        },
+        files=files,
+        copies=copies,
         shm=str(paths.shm) if own_ipc else None,
         owner=config.user_namespace.on_node(0, 0) if config.user_namespace else None,
     )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise UnavailableError(f"cannot read {path} for the pod: {error.strerror}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -82,20 +82,32 @@ class SandboxIndex:
         """The attachments of one sandbox, in the order they were recorded."""
         return list(self._attachments.get(sandbox_id, {}).values())
 
-    async def put(self, *records: Sandbox | AttachmentRecord) -> None:
-        """Write records in one transaction, then show them."""
-        await self._records.put(*records)
+    async def put(self, *records: Sandbox | AttachmentRecord, without: Sequence[AttachmentRecord] = ()) -> None:
+        """Write records and forget the attachments ``without`` in one transaction, then show it."""
+        await self._records.put(*records, without=without)
         for record in records:
             self._show(record)
+        for gone in without:
+            self._hide(gone)
 
-    async def advance(self, sandbox_id: str, event: Event, *, reason: str | None = None) -> Sandbox:
-        """Move a sandbox along its state table; ``reason`` None keeps the reason it has."""
+    async def advance(
+        self,
+        sandbox_id: str,
+        event: Event,
+        *,
+        reason: str | None = None,
+        without: Sequence[AttachmentRecord] = (),
+    ) -> Sandbox:
+        """Move a sandbox along its state table, and forget the attachments ``without`` in the same transaction.
+
+        ``reason`` None keeps the reason it has.
+        """
         async with self._turns.hold(sandbox_id):
             sandbox = self.get(sandbox_id)
             state = advance(sandbox_id, sandbox.state, event)
             moved = replace(sandbox, state=state, reason=sandbox.reason if reason is None else reason)
-            if moved != sandbox:
-                await self.put(moved)
+            if moved != sandbox or without:
+                await self.put(moved, without=without)
             return moved
 
     async def change(self, sandbox_id: str, **changes: object) -> Sandbox:
@@ -105,11 +117,6 @@ class SandboxIndex:
             await self.put(changed)
             return changed
 
-    async def drop_attachment(self, record: AttachmentRecord) -> None:
-        """Forget an attachment whose DEL has succeeded."""
-        await self._records.delete_attachment(record.sandbox_id, record.network, record.ifname)
-        self._attachments[record.sandbox_id].pop((record.network, record.ifname), None)
-
     async def drop(self, sandbox_id: str) -> None:
         """Forget a sandbox of which nothing is left, and free its name."""
         async with self._turns.hold(sandbox_id):
@@ -117,6 +124,12 @@ class SandboxIndex:
             sandbox = self._sandboxes.pop(sandbox_id)
             self._names.pop(sandbox.config.metadata.reservation, None)
             self._attachments.pop(sandbox_id, None)
+
+    def _hide(self, gone: AttachmentRecord) -> None:
+        left = self._attachments.get(gone.sandbox_id, {})
+        left.pop((gone.network, gone.ifname), None)
+        if not left:
+            self._attachments.pop(gone.sandbox_id, None)
 
     def _visible(self) -> Iterator[Sandbox]:
         return (sandbox for sandbox in self._sandboxes.values() if sandbox.state is not State.CREATING)

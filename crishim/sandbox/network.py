@@ -1,7 +1,7 @@
 """The network of one pod: attach it to every configured network, detach it from every one it may be on.
 
-An attachment's record is written before the chain's ADD and removed after its DEL, so that whatever happens in
-between, every ADD gets its DEL, with the very configuration that ADD used.
+An attachment's record is written before anything of its pod is made and removed after its DEL, so that whatever
+happens in between, every ADD gets its DEL, with the very configuration that ADD used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from msgspec.structs import replace
 from cni_runtime.conf.parse import parse_network_list
 from cni_runtime.conf.types import NetworkList
 from cni_runtime.errors import CniError
-from cni_runtime.result import Result
 from cni_runtime.runtime import Added, Attachment, RollbackError
 from crishim.core.config.types import IPPreference
 from crishim.core.errors import CrishimError, DeadlineError, UnavailableError
@@ -27,7 +26,7 @@ from crishim.model.sandbox import Sandbox
 from crishim.sandbox.addresses import pod_ips
 from crishim.sandbox.capabilities import capability_args, cni_args
 from crishim.sandbox.index import SandboxIndex
-from crishim.sandbox.ports import BeforePlugin, Cni, Namespaces, NetworkSource
+from crishim.sandbox.ports import Cni, Namespaces, NetworkSource
 
 _T = TypeVar("_T")
 
@@ -70,84 +69,84 @@ class PodNetwork:
             wanted.append((LOOPBACK, "lo"))
         return tuple(_intent(sandbox, network, ifname) for network, ifname in wanted)
 
-    async def attach(self, planned: Sequence[AttachmentRecord]) -> tuple[str, ...]:
-        """Run ADD for every attachment of a plan whose records are stored; returns the pod's IPs, the primary first.
+    async def attach(self, planned: Sequence[AttachmentRecord]) -> tuple[tuple[str, ...], list[AttachmentRecord]]:
+        """Run ADD for every attachment of a plan whose records are stored.
 
-        Raises an ExceptionGroup of what failed. What was not undone yet, the records tell.
+        Returns the pod's IPs, the primary one first, and the records to store in place of the planned ones. Raises an
+        ExceptionGroup of what failed. What was not undone yet, the stored records tell.
         """
-        reach(FaultPoint.ATTACH_RECORDED)
         limit = asyncio.Semaphore(1 if self._policy.serially else len(planned))
 
-        async def one(record: AttachmentRecord) -> Result:
+        async def one(record: AttachmentRecord) -> Added:
             async with limit:
                 return await self._add(record)
 
-        results = _all_or_group("the pod network", await asyncio.gather(*map(one, planned), return_exceptions=True))
-        ips = pod_ips(results[0], self._policy.ip_preference)
+        outcome = await asyncio.gather(*map(one, planned), return_exceptions=True)
+        added = _all_or_group("the pod network", outcome)
+        ips = pod_ips(added[0].result, self._policy.ip_preference)
         if not ips:
             raise UnavailableError(f"network {planned[0].network} gave the pod no IP address")
-        return ips
+        return ips, list(map(_attached, planned, added))
 
-    async def detach(self, sandbox_id: str) -> None:
+    async def detach(self, sandbox_id: str) -> list[AttachmentRecord]:
         """Run DEL for every attachment there still is a record of, whether or not there is one of the sandbox.
 
-        Raises an ExceptionGroup of what failed; those records stay, each with its reason, for the next attempt.
+        Returns those records, which can be forgotten now. Raises an ExceptionGroup of what failed; those records
+        stay, each with its reason, for the next attempt.
         """
         records = self._index.attachments(sandbox_id)
-        outcome = await asyncio.gather(*map(self._delete, records), return_exceptions=True)
+        if not records:
+            return []
+        alive = await self._namespaces.inode(records[0].netns) is not None  # they are all in the same one
+        outcome = await asyncio.gather(*(self._delete(record, alive) for record in records), return_exceptions=True)
+        if any(error is not None for error in outcome):
+            await self._note(records, outcome)
         _all_or_group(f"detaching sandbox {sandbox_id}", outcome)
+        return records
 
-    async def _add(self, record: AttachmentRecord) -> Result:
+    async def _add(self, record: AttachmentRecord) -> Added:
+        """ADD; when it fails, the record says how many plugins may have left something."""
+        begun = 0
+
         async def before(index: int, plugin: str) -> None:
+            nonlocal begun
             reach_plugin("attach", index)
-            if index:  # the first plugin was counted when the attachment was recorded
-                await self._index.put(replace(record, progress=index + 1))
+            begun = index + 1
 
         network, attachment = _rebuild(record, record.netns)
-        with self._translated(record):
-            async with asyncio.timeout(self._policy.timeout):
-                added = await self._add_or_undo(network, attachment, record, before)
-        reach(FaultPoint.ATTACH_ADDED)
-        steps = tuple(PluginStep(step.plugin, step.seconds) for step in added.steps)
-        attached = replace(record, phase=Phase.ATTACHED, progress=len(steps), steps=steps, result=added.raw)
-        await self._index.put(attached)
-        return added.result
-
-    async def _add_or_undo(
-        self, network: NetworkList, attachment: Attachment, record: AttachmentRecord, before: BeforePlugin
-    ) -> Added:
-        """ADD; when it fails and the runtime has undone it, the record says that there is nothing to delete."""
-        try:
-            return await self._cni.add(network, attachment, before=before)
-        except RollbackError:
-            raise
-        except CniError:
-            await self._index.put(replace(record, progress=0))
-            raise
-
-    async def _delete(self, record: AttachmentRecord) -> None:
-        async def before(index: int, plugin: str) -> None:
-            reach_plugin("detach", index)
-
-        deleting = replace(record, phase=Phase.DELETING)
-        await self._note(deleting)
-        reach(FaultPoint.DETACH_RECORDED)
-        alive = await self._namespaces.inode(record.netns) is not None
-        network, attachment = _rebuild(record, record.netns if alive else None)
         try:
             with self._translated(record):
                 async with asyncio.timeout(self._policy.timeout):
-                    await self._cni.delete(network, attachment, before=before, begun=record.progress)
+                    added = await self._cni.add(network, attachment, before=before)
         except CrishimError as error:
-            await self._note(replace(deleting, error=str(error)))
+            undone = isinstance(error.__cause__, CniError) and not isinstance(error.__cause__, RollbackError)
+            await self._index.put(replace(record, progress=0 if undone else begun))
             raise
-        reach(FaultPoint.DETACH_DELETED)
-        await self._index.drop_attachment(record)
+        reach(FaultPoint.ATTACH_ADDED)
+        return added
 
-    async def _note(self, record: AttachmentRecord) -> None:
-        """Keep how far a DEL has come; of an attachment whose sandbox is lost nobody could read it."""
-        if self._index.find(record.sandbox_id):
-            await self._index.put(record)
+    async def _delete(self, record: AttachmentRecord, alive: bool) -> None:
+        """DEL; ``alive``: the network namespace is still there."""
+
+        async def before(index: int, plugin: str) -> None:
+            reach_plugin("detach", index)
+
+        reach(FaultPoint.DETACH_BEGUN)
+        network, attachment = _rebuild(record, record.netns if alive else None)
+        with self._translated(record):
+            async with asyncio.timeout(self._policy.timeout):
+                await self._cni.delete(network, attachment, before=before, begun=record.progress)
+        reach(FaultPoint.DETACH_DELETED)
+
+    async def _note(self, records: Sequence[AttachmentRecord], outcome: Sequence[BaseException | None]) -> None:
+        """Forget what was deleted, keep why a DEL failed, if there is a sandbox by which it can be read."""
+        pairs = list(zip(records, outcome, strict=True))
+        failed = [
+            replace(record, phase=Phase.DELETING, error=str(error))
+            for record, error in pairs
+            if isinstance(error, CrishimError) and self._index.find(record.sandbox_id)
+        ]
+        await self._index.put(*failed, without=[record for record, error in pairs if error is None])
 
     @contextmanager
     def _translated(self, record: AttachmentRecord) -> Iterator[None]:
@@ -169,12 +168,16 @@ def _intent(sandbox: Sandbox, network: NetworkList, ifname: str) -> AttachmentRe
         conflist=network.raw,
         source=network.source,
         netns=sandbox.namespaces.net or "",
-        netns_inode=sandbox.netns_inode,
         boot_id=sandbox.boot_id,
         args=cni_args(sandbox.id, sandbox.config),
         capability_args=capability_args(sandbox.config),
-        progress=1,
+        progress=len(network.plugins),
     )
+
+
+def _attached(record: AttachmentRecord, added: Added) -> AttachmentRecord:
+    steps = tuple(PluginStep(step.plugin, step.seconds) for step in added.steps)
+    return replace(record, phase=Phase.ATTACHED, steps=steps, result=added.raw)
 
 
 def _rebuild(record: AttachmentRecord, netns: str | None) -> tuple[NetworkList, Attachment]:

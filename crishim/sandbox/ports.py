@@ -18,12 +18,8 @@ BeforePlugin = Callable[[int, str], Awaitable[None]]
 class Records(Protocol):
     """Durable storage; every call is one transaction."""
 
-    async def put(self, *records: Sandbox | AttachmentRecord) -> None:
-        """Write or replace records, all or none."""
-        ...
-
-    async def delete_attachment(self, sandbox_id: str, network: str, ifname: str) -> None:
-        """Forget one attachment."""
+    async def put(self, *records: Sandbox | AttachmentRecord, without: Sequence[AttachmentRecord] = ()) -> None:
+        """Write or replace records and forget the attachments ``without``, all or none."""
         ...
 
     async def delete_sandbox(self, sandbox_id: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 from msgspec.structs import replace
@@ -15,6 +15,7 @@ from crishim.core.errors import AlreadyExistsError, explain
 from crishim.core.faultpoints import FaultPoint, reach
 from crishim.core.tasks import InFlight
 from crishim.drivers.cgroups import CgroupDriver
+from crishim.model.attachment import AttachmentRecord
 from crishim.model.event import EventType
 from crishim.model.pod import NamespaceMode, PodConfig
 from crishim.model.sandbox import Event, NamespaceSpec, Sandbox, State, advance
@@ -93,23 +94,20 @@ class RunSandbox:
     async def _make(self, sandbox: Sandbox) -> None:
         # Planned first: a pod whose networks cannot be had leaves no trace at all.
         planned = self._network.plan(sandbox) if sandbox.namespaces.net else ()
-        await self._index.put(sandbox)
-        reach(FaultPoint.RUN_RECORDED)
-        hostname = sandbox.config.hostname or socket.gethostname()
-        await self._files.create(sandbox.id, sandbox.config, hostname)
-        reach(FaultPoint.RUN_FILES)
-        early, late = split_by_interface(self._sysctls(sandbox.config))
-        sandbox = await self._create_namespaces(sandbox, hostname, early)
-        planned = tuple(replace(record, netns_inode=sandbox.netns_inode) for record in planned)
         await self._index.put(sandbox, *planned)
+        reach(FaultPoint.RUN_RECORDED)
+        early, late = split_by_interface(self._sysctls(sandbox.config))
+        inode = await self._make_files_and_namespaces(sandbox, early)
         reach(FaultPoint.RUN_NAMESPACES)
         ips: tuple[str, ...] = ()
+        attached: Sequence[AttachmentRecord] = ()
         if planned:
-            ips = await self._network.attach(planned)
+            ips, attached = await self._network.attach([replace(record, netns_inode=inode) for record in planned])
             await self._namespaces.write_sysctls(sandbox.namespaces, late)
         reach(FaultPoint.RUN_ATTACHED)
-        ready = replace(sandbox, ips=ips, state=advance(sandbox.id, sandbox.state, Event.READY))
-        await self._index.put(ready)
+        state = advance(sandbox.id, sandbox.state, Event.READY)
+        ready = replace(sandbox, netns_inode=inode, ips=ips, state=state)
+        await self._index.put(ready, *attached)
         reach(FaultPoint.RUN_READY)
         for kind in (EventType.CREATED, EventType.STARTED):
             self._on_event(ready, kind)
@@ -119,17 +117,28 @@ class RunSandbox:
         defaults = self._network_sysctls if userns is None else for_groups(self._network_sysctls, userns.gids)
         return with_defaults(config.sysctls, defaults, host_network)
 
-    async def _create_namespaces(self, sandbox: Sandbox, hostname: str, sysctls: Mapping[str, str]) -> Sandbox:
-        inode = await self._namespaces.create(
-            NamespaceSpec(
-                paths=sandbox.namespaces,
-                hostname=hostname,
-                sysctls=sysctls,
-                loopback_up=self._network.internal_loopback,
-                userns=sandbox.config.user_namespace,
-            )
+    async def _make_files_and_namespaces(self, sandbox: Sandbox, sysctls: Mapping[str, str]) -> int:
+        """Make both side by side; the inode of the network namespace, or 0. Both have ended when one fails."""
+        hostname = sandbox.config.hostname or socket.gethostname()
+        spec = NamespaceSpec(
+            paths=sandbox.namespaces,
+            hostname=hostname,
+            sysctls=sysctls,
+            loopback_up=self._network.internal_loopback,
+            userns=sandbox.config.user_namespace,
         )
-        return replace(sandbox, netns_inode=inode)
+        inode, failure = await asyncio.gather(
+            self._namespaces.create(spec), self._make_files(sandbox, hostname), return_exceptions=True
+        )
+        if isinstance(failure, BaseException):
+            raise failure
+        if isinstance(inode, BaseException):
+            raise inode
+        return inode
+
+    async def _make_files(self, sandbox: Sandbox, hostname: str) -> None:
+        await self._files.create(sandbox.id, sandbox.config, hostname)
+        reach(FaultPoint.RUN_FILES)
 
     async def _undo(self, sandbox_id: str, error: BaseException) -> None:
         """Leave nothing of a sandbox whose making failed; what can not be undone now stays listed, with the reason."""

@@ -63,7 +63,7 @@ class Teardown:
     async def detach_orphan(self, sandbox_id: str) -> None:
         """Run the DELs that are due for a sandbox whose own record is lost."""
         async with self._locks.hold(sandbox_id):
-            await self._network.detach(sandbox_id)
+            await self._index.put(without=await self._network.detach(sandbox_id))
 
     async def _stop(self, sandbox_id: str, reason: str | None) -> None:
         sandbox = self._index.find(sandbox_id)
@@ -72,11 +72,11 @@ class Teardown:
         sandbox = await self._index.advance(sandbox_id, Event.STOP, reason=reason)
         reach(FaultPoint.STOP_RECORDED)
         await self._containers.stop_all(sandbox_id)
-        await self._network.detach(sandbox_id)
+        detached = await self._network.detach(sandbox_id)
         reach(FaultPoint.STOP_DETACHED)
         await self._release(sandbox)
         reach(FaultPoint.STOP_NAMESPACES)
-        stopped = await self._index.advance(sandbox_id, Event.STOPPED)
+        stopped = await self._index.advance(sandbox_id, Event.STOPPED, without=detached)
         reach(FaultPoint.STOP_STOPPED)
         self._on_event(stopped, EventType.STOPPED)
 

@@ -89,6 +89,7 @@ class FakeCni:
         for index, plugin in reversed(list(enumerate(network.plugins[:begun]))):
             await before(index, plugin.type)
         self.failures.strike("delete")
+        self.failures.strike(f"delete {attachment.ifname}")
         self.attached.pop((network.name, attachment.container_id, attachment.ifname), None)
         self.deleted.append((network, attachment))
         return ()

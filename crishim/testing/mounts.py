@@ -49,11 +49,11 @@ class FakeMounts:
         """Make all of it, step by step."""
         for path, mode in tree.directories.items():
             await self.make_dir(path, mode)
-        for path, data in tree.files.items():
+        for path, data in {**tree.files, **dict.fromkeys(tree.copies, b"")}.items():
             await self.write_file(path, data, 0o644)
         if tree.shm is not None:
             await self.mount_shm(tree.shm)
-        for path in (*tree.files, *((tree.shm,) if tree.shm else ())):
+        for path in (*tree.files, *tree.copies, *((tree.shm,) if tree.shm else ())):
             if tree.owner is not None:
                 await self.give(path, *tree.owner)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from crishim.core.errors import AlreadyExistsError, FailedPreconditionError
 from crishim.model.attachment import AttachmentRecord
@@ -26,8 +27,8 @@ class MemoryStore:
     async def close(self) -> None:
         """Nothing is open."""
 
-    async def put(self, *records: Sandbox | AttachmentRecord) -> None:
-        """Write or replace records, all or none."""
+    async def put(self, *records: Sandbox | AttachmentRecord, without: Sequence[AttachmentRecord] = ()) -> None:
+        """Write or replace records and forget attachments, all or none."""
         self.failures.strike("put")
         sandboxes, attachments = dict(self._sandboxes), dict(self._attachments)
         for record in records:
@@ -35,6 +36,8 @@ class MemoryStore:
                 sandboxes[record.id] = record
             else:
                 attachments[record.sandbox_id, record.network, record.ifname] = record
+        for gone in without:
+            attachments.pop((gone.sandbox_id, gone.network, gone.ifname), None)
         _check(sandboxes, attachments)
         self._sandboxes, self._attachments = sandboxes, attachments
 
@@ -56,11 +59,6 @@ class MemoryStore:
     def lose_sandbox(self, sandbox_id: str) -> None:
         """Lose a record as a corrupt row is lost: its attachments stay."""
         del self._sandboxes[sandbox_id]
-
-    async def delete_attachment(self, sandbox_id: str, network: str, ifname: str) -> None:
-        """Forget one attachment."""
-        self.failures.strike("delete_attachment")
-        self._attachments.pop((sandbox_id, network, ifname), None)
 
     async def load_sandboxes(self) -> list[Sandbox]:
         """All sandboxes."""

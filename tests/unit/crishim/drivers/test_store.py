@@ -111,14 +111,21 @@ async def test_a_sandbox_stays_while_it_has_attachments(either: Either) -> None:
     await either.put(sandbox(), attachment())
     with pytest.raises(FailedPreconditionError, match="a record would refer to one that is not there"):
         await either.delete_sandbox("s")
-    await either.delete_attachment("s", "net", "eth0")
+    await either.put(without=[attachment()])
     await either.delete_sandbox("s")
     assert await either.load_sandboxes() == []
 
 
+async def test_a_bad_record_keeps_what_was_to_be_forgotten(either: Either) -> None:
+    await either.put(sandbox(), attachment())
+    with pytest.raises(FailedPreconditionError):
+        await either.put(attachment("unknown"), without=[attachment()])
+    assert await either.load_attachments() == [attachment()]
+
+
 async def test_deleting_what_is_not_there_is_fine(either: Either) -> None:
     await either.delete_sandbox("nobody")
-    await either.delete_attachment("nobody", "net", "eth0")
+    await either.put(without=[attachment("nobody")])
 
 
 async def test_containers_are_replaced_and_forgotten(either: Either) -> None:
@@ -177,7 +184,7 @@ async def test_the_attachments_of_a_lost_sandbox_can_still_be_undone(store: Stor
     execute(path, "UPDATE sandboxes SET record = x'00'")
     assert (await store.load_sandboxes(), await store.load_attachments()) == ([], [attachment("bad")])
     await store.put(msgspec.structs.replace(attachment("bad"), phase=Phase.DELETING, error="busy"))
-    await store.delete_attachment("bad", "net", "eth0")
+    await store.put(without=[attachment("bad")])
     assert await store.load_attachments() == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -19,9 +20,9 @@ pytestmark = pytest.mark.anyio
 class SlowStore(MemoryStore):
     """Lets others run while it writes, as a real one does."""
 
-    async def put(self, *records: Sandbox | AttachmentRecord) -> None:
+    async def put(self, *records: Sandbox | AttachmentRecord, without: Sequence[AttachmentRecord] = ()) -> None:
         await asyncio.sleep(0)
-        await super().put(*records)
+        await super().put(*records, without=without)
 
 
 async def filled(state: State) -> SandboxIndex:

@@ -7,6 +7,7 @@ import pytest
 from cni_runtime.conf.types import ConfDir
 from cni_runtime.errors import CniError
 from crishim.core.errors import NotFoundError, SystemCallError
+from crishim.model.attachment import Phase
 from crishim.model.event import EventType
 from crishim.model.sandbox import State
 from crishim.testing.world import World
@@ -51,6 +52,16 @@ async def test_a_failed_del_keeps_the_netns_and_says_why(world: World) -> None:
         await world.sandboxes.stop(sandbox_id)
     assert world.sandboxes.get(sandbox_id).state is State.STOPPING
     assert world.sandboxes.get(sandbox_id).namespaces.net in world.namespaces.pins
+
+
+async def test_what_was_deleted_is_forgotten_though_another_del_failed(world: World) -> None:
+    sandbox_id = await world.sandboxes.run(pod(), "")
+    world.cni.failures["delete eth0"] = CniError("plugin crashed")
+    with pytest.raises(ExceptionGroup):
+        await world.sandboxes.stop(sandbox_id)
+    (left,) = await world.store.load_attachments()
+    assert (left.ifname, left.phase) == ("eth0", Phase.DELETING)
+    assert "plugin crashed" in left.error
 
 
 async def test_stop_again_finishes_what_failed(world: World) -> None:
