@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crishim.drivers import threads
 from crishim.image import faultpoints
@@ -18,7 +20,9 @@ from crishim.image.progress import Stage, Step
 from crishim.image.settings import Limits
 from crishim.image.store.store import ImageStore
 from crishim.image.types import Descriptor, ImageConfig, Manifest
-from crishim.image.unpack.unpacker import unpack_layer
+
+if TYPE_CHECKING:
+    from crishim.image.unpack.unpacker import Unpacked
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,13 @@ class Unpacking:
 
     async def _fill(self, layer: PlannedLayer, staged: Path, lower: Sequence[Path], allowed: int) -> None:
         blob = self._store.blobs.path(layer.blob.checked_digest)
-        made = await cancellable(
-            lambda cancel: unpack_layer(blob, staged, lower, self._limits, cancel, allowed=allowed)
-        )
+
+        def unpack(cancel: threading.Event) -> Unpacked:
+            from crishim.image.unpack.unpacker import unpack_layer  # noqa: PLC0415  # where layers are there, none is
+
+            return unpack_layer(blob, staged, lower, self._limits, cancel, allowed=allowed)
+
+        made = await cancellable(unpack)
         if made.diff_id != layer.diff_id:
             message = f"layer {layer.blob.digest}: unpacks to {made.diff_id}, the image says {layer.diff_id}"
             raise ContentError(message)

@@ -5,22 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from weakref import WeakValueDictionary
 
 from crishim.core.errors import NotFoundError
 from crishim.image.describe import describe
 from crishim.image.digest import Digest
 from crishim.image.errors import ContentError
-from crishim.image.joining import Joined, side_by_side
-from crishim.image.layering import PlannedLayer, Unpacking, plan_layers
-from crishim.image.platform import Platform, choose
+from crishim.image.joining import side_by_side
+from crishim.image.layering import PlannedLayer, plan_layers
+from crishim.image.platform import choose
 from crishim.image.progress import Progress, Stage, Step
 from crishim.image.reference import Reference
 from crishim.image.registry.client import RegistryClient
 from crishim.image.registry.download import download
-from crishim.image.settings import ImageSettings
-from crishim.image.store.store import ImageStore
+from crishim.image.tools import ImageTools
 from crishim.image.types import (
     Index,
     Manifest,
@@ -35,22 +32,10 @@ _MAX_NESTING = 4
 _NO_LIMIT = 1 << 16
 
 
-@dataclass(frozen=True)
-class PullTools:
-    """What every pull works with. ``downloads`` and ``steps`` let pulls share the blobs they want at the same time."""
-
-    store: ImageStore
-    settings: ImageSettings
-    platform: Platform
-    unpacking: Unpacking
-    downloads: Joined
-    steps: WeakValueDictionary[str, Step]
-
-
 class Pull:
     """One pull of one name; ``run`` it once."""
 
-    def __init__(self, tools: PullTools, client: RegistryClient, reference: Reference, progress: Progress) -> None:
+    def __init__(self, tools: ImageTools, client: RegistryClient, reference: Reference, progress: Progress) -> None:
         self._tools, self._client, self._reference, self._progress = tools, client, reference, progress
         self._store, self._limits = tools.store, tools.settings.limits
         self._pins = ExitStack()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -12,25 +12,20 @@ import structlog
 
 from crishim.core.errors import NotFoundError
 from crishim.core.tasks import TaskOwner
-from crishim.image.archive.load import load_archive
-from crishim.image.credentials import RequestAuth, credentials_for
+from crishim.drivers import threads
+from crishim.image.credentials import RequestAuth
 from crishim.image.fs_info import FilesystemUsage, TreeUsage, image_usage
 from crishim.image.joining import Joined
 from crishim.image.layering import Unpacking
 from crishim.image.platform import Platform
-from crishim.image.progress import Progress, with_timeout
-from crishim.image.pull import Pull, PullTools
+from crishim.image.progress import Progress
 from crishim.image.reference import Reference, parse_reference
-from crishim.image.registry.auth import Authorizer
-from crishim.image.registry.client import RegistryClient
-from crishim.image.registry.hosts import hosts_for
-from crishim.image.registry.retry import Backoff
-from crishim.image.registry.transport import Transport
 from crishim.image.remove import remove_image
 from crishim.image.repair import repair
 from crishim.image.settings import ImageSettings
 from crishim.image.status import image_root, verbose_info
 from crishim.image.store.store import ImageStore
+from crishim.image.tools import ImageTools, Registries
 from crishim.model.image import ImageRecord, ImageRoot
 
 _log = structlog.get_logger(__name__)
@@ -45,17 +40,16 @@ class Images:
         self,
         store: ImageStore,
         settings: ImageSettings,
-        transport: Transport,
+        registries: Registries,
         owner: TaskOwner,
         platform: Platform,
-        backoff: Backoff,
         containers: Path,
     ) -> None:
         """``containers`` is where containers have their writable layers; it need not exist yet."""
-        self._store, self._settings, self._transport, self._owner = store, settings, transport, owner
-        self._backoff, self._containers = backoff, TreeUsage(containers)
+        self._store, self._settings, self._registries, self._owner = store, settings, registries, owner
+        self._containers = TreeUsage(containers)
         unpacking = Unpacking(store, settings.limits, settings.max_concurrent_unpacks)
-        self._tools = PullTools(store, settings, platform, unpacking, Joined(), WeakValueDictionary())
+        self._tools = ImageTools(store, settings, platform, unpacking, Joined(), WeakValueDictionary())
         self._pulls, self._progress = Joined(), {}  # type: tuple[Joined, dict[str, Progress]]
 
     async def start(self) -> None:
@@ -100,7 +94,11 @@ class Images:
         return image_usage(self._store), await self._containers()
 
     async def load(self, archive: Path, name: str = "") -> Sequence[ImageRecord]:
-        """Import the images of an OCI or docker archive; ``name`` is for one that has none. See ``load_archive``."""
+        """Import the images of an OCI or docker archive; ``name`` is for one that has none.
+
+        Raises ArchiveError, ContentError, LayerError, LimitError, and InvalidArgumentError for a name given to several.
+        """
+        load_archive = await threads.run(_archive_loading)
         records = await load_archive(self._tools, archive, name)
         self._settle_later(records)
         return records
@@ -121,20 +119,9 @@ class Images:
         await self._store.release(container_id)
 
     async def _pull(self, reference: Reference, auth: RequestAuth | None) -> str:
-        hosts = await asyncio.to_thread(hosts_for, reference.domain, self._settings.config_path)
-        authorizer = Authorizer(self._transport, credentials_for(auth, self._settings.credentials))
-        client = RegistryClient(
-            self._transport,
-            authorizer,
-            reference,
-            hosts,
-            backoff=self._backoff,
-            max_document_bytes=self._settings.limits.max_document_bytes,
-        )
         progress = self._progress[str(reference)] = Progress()
-        pull = Pull(self._tools, client, reference, progress)
         try:
-            record = await with_timeout(pull.run, progress, self._settings.progress_timeout, str(reference))
+            record = await self._registries.pull(self._tools, reference, auth, progress)
         finally:
             self._progress.pop(str(reference), None)
         _log.info("image.pulled", image=str(reference), id=record.id, size=record.size, layers=len(record.chain))
@@ -155,3 +142,9 @@ class Images:
         while True:
             await self._store.collect(self._settings.garbage_grace)
             await asyncio.sleep(_COLLECT_EVERY)
+
+
+def _archive_loading() -> Callable[[ImageTools, Path, str], Awaitable[Sequence[ImageRecord]]]:
+    from crishim.image.archive.load import load_archive  # noqa: PLC0415  # few servers ever need it
+
+    return load_archive

@@ -10,7 +10,6 @@ The rule for what an operator gets to hear:
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Mapping
@@ -132,8 +131,10 @@ def _check_value(key: Key, value: object, place: Place, warnings: list[str]) -> 
 
 
 def _unknown(place: Place, name: str, known: Mapping[str, Key]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415  # a good configuration takes no memory for it
+
     honoured = [other for other, key in known.items() if key.unused is None]
-    near = difflib.get_close_matches(name[:_SHOWN], honoured, n=1, cutoff=0.75)
+    near = get_close_matches(name[:_SHOWN], honoured, n=1, cutoff=0.75)
     return f"{place}: unknown key, ignored" + (f"; did you mean {near[0]}?" if near else "")
 
 

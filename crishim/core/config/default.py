@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import resources
+from pathlib import Path
 
 
 def default_toml() -> str:
     """What ``crishim config default`` prints; read back, it is the default configuration, without a warning."""
-    return resources.files(__package__).joinpath("default.toml").read_text(encoding="utf-8")
+    return Path(__file__).with_name("default.toml").read_text(encoding="utf-8")

@@ -19,8 +19,8 @@ from crishim.image.errors import ArchiveError
 from crishim.image.layering import plan_layers
 from crishim.image.platform import choose
 from crishim.image.progress import Step
-from crishim.image.pull import PullTools
 from crishim.image.reference import parse_reference
+from crishim.image.tools import ImageTools
 from crishim.image.types import (
     Compression,
     Descriptor,
@@ -37,7 +37,7 @@ from crishim.model.image import ImageRecord
 _SUFFIX = {Compression.NONE: "", Compression.GZIP: "+gzip", Compression.ZSTD: "+zstd"}
 
 
-async def load_archive(tools: PullTools, path: Path, name: str = "") -> Sequence[ImageRecord]:
+async def load_archive(tools: ImageTools, path: Path, name: str = "") -> Sequence[ImageRecord]:
     """Import every image of the archive at ``path``; ``name`` goes to its only image, whatever the archive calls it.
 
     Raises ArchiveError, ContentError, LayerError, LimitError, and InvalidArgumentError for a name given to several.
@@ -54,7 +54,7 @@ async def load_archive(tools: PullTools, path: Path, name: str = "") -> Sequence
 class _Import:
     """One image on its way from the archive to the store."""
 
-    def __init__(self, tools: PullTools, archive: ArchiveFile) -> None:
+    def __init__(self, tools: ImageTools, archive: ArchiveFile) -> None:
         self._tools, self._store, self._archive = tools, tools.store, archive
         self._limits = tools.settings.limits
         self._pins = ExitStack()

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from crishim.core.later import Later
+import aiohttp
+from aiohttp import ClientResponse
+
 from crishim.image.digest import Digest
 from crishim.image.errors import ContentError
 from crishim.image.ports import BlobWriter
 from crishim.image.registry.client import RegistryClient, TemporaryError
 from crishim.image.registry.hosts import PULL, RegistryHost
 from crishim.image.registry.transport import reason
-
-if TYPE_CHECKING:
-    import aiohttp
-    from aiohttp import ClientResponse
-else:
-    aiohttp = Later("aiohttp")
 
 _BATCH = 1 << 20
 

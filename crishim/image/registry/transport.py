@@ -9,20 +9,16 @@ import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 from urllib.parse import urljoin, urlsplit
 
+import aiohttp
+import yarl
+from aiohttp import ClientResponse, ClientSession
+
 from crishim.core.errors import ConfigError
-from crishim.core.later import Later, load
 from crishim.image.errors import LimitError, RegistryError, UnreachableError
 from crishim.image.registry.hosts import TLS, RegistryHost, is_loopback
-
-if TYPE_CHECKING:
-    import aiohttp
-    import yarl
-    from aiohttp import ClientResponse, ClientSession
-else:
-    aiohttp, yarl = Later("aiohttp"), Later("yarl")
 
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -168,7 +164,6 @@ def _changed_at(tls: TLS) -> tuple[int, ...]:
 
 
 def _context(tls: TLS) -> ssl.SSLContext:
-    load("aiohttp")
     try:
         context = ssl.create_default_context()
         for authority in tls.ca:

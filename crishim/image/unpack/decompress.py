@@ -1,11 +1,10 @@
 """Decompression of layer blobs in bounded pieces: gzip (any number of members), zstd (any number of frames), none.
 
-isal's inflate takes a third of zlib's time (docs/images.md); zstd is in the standard library from Python 3.14 on.
+isal's inflate takes a third of zlib's time (docs/images.md).
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 
@@ -14,15 +13,9 @@ from isal import isal_zlib
 from crishim.image.errors import ContentError
 from crishim.image.types import Compression
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 PIECE = 1 << 20
 _INFLATE_ERROR = cast("type[Exception]", isal_zlib.error)  # its type stub has the instance
 _GZIP_WINDOW = 31
-MAX_ZSTD_WINDOW_LOG = 27
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -48,20 +41,9 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The content of all zstd frames in ``chunks``."""
-    options = {int(zstd.DecompressionParameter.window_log_max): MAX_ZSTD_WINDOW_LOG}
-    frame = zstd.ZstdDecompressor(options=options)
-    begun = False
-    for chunk in chunks:
-        data = chunk
-        while data or (begun and not frame.needs_input):
-            begun = True
-            yield from _some(frame.decompress(data, PIECE))
-            data = b""
-            if frame.eof:
-                data, begun = frame.unused_data, False
-                frame = zstd.ZstdDecompressor(options=options)
-    if begun:
-        raise ContentError("layer: the zstd stream ends too early")
+    from crishim.image.unpack import zstd  # noqa: PLC0415  # few layers are
+
+    yield from zstd.content(chunks, PIECE)
 
 
 def plain(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -92,5 +74,5 @@ def decompress(chunks: Iterable[bytes], compression: Compression) -> Iterator[by
     """The uncompressed stream; raises ContentError when ``chunks`` are damaged, cut short or something else."""
     try:
         yield from _READERS[compression](chunks)
-    except (_INFLATE_ERROR, zstd.ZstdError) as exc:
+    except _INFLATE_ERROR as exc:
         raise ContentError(f"layer: not a valid {compression} stream: {exc}") from exc

@@ -16,6 +16,7 @@ from crishim.core.tasks import TaskOwner
 from crishim.drivers.mounts import unmount_all
 from crishim.drivers.overlay import mount_overlay
 from crishim.image.platform import host_platform
+from crishim.image.registries import HttpRegistries
 from crishim.image.registry.retry import Backoff
 from crishim.image.registry.transport import Transport
 from crishim.image.service import Images
@@ -134,7 +135,8 @@ async def image_lab(
         backoff = Backoff(attempts=3, first=0.001)
         chosen = ImageSettings(root=root, **settings)  # type: ignore[arg-type]
         store = await open_store(root, records, NoSync(), "this boot", chosen.pinned)
-        images = Images(store, chosen, transport, owner, host_platform(), backoff, root / "none")
+        registries = HttpRegistries(transport, backoff)
+        images = Images(store, chosen, registries, owner, host_platform(), root / "none")
         await images.start()
         try:
             yield ImageLab(images, store, serving, records, root)

@@ -7,7 +7,7 @@ import os
 import random
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -19,8 +19,7 @@ from crishim.drivers.image_database import ImageDatabase
 from crishim.image.digest import Digest, check
 from crishim.image.faultpoints import ImageFault
 from crishim.image.platform import host_platform
-from crishim.image.registry.retry import Backoff
-from crishim.image.registry.transport import Transport
+from crishim.image.registries import open_registries
 from crishim.image.service import Images
 from crishim.image.settings import ImageSettings
 from crishim.image.store.recover import open_store
@@ -107,9 +106,9 @@ class Crash:
     async def _opened(self) -> AsyncIterator[tuple[Images, ImageStore]]:
         records, owner = await ImageDatabase.open(self.root / "images.db"), TaskOwner()
         store = await open_store(self.root, records, FileSystemDriver(), boot_id())
-        async with Transport() as transport:
+        async with aclosing(open_registries()) as registries:
             settings = ImageSettings(root=self.root)
-            images = Images(store, settings, transport, owner, host_platform(), Backoff(), self.root / "none")
+            images = Images(store, settings, registries, owner, host_platform(), self.root / "none")
             yield images, store
             await owner.aclose()
         await records.close()

@@ -1,0 +1,40 @@
+"""Decompression of zstd, which is in the standard library from Python 3.14 on. Imported with the first such layer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+
+from crishim.image.errors import ContentError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+MAX_WINDOW_LOG = 27
+_OPTIONS = {int(zstd.DecompressionParameter.window_log_max): MAX_WINDOW_LOG}
+
+
+def content(chunks: Iterable[bytes], piece: int) -> Iterator[bytes]:
+    """The content of all frames in ``chunks``, at most ``piece`` bytes at a time. Raises ContentError."""
+    try:
+        yield from _frames(chunks, piece)
+    except zstd.ZstdError as exc:
+        raise ContentError(f"layer: not a valid zstd stream: {exc}") from exc
+
+
+def _frames(chunks: Iterable[bytes], piece: int) -> Iterator[bytes]:
+    frame, begun = zstd.ZstdDecompressor(options=_OPTIONS), False
+    for chunk in chunks:
+        data = chunk
+        while data or (begun and not frame.needs_input):
+            begun = True
+            if some := frame.decompress(data, piece):
+                yield some
+            data = b""
+            if frame.eof:
+                data, begun = frame.unused_data, False
+                frame = zstd.ZstdDecompressor(options=_OPTIONS)
+    if begun:
+        raise ContentError("layer: the zstd stream ends too early")
