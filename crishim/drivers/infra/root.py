@@ -7,7 +7,6 @@ has, and no process ever is in the first one: whoever changes mounts in a copy c
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from pathlib import Path
 
@@ -38,28 +37,30 @@ class EmptyRoot:
 
         The thread then sees nothing of the node, not even /proc.
         """
-        with self._lock, system_call("make", "an empty root"):
+        with self._lock, system_call("enter", "an empty root"):
             syscalls.unshare(syscalls.CLONE_FS)
             syscalls.setns(self._namespace(), syscalls.CLONE_NEWNS)
             syscalls.unshare(syscalls.CLONE_NEWNS)
 
     def _namespace(self) -> int:
-        status = self._program.stat()
+        with system_call("look at", str(self._program)):
+            status = self._program.stat()
         version = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
         if self._made is None or self._made[0] != version:
-            namespace = self._make(status.st_size)
+            namespace = self._make()
             if self._made is not None:
                 os.close(self._made[1])
             self._made = version, namespace
         return self._made[1]
 
-    def _make(self, program_size: int) -> int:
+    def _make(self) -> int:
         place, flags = str(self._place), syscalls.MS_NOSUID | syscalls.MS_NODEV
+        program, nothing = Path(place + PROGRAM), Path(place + NOTHING)
+        content = self._program.read_bytes()  # before anything is put over it
         syscalls.unshare(syscalls.CLONE_NEWNS)
         syscalls.mount("", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
-        syscalls.mount("infra", place, "tmpfs", flags, f"mode=755,size={program_size + _ROOM},nr_inodes={_MOST_FILES}")
-        program, nothing = Path(place + PROGRAM), Path(place + NOTHING)
-        shutil.copyfile(self._program, program)
+        syscalls.mount("infra", place, "tmpfs", flags, f"mode=755,size={len(content) + _ROOM},nr_inodes={_MOST_FILES}")
+        program.write_bytes(content)
         program.chmod(0o555)
         nothing.touch()
         nothing.chmod(0o444)

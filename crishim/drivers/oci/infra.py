@@ -51,6 +51,7 @@ class InfraProcesses:
         except BaseException:
             await child.end()
             raise
+        faults.reach("oci.infra.recorded")
         return started
 
     def _start(self, note: Note, wanted: InfraProcess) -> Spawned:

@@ -14,10 +14,12 @@ from msgspec.structs import replace
 
 from crishim.core.config.types import RuntimeHandler
 from crishim.drivers.cgroups.groups import ControlGroups
+from crishim.drivers.infra.dressing import InfraProcess
 from crishim.drivers.oci.driver import DEFAULT_LIMITS, Limits, OciDriver
 from crishim.drivers.oci.handlers import probe
 from crishim.model.container import Container, ContainerConfig, ContainerMetadata, ImageSpec
 from crishim.model.process import Started
+from crishim.model.sandbox import NamespacePaths
 from hack.hugetlb import mount_hugetlb
 from hack.images.catalog import static_busybox_program
 
@@ -141,6 +143,14 @@ class Lab:
         spec = self.spec(container.id, *args)
         return with_process(container, await self.driver.run(container, "test", self.bundle(), spec))
 
+    async def run_infra(
+        self, container_id: str = "c1", joined: NamespacePaths | None = None, oom_score_adj: int | None = None
+    ) -> Container:
+        """Start an infra process, which joins no namespaces and has this process's score unless told otherwise."""
+        container = replace(self.container(container_id), infra=True)
+        wanted = InfraProcess(joined or NamespacePaths(), own_score() if oom_score_adj is None else oom_score_adj)
+        return with_process(container, await self.driver.start_infra(container, self.bundle(container_id), wanted))
+
     def log(self, container_id: str = "c1") -> str:
         """What a container has written, without the times."""
         text = (STATE / "logs" / f"{container_id}.log").read_text()
@@ -181,6 +191,11 @@ class Lab:
 def with_process(container: Container, made: Started) -> Container:
     """The record with its process."""
     return replace(container, pid=made.pid, pid_start=made.pid_start)
+
+
+def own_score() -> int:
+    """The oom_score_adj of this process; a lower one may be refused."""
+    return int(Path("/proc/self/oom_score_adj").read_text())
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float = 10.0) -> None:

@@ -27,6 +27,9 @@ POINTS = (
     "oci.delete.runtime",
     "oci.delete.group",
     "oci.run.made",
+    "oci.infra.noted",
+    "oci.infra.started",
+    "oci.infra.recorded",
 )
 
 

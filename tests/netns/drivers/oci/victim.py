@@ -12,7 +12,7 @@ from tests.netns.drivers.oci.lab import Lab, process
 
 
 async def live(lab: Lab) -> None:
-    """Make a container, start it, run a command in it, kill it and delete it; the same with one without a monitor."""
+    """Make a container, start it, run a command in it, kill it and delete it; the same with those without a monitor."""
     await lab.open()
     container = await lab.run("sleep", "1000")
     await lab.driver.exec_sync(container, "test", process("sleep", "0.02"), None)
@@ -21,6 +21,7 @@ async def live(lab: Lab) -> None:
     await lab.driver.delete(container.id, "test")
     container = await lab.run_unwatched("sleep", "1000")
     await lab.driver.delete(container.id, "test")
+    await lab.driver.delete((await lab.run_infra()).id, "")
 
 
 if __name__ == "__main__":
