@@ -3,8 +3,9 @@
 Each owner (an interface of a container on a network) has one small file that says which elements of the table's
 sets and maps are his. Adding an owner writes the file and then adds the elements in one transaction; if the table is
 not as expected, say because another program flushed it, all of it is made again from the files, in one transaction.
-When the last owner goes, so does the table. The files lie under /run: a reboot takes them together with the rules.
-The text of the table lies beside them, so that it can be made again by one who does not know what it was made for.
+When the last owner goes, so does the table, at once or a while later: to make one takes ten times as long as to add to
+one, and a node's only pod is often followed by another. The files lie under /run: a reboot takes them together with the
+rules. The text of the table lies beside them, so that it can be made again by one who does not know what it was for.
 """
 
 from __future__ import annotations
@@ -116,8 +117,11 @@ class OwnedTable:
             self._write(holding)
             self._rebuild()
 
-    def drop(self, owner: Owner) -> bool:
-        """Take away all that ``owner`` has; whether that was anything. Raises NftError, OSError."""
+    def drop(self, owner: Owner, *, last: bool = True) -> bool:
+        """Take away all that ``owner`` has; whether that was anything. Raises NftError, OSError.
+
+        ``last`` takes the table away as well when nobody else has anything in it; see also ``remove_unused``.
+        """
         path = self._path(owner)
         if not path.exists():
             files.remove(path)  # what a killed put has begun to write
@@ -125,9 +129,19 @@ class OwnedTable:
         with locked(self._directory):
             holding = _read(path)
             if holding is not None:
-                self._delete(holding)
+                self._delete(holding, last=last)
             files.remove(path)
         return holding is not None
+
+    def is_unused(self) -> bool:
+        """Whether nobody has anything in it."""
+        return not self._names()
+
+    def remove_unused(self) -> None:
+        """Take the table away if nobody has anything in it by now. Raises NftError, OSError."""
+        with locked(self._directory):
+            if self.is_unused():
+                self._nft.run(self._gone())
 
     def holdings(self) -> tuple[Holding, ...]:
         """What each owner has, out of the files."""
@@ -154,10 +168,10 @@ class OwnedTable:
 
         ``rules`` is asked while nobody else can change the table.
         """
-        if not self._names():
+        if self.is_unused():
             return False
         with locked(self._directory):
-            if not self._names() or rules() >= _rule_count(self.table.body):
+            if self.is_unused() or rules() >= _rule_count(self.table.body):
                 return False
             self._rebuild()
             return True
@@ -174,7 +188,7 @@ class OwnedTable:
                 continue
             if not holding.is_void():
                 raise TakenError(element, holding.owner)
-            self._delete(holding)
+            self._delete(holding, last=False)
             self._path(holding.owner).unlink()
 
     def _add(self, holding: Holding) -> bool:
@@ -198,9 +212,9 @@ class OwnedTable:
             rest = tuple(element for element in holding.elements if element not in common)
             self._write(Holding(holding.owner, rest, holding.netns))
 
-    def _delete(self, holding: Holding) -> None:
+    def _delete(self, holding: Holding, *, last: bool) -> None:
         """Take ``holding`` out of the kernel; its file goes after that, so that whoever is stopped here tries again."""
-        if not any(name != self._path(holding.owner).name for name in self._names()):
+        if last and not any(name != self._path(holding.owner).name for name in self._names()):
             self._nft.run(self._gone())
         else:
             own = self._only_of(holding)

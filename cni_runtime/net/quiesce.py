@@ -4,14 +4,14 @@ Deleting a veth waits 20 ms for an RCU grace period, with the kernel's link lock
 takes 0.2 ms and is enough: from then on no frame passes the pair in either direction, and nothing inside the pod can
 bring the host's end up again, so the pod's addresses can be given to another. The pair itself goes when the pod's
 namespace does, which the kernel does off everybody's path and for many at once. For a namespace that is kept, the
-``Reaper`` deletes what is still there after a while, all in one request.
+``Reaper`` deletes what is still there after a while, all in one request. It also does what else can be done later.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import anyio.to_thread
 
@@ -85,39 +85,58 @@ def _same(before: Link, now: Link | None) -> bool:
 
 
 class Reaper:
-    """Deletes veths some time after they were cut off, if their namespace still keeps them. For one event loop."""
+    """Deletes veths some time after they were cut off, if their namespace still keeps them; so too with other work.
+
+    For one event loop.
+    """
 
     def __init__(self, delay: float = 2.0) -> None:
         """``delay`` is in seconds: the time in which the owner of a namespace is expected to remove it."""
         self._delay = delay
         self._waiting: dict[int, Link] = {}
+        self._chores: dict[str, Callable[[], None]] = {}
         self._task: asyncio.Task[None] | None = None
         self._deleting = anyio.Lock()
 
     def expect(self, veth: Link) -> None:
         """``veth`` is cut off and should go."""
         self._waiting[veth.index] = veth
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._later(), name="veth-reaper")
+        self._start()
+
+    def later(self, name: str, chore: Callable[[], None]) -> None:
+        """Do ``chore``, which blocks and may raise OSError, in the place of one of the same name that waits."""
+        self._chores[name] = chore
+        self._start()
 
     async def flush(self) -> None:
-        """Delete at once all that waits, and see what is being deleted gone; raises OSError."""
+        """Delete at once all that waits, and see what is being deleted gone; do the chores. Raises OSError."""
         async with self._deleting:
             waiting, self._waiting = self._waiting, {}
-            if waiting:
-                await anyio.to_thread.run_sync(delete_cut_off, waiting.values())
+            chores, self._chores = self._chores, {}
+            if waiting or chores:
+                await anyio.to_thread.run_sync(_work_off, waiting.values(), chores.values())
 
     async def aclose(self) -> None:
-        """Delete all that waits, and end the task."""
+        """Work off all that waits, and end the task."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
         await self.flush()
 
+    def _start(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._later(), name="veth-reaper")
+
     async def _later(self) -> None:
-        while self._waiting:
+        while self._waiting or self._chores:
             await asyncio.sleep(self._delay)
             try:
                 await self.flush()
             except OSError:
-                _log.exception("could not delete veths of pods that are gone")
+                _log.exception("could not clean up after pods that are gone")
+
+
+def _work_off(veths: Iterable[Link], chores: Iterable[Callable[[], None]]) -> None:
+    delete_cut_off(veths)
+    for chore in chores:
+        chore()

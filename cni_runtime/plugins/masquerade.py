@@ -54,12 +54,22 @@ def masquerade_elements(addresses: Iterable[str]) -> tuple[Element, ...]:
     return tuple(Element(f"pods{at}", str(ip_interface(address).ip)) for at, address in enumerate(addresses))
 
 
-def end_masquerade(call: PluginCall, context: Context) -> None:
-    """Take away what ADD of this call made, be it ours or the reference plugins'. Blocks. NftError, OSError."""
-    owner = owner_of(call)
-    dropped = [table.drop(owner) for table in _tables(context)]
+def end_masquerade(call: PluginCall, context: Context) -> list[OwnedTable]:
+    """Take away what ADD of this call made, be it ours or the reference plugins'. Blocks. NftError, OSError.
+
+    Returns the tables that are not used any more, for ``remove_later``.
+    """
+    owner, tables = owner_of(call), _tables(context)
+    dropped = [table.drop(owner, last=False) for table in tables]
     if not any(dropped):
         _remove_theirs(context.nft, owner)
+    return [table for table in tables if table.is_unused()]
+
+
+def remove_later(tables: Iterable[OwnedTable], context: Context) -> None:
+    """Have tables taken away that are still unused after a while."""
+    for table in tables:
+        context.reaper.later(table.table.name, table.remove_unused)
 
 
 def collect_masquerade(call: PluginCall, context: Context) -> None:

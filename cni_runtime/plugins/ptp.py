@@ -18,6 +18,7 @@ from cni_runtime.net import plan as plans
 from cni_runtime.net.effects import AddVeth, Configure, SetSysctls
 from cni_runtime.net.inspect import read_netns
 from cni_runtime.net.links import random_mac, random_veth_name
+from cni_runtime.net.nft import OwnedTable
 from cni_runtime.net.plan import Plan, Where
 from cni_runtime.net.routes import SCOPE_HOST, SCOPE_LINK, SCOPE_NOWHERE, RouteSpec
 from cni_runtime.net.sockets import opened, run_in_own_thread
@@ -28,6 +29,7 @@ from cni_runtime.plugins.masquerade import (
     collect_masquerade,
     end_masquerade,
     masquerade,
+    remove_later,
     repair_masquerade,
 )
 from cni_runtime.plugins.pod_link import check_pod_link, forwarding_sysctls, pod_link_plan
@@ -70,7 +72,9 @@ class Ptp(Plugin):
 
     async def delete(self, call: PluginCall, context: Context) -> None:
         config = ptp_config(call, context)
-        await detach(call, context, partial(_remove_rules, call, context, config))
+        unused: list[OwnedTable] = []
+        await detach(call, context, partial(_remove_rules, call, context, config, unused))
+        remove_later(unused, context)
         faults.reach("ptp.DEL.ipam")
         await ipam_call(call, context, config.ipam)
 
@@ -140,10 +144,10 @@ def _add(call: PluginCall, context: Context, config: PtpConfig, result: Result) 
     return structs.replace(result, interfaces=interfaces)
 
 
-def _remove_rules(call: PluginCall, context: Context, config: PtpConfig) -> None:
+def _remove_rules(call: PluginCall, context: Context, config: PtpConfig, unused: list[OwnedTable]) -> None:
     faults.reach("ptp.DEL.rules")
     if config.ip_masq:
-        end_masquerade(call, context)
+        unused += end_masquerade(call, context)
 
 
 def _check(call: PluginCall, context: Context, result: Result) -> None:

@@ -15,6 +15,7 @@ from cni_runtime.errors import CniError
 from cni_runtime.net import plan as plans
 from cni_runtime.net.inspect import find_link, list_addresses, list_links, read_host_links, read_netns
 from cni_runtime.net.links import random_mac, random_veth_name
+from cni_runtime.net.nft import OwnedTable
 from cni_runtime.net.plan import Plan
 from cni_runtime.net.sockets import NetlinkSocket, opened, run_in_own_thread
 from cni_runtime.net.wait import wait_addresses_settled, wait_link_up
@@ -41,6 +42,7 @@ from cni_runtime.plugins.masquerade import (
     collect_masquerade,
     end_masquerade,
     masquerade,
+    remove_later,
     repair_masquerade,
 )
 from cni_runtime.plugins.veth import attach, detach
@@ -65,7 +67,9 @@ class Bridge(Plugin):
 
     async def delete(self, call: PluginCall, context: Context) -> None:
         config = bridge_config(call, context)
-        await detach(call, context, partial(_remove_rules, call, context, config))
+        unused: list[OwnedTable] = []
+        await detach(call, context, partial(_remove_rules, call, context, config, unused))
+        remove_later(unused, context)
         faults.reach("bridge.DEL.ipam")
         await ipam_call(call, context, config.ipam)
 
@@ -150,10 +154,10 @@ def _settled(call: PluginCall, config: BridgeConfig, names: Names, result: Resul
     )
 
 
-def _remove_rules(call: PluginCall, context: Context, config: BridgeConfig) -> None:
+def _remove_rules(call: PluginCall, context: Context, config: BridgeConfig, unused: list[OwnedTable]) -> None:
     faults.reach("bridge.DEL.rules")
     if config.ip_masq:
-        end_masquerade(call, context)
+        unused += end_masquerade(call, context)
     if config.macspoofchk:
         remove_spoof_check(context.nft, call.container_id, call.ifname)
 

@@ -202,6 +202,7 @@ async def test_masquerade_outside_the_subnet_only_and_nothing_left(pods: Pods) -
     await pods.add("a", config)
     assert pods.ping("a", "192.0.2.2")  # which has no route back to the pod
     await pods.delete("a", config)
+    await pods.invoker.aclose()  # does at once what would wait
     assert pods.host.rules() == set()
 
 

@@ -70,6 +70,23 @@ def test_the_table_is_made_for_the_first_owner_and_goes_with_the_last(table: Own
     assert nft.elements is None
 
 
+def test_an_unused_table_can_wait_for_the_next_owner(table: OwnedTable, nft: FakeNft) -> None:
+    table.put(ONE, (FIRST,))
+    table.drop(ONE, last=False)
+    before = nft.transactions
+    table.put(TWO, (FIRST,))
+    table.remove_unused()
+    assert (set(nft.elements or ()), nft.transactions) == ({"10.0.0.1"}, before + 1)
+
+
+def test_an_unused_table_can_be_taken_away_later(table: OwnedTable, nft: FakeNft) -> None:
+    table.put(ONE, (FIRST,))
+    table.drop(ONE, last=False)
+    assert (nft.elements, table.is_unused()) == ({}, True)
+    table.remove_unused()
+    assert nft.elements is None
+
+
 def test_one_more_owner_is_one_transaction(table: OwnedTable, nft: FakeNft) -> None:
     table.put(ONE, (FIRST,))
     before = nft.transactions
