@@ -60,6 +60,18 @@ def test_killed_at(serving: Node, point: str) -> None:
     assert containers.answers(containers.run(pod))
 
 
+def test_killed_while_the_pid_namespace_of_a_pod_is_made(serving: Node) -> None:
+    pod = connect(serving).run_pod("web")
+    for point in ("oci.infra.started", "oci.infra.recorded"):
+        serving.restart(fault=f"{point}:kill")
+        with pytest.raises(grpc.RpcError):
+            connect(serving, shared_pid=True).run(pod)
+        serving.restart()
+        assert not leftovers(serving)
+    containers = connect(serving, shared_pid=True)
+    assert containers.answers(containers.run(pod))
+
+
 @pytest.mark.parametrize("shared_pid", [False, True])
 def test_a_running_container_outlives_the_server(serving: Node, shared_pid: bool) -> None:
     containers = connect(serving, shared_pid=shared_pid)

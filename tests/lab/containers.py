@@ -115,7 +115,12 @@ def leftovers(node: Node) -> set[str]:
     found |= {line for line in Path("/proc/self/mountinfo").read_text().split() if f"{home}/root/containers" in line}
     found |= {str(path) for path in _CGROUPS.glob(f"*{GROUP}/*") if path.is_dir()}
     found |= {record for record in node.snapshot().records if record.startswith(("row of containers", "row of holds"))}
-    return found | {line for line in node.host.run("ps", "-eo", "args").splitlines() if "conmon" in line.split()[0]}
+    return found | {line for line in node.host.run("ps", "-eo", "args").splitlines() if _is_of_container(line, home)}
+
+
+def _is_of_container(command: str, home: Path) -> bool:
+    """Whether a command line is that of a monitor, or of an infra process."""
+    return "conmon" in command.split(maxsplit=1)[0] or command.startswith(f"/catatonit -P {home}")
 
 
 def remove_group() -> None:
