@@ -3,8 +3,9 @@
 Every other child belongs to whoever started it, in this program or in a library of it, and is waited for there. Who
 started what, the kernel does not tell. But
 
-- nothing here starts a process in another PID namespace, so a zombie of one is an orphan and is reaped at once: until
-  it is, the first process of that namespace can not end, and neither can its container;
+- what is started here in a PID namespace of its own has its ``Child`` from the start, so any other zombie of such a
+  namespace is an orphan and is reaped at once: until it is, the first process of that namespace can not end, and
+  neither can its container;
 - whoever waits for a child does so at once, so what is a zombie for ``GRACE_SECONDS`` is an orphan too.
 """
 

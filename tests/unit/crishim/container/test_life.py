@@ -181,6 +181,14 @@ async def test_containers_that_share_a_pid_namespace_get_one_infra_container(wor
     assert infra.id not in {each.id for each in world.index.visible()}
 
 
+async def test_an_infra_container_is_made_by_an_oci_runtime_where_it_has_to_be(world: ContainerWorld) -> None:
+    world.host = replace(world.host, selinux=True)
+    await world.restart()
+    await world.run(security=POD_PID)
+    (infra,) = [container for container in world.index.all() if container.infra]
+    assert world.runtime.made[infra.id]["process"]["args"] == ["/catatonit", "-P"]
+
+
 async def test_the_infra_container_ends_with_the_sandbox(world: ContainerWorld) -> None:
     await world.run(security=POD_PID)
     await world.containers.stop_all("pod")

@@ -3,13 +3,34 @@
 import pytest
 from msgspec.structs import replace
 
-from crishim.container.spec.infra import infra_spec
+from crishim.container.spec.infra import infra_process, infra_spec, needs_oci_runtime
 from crishim.drivers.cgroups import CgroupMode
+from crishim.drivers.host_facts import HostFacts
+from crishim.drivers.infra.dressing import InfraProcess
 from crishim.model.pod import IDMapping, NamespaceMode, NamespaceOptions, UserNamespace
-from crishim.model.sandbox import NamespacePaths
+from crishim.model.sandbox import NamespacePaths, Sandbox
 from tests.unit.crishim.container.spec.parts import HOST, pod, pod_with
 
 V1 = replace(HOST, cgroup_mode=CgroupMode.V1, oom_score_adj_min=-10)
+SELINUX = replace(HOST, selinux=True)
+
+
+OPTIONS = NamespaceOptions(
+    userns=UserNamespace(NamespaceMode.POD, (IDMapping(1000, 0, 10),), (IDMapping(1000, 0, 10),))
+)
+WITH_USERS = replace(pod_with(namespaces=OPTIONS), namespaces=NamespacePaths(user="/n/user"))
+
+
+@pytest.mark.parametrize(
+    ("sandbox", "host", "needed"), [(pod(), HOST, False), (WITH_USERS, HOST, True), (pod(), SELINUX, True)]
+)
+def test_few_need_an_oci_runtime(sandbox: Sandbox, host: HostFacts, needed: bool) -> None:
+    assert needs_oci_runtime(sandbox, host) == needed
+
+
+@pytest.mark.parametrize(("host", "score"), [(HOST, -998), (V1, -10)])
+def test_without_an_oci_runtime(host: HostFacts, score: int) -> None:
+    assert infra_process(pod(), host) == InfraProcess(pod().namespaces, score)
 
 
 def test_it_may_do_nothing() -> None:
@@ -46,10 +67,7 @@ def test_a_restricted_server() -> None:
 
 
 def test_a_pod_on_the_nodes_network_with_a_user_namespace() -> None:
-    extent = (IDMapping(1000, 0, 10),)
-    options = NamespaceOptions(userns=UserNamespace(NamespaceMode.POD, extent, extent))
-    sandbox = replace(pod_with(namespaces=options), namespaces=NamespacePaths(user="/n/user"))
-    spec = infra_spec("i1", sandbox, "/r", "/c", V1)
+    spec = infra_spec("i1", WITH_USERS, "/r", "/c", V1)
     linux = spec["linux"]
     assert linux["namespaces"] == [{"type": "pid"}, {"type": "mount"}, {"type": "user", "path": "/n/user"}]
     assert spec["process"]["user"] == {"uid": 0, "gid": 0}
