@@ -20,7 +20,6 @@ from cni_runtime.call import PluginCall, Verb
 from cni_runtime.errors import CniError, DecodeError, ErrorCode, PluginError, VersionError
 from cni_runtime.invoke.choose import ChoosingInvoker
 from cni_runtime.invoke.executable import ExecutableInvoker
-from cni_runtime.plugins.registry import LazyPlugins
 from cni_runtime.versions import CURRENT, IMPLIED, SUPPORTED, at_least, require
 
 _ATTACHMENT = ("CNI_CONTAINERID", "CNI_IFNAME")
@@ -84,7 +83,7 @@ def plugin_call(plugin: str, verb: Verb, config: Mapping[str, Any], environ: Map
 
 
 async def _invoke(call: PluginCall) -> Mapping[str, Any] | None:
-    invoker = ChoosingInvoker(ExecutableInvoker(), plugins=LazyPlugins())
+    invoker = ChoosingInvoker(ExecutableInvoker())
     try:
         return await invoker.invoke(call)
     finally:

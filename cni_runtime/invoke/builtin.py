@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from cni_runtime.net.libnftables import open_nft
 from cni_runtime.net.nft import STATE
 from cni_runtime.net.quiesce import Reaper
 from cni_runtime.plugins.base import Context, Plugin
-from cni_runtime.plugins.registry import builtin_plugins
+from cni_runtime.plugins.registry import BuiltinPlugins
 from cni_runtime.result import encode_result
 from cni_runtime.versions import IMPLIED, SUPPORTED, require
 
@@ -37,7 +37,7 @@ class BuiltinInvoker:
 
         ``state`` holds what a reboot should forget, ``data`` what it should not.
         """
-        self._plugins = builtin_plugins() if plugins is None else plugins
+        self._plugins = BuiltinPlugins() if plugins is None else plugins
         self._nft = open_nft()
         self._reaper = Reaper()
         self._context = Context(delegates or self, self._nft, self._reaper, state, data)
@@ -46,6 +46,11 @@ class BuiltinInvoker:
     def types(self) -> frozenset[str]:
         """The plugin types that are built in."""
         return frozenset(self._plugins)
+
+    def prepare(self, types: Iterable[str]) -> None:
+        """Import the plugins of these types, so that no first call has to. Blocks; may run in any thread."""
+        for plugin in types:
+            self._plugins.get(plugin)
 
     async def invoke(self, call: PluginCall) -> Mapping[str, Any] | None:
         """See Invoker. Whatever goes wrong is a PluginError with the seconds it took."""

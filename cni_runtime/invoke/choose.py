@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,10 @@ class ChoosingInvoker:
         """Whether calls of this plugin type run built in."""
         mode = self._types.get(plugin, self._mode)
         return mode is Mode.BUILTIN or (mode is Mode.AUTO and plugin in self._builtin.types)
+
+    def prepare(self, types: Iterable[str]) -> None:
+        """See ``BuiltinInvoker.prepare``."""
+        self._builtin.prepare(filter(self.is_builtin, types))
 
     async def invoke(self, call: PluginCall) -> Mapping[str, Any] | None:
         """See Invoker."""

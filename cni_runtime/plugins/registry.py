@@ -28,8 +28,8 @@ _CLASSES = {
 TYPES = frozenset(_CLASSES)
 
 
-class LazyPlugins(Mapping[str, Plugin]):
-    """All built-in plugins. Each is imported when it is first asked for: for processes that end after one call."""
+class BuiltinPlugins(Mapping[str, Plugin]):
+    """New instances of all built-in plugins. Each is imported when it is first asked for: few nodes use many."""
 
     def __init__(self) -> None:
         self._made: dict[str, Plugin] = {}
@@ -44,11 +44,6 @@ class LazyPlugins(Mapping[str, Plugin]):
 
     def __len__(self) -> int:
         return len(_CLASSES)
-
-
-def builtin_plugins() -> Mapping[str, Plugin]:
-    """New instances of all built-in plugins."""
-    return dict(LazyPlugins())
 
 
 def _make(place: str) -> Plugin:

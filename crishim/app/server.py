@@ -16,7 +16,7 @@ from cni_runtime.conf.watch import ConfDirWatcher
 from cni_runtime.runtime import CniRuntime
 from crishim.app.containers import ContainerParts, build_containers, open_oci
 from crishim.app.images import open_images
-from crishim.app.networks import open_cni, watch_networks
+from crishim.app.networks import open_networks
 from crishim.app.pods import build_sandboxes, sandbox_layout
 from crishim.app.streams import open_streams
 from crishim.core.config import Config
@@ -92,7 +92,8 @@ async def _put_together(config: Config, store: Store, images: Images, owner: Tas
     """Build every domain, then bring records and machine to agree, containers before the sandboxes they live in."""
     default = config.runtimes[config.default_runtime_name]
     driver = (await detect(default.systemd_cgroup)).driver
-    watchers, cni, in_flight = await watch_networks(config, owner), open_cni(config, owner, undo), InFlight(owner)
+    watchers, cni = await open_networks(config, owner, undo)
+    in_flight = InFlight(owner)
     oci = await open_oci(config, systemd=driver is CgroupDriver.SYSTEMD)
     index, layout = SandboxIndex(store), sandbox_layout(config)
     events = Events(index.find)

@@ -29,7 +29,7 @@ def imported() -> frozenset[str]:
             "crishim.image.archive.load",
         ),  # of new layers
         *("crishim.streaming.http", "crishim.streaming.spdy.connection"),
-        *("pyroute2", "yaml", "cni_runtime.plugins.bandwidth"),  # of bandwidth limits, source routing and CDI
+        *("pyroute2", "yaml", "cni_runtime.plugins.bridge"),  # of bandwidth limits, source routing and CDI
         *("typer", "crishim.explain.source", "crishim.testing", "difflib", "importlib.resources"),
     ],
 )

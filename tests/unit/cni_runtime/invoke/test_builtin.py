@@ -120,3 +120,20 @@ async def test_calls_go_where_they_were_chosen_to() -> None:
     await choosing.invoke(call(Verb.VERSION, "bridge"))
     assert executable.verbs() == ["VERSION dhcp"]
     await choosing.aclose()
+
+
+class Asked(dict[str, Plugin]):
+    """Plugins that are made when somebody asks for them."""
+
+    def __missing__(self, plugin: str) -> Plugin:
+        return self.setdefault(plugin, Scripted())
+
+    def get(self, plugin: str, default: object = None) -> Plugin:  # type: ignore[override]
+        return self[plugin]
+
+
+async def test_prepares_what_runs_built_in() -> None:
+    plugins = Asked()
+    choosing = ChoosingInvoker(FakeInvoker(), mode=Mode.EXEC, types={"bridge": Mode.BUILTIN}, plugins=plugins)
+    choosing.prepare(["bridge", "portmap"])
+    assert list(plugins) == ["bridge"]
