@@ -102,13 +102,14 @@ class CreateContainer:
     async def _make(self, sandbox: Sandbox, container: Container, host: HostFacts) -> None:
         await self._index.put(container)
         reach(ContainerFaultPoint.RECORDED)
-        await self._images.hold(container.image_ref, container.id)
-        image = await self._images.root(container.image_ref)
-        root = await self._rootfs.mount(container.id, image.layers, sandbox.id_map)
-        reach(ContainerFaultPoint.ROOTFS)
-        prepared = await self._prepare.prepare(sandbox, container, image, root, host)
-        user, bundle = prepared.user, self._layout.bundle(container.id)
-        made = await self._runtime.create(container, container.runtime_handler, bundle, prepared.spec)
+        bundle = self._layout.bundle(container.id)
+        async with self._runtime.making(container, container.runtime_handler, bundle) as making:
+            await self._images.hold(container.image_ref, container.id)
+            image = await self._images.root(container.image_ref)
+            root = await self._rootfs.mount(container.id, image.layers, sandbox.id_map)
+            reach(ContainerFaultPoint.ROOTFS)
+            prepared = await self._prepare.prepare(sandbox, container, image, root, host)
+            user, made = prepared.user, await making.make(prepared.spec)
         reach(ContainerFaultPoint.MADE)
         created = await self._index.advance(
             container.id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -65,15 +66,27 @@ class Rootfs(Protocol):
         ...
 
 
+class Making(Protocol):
+    """A container that is being made."""
+
+    async def make(self, spec: Mapping[str, Any]) -> Started:
+        """Write ``spec`` into the bundle and make the container, stopped before its first instruction."""
+        ...
+
+
 class OciRuntime(Protocol):
     """Containers under an OCI runtime, each watched by a monitor that outlives this server."""
 
-    async def create(self, container: Container, handler: str, bundle: Path, spec: Mapping[str, Any]) -> Started:
-        """Write ``spec`` into ``bundle`` and make the container, stopped before its first instruction."""
+    def making(self, container: Container, handler: str, bundle: Path) -> AbstractAsyncContextManager[Making]:
+        """Begin to make a container with what takes a while and needs no configuration; inside, it is to be made.
+
+        Left with an error, nothing is left of it but the bundle.
+        """
         ...
 
     async def run(self, container: Container, handler: str, bundle: Path, spec: Mapping[str, Any]) -> Started:
-        """As ``create``, but the container runs, and has no monitor: nobody hears what it says or how it ends."""
+        """Write ``spec`` into ``bundle`` and make a container that runs and has no monitor: nobody hears what it says
+        or how it ends."""
         ...
 
     async def start_infra(self, container: Container, bundle: Path, wanted: InfraProcess) -> Started:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from crishim.core.errors import NotFoundError
 from crishim.drivers.infra.dressing import InfraProcess
@@ -15,6 +18,17 @@ from crishim.model.image import ImageRoot
 from crishim.model.process import ExecResult, Exit, Started
 from crishim.model.sandbox import IdMap
 from crishim.testing.failures import Failures
+
+
+class FakeMaking(Struct, frozen=True):
+    """A container that is being made."""
+
+    runtime: FakeRuntime
+    container: Container
+
+    async def make(self, spec: Mapping[str, Any]) -> Started:
+        """Make it."""
+        return self.runtime.create(self.container, spec)
 
 
 class FakeRuntime:
@@ -33,8 +47,13 @@ class FakeRuntime:
         self._ends: dict[str, asyncio.Future[Exit]] = {}
         self._pids = itertools.count(1000)
 
-    async def create(self, container: Container, handler: str, bundle: Path, spec: Mapping[str, Any]) -> Started:
+    @asynccontextmanager
+    async def making(self, container: Container, handler: str, bundle: Path) -> AsyncIterator[FakeMaking]:
         """Make a container; as with a real runtime, a failure may leave something behind."""
+        yield FakeMaking(self, container)
+
+    def create(self, container: Container, spec: Mapping[str, Any]) -> Started:
+        """Make a container at once."""
         self.made[container.id] = spec
         self._ends[container.id] = asyncio.get_running_loop().create_future()
         self.failures.strike("create")
@@ -42,13 +61,13 @@ class FakeRuntime:
 
     async def run(self, container: Container, handler: str, bundle: Path, spec: Mapping[str, Any]) -> Started:
         """Make a container that runs."""
-        made = await self.create(container, handler, bundle, spec)
+        made = self.create(container, spec)
         await self.start(container, handler)
         return made
 
     async def start_infra(self, container: Container, bundle: Path, wanted: InfraProcess) -> Started:
         """Make a container that runs and has no specification."""
-        made = await self.create(container, "", bundle, {})
+        made = self.create(container, {})
         self.started.add(container.id)
         return made
 

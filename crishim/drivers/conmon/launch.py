@@ -1,4 +1,4 @@
-"""Start a monitor, in two steps: it waits until it is known where it can be found again after a crash."""
+"""Start a monitor, in two steps: it waits until all is ready for it, and known where it can be found after a crash."""
 
 from __future__ import annotations
 
@@ -22,15 +22,37 @@ _REPORT_LIMIT = 1 << 17  # bytes; conmon cuts what the runtime says at 8192
 _SAID_LIMIT = 1 << 13
 
 
-async def launch(
-    monitor: Monitor, *, env: Mapping[str, str], record: Callable[[ProcessId], None], seconds: float
-) -> tuple[ProcessId, int]:
-    """Start ``monitor``, which makes the container; returns who it is and the id of the container's first process.
+class WaitingMonitor:
+    """A monitor that has done nothing yet, and ends when this process does."""
 
-    ``record`` is called before the monitor does anything; should this process end before, the monitor ends too.
-    Raises RuntimeFailedError with what the runtime said, and DeadlineError after ``seconds``; then the monitor and
-    the runtime have been killed, and what they made may still be there.
-    """
+    def __init__(self, child: Child, gate: socket.socket, reading: int, said: OutputFile, undo: ExitStack) -> None:
+        """``child`` was started just now."""
+        self._child, self._gate, self._reading, self._said, self._undo = child, gate, reading, said, undo
+        self._process = child.identify()
+
+    async def make(self, record: Callable[[ProcessId], None], seconds: float) -> tuple[ProcessId, int]:
+        """Let it make the container; returns who it is and the id of the container's first process.
+
+        ``record`` is called before the monitor does anything; should this process end before, the monitor ends too.
+        Raises RuntimeFailedError with what the runtime said, and DeadlineError after ``seconds``; then it is to be
+        ended, and what was made may still be there.
+        """
+        record(self._process)
+        faults.reach("oci.create.monitor_recorded")
+        with suppress(BrokenPipeError):  # it has ended already: the report says why
+            self._gate.send(b"\0")
+        pid = await _report(self._reading, self._said, seconds)
+        self._undo.close()
+        return self._process, pid
+
+    async def end(self) -> None:
+        """Kill it, with the OCI runtime if there is one already, and give back what is kept for it; idempotent."""
+        self._undo.close()
+        await self._child.end()
+
+
+async def launch(monitor: Monitor, *, env: Mapping[str, str]) -> WaitingMonitor:
+    """Start ``monitor``, which waits in its bundle. Raises InvalidArgumentError, SystemCallError."""
     with ExitStack() as undo, ExitStack() as handed_over:
         said = OutputFile(_SAID_LIMIT)
         undo.callback(said.close)
@@ -46,18 +68,7 @@ async def launch(
                 hand_down=(writing, waiting),
             )
         )
-        try:
-            handed_over.close()
-            faults.reach("oci.create.spawned")
-            process = child.identify()
-            record(process)
-            faults.reach("oci.create.monitor_recorded")
-            with suppress(BrokenPipeError):  # it has ended already: the report says why
-                gate.send(b"\0")
-            return process, await _report(reading, said, seconds)
-        except BaseException:
-            await child.end()
-            raise
+        return WaitingMonitor(child, gate, reading, said, undo.pop_all())
 
 
 def _pipe(ours: ExitStack, theirs: ExitStack) -> tuple[int, int]:

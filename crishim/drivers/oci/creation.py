@@ -75,15 +75,24 @@ def plan_monitor(container: Container, note: Note, conmon: Path, places: Places)
 
 def prepare(note: Note, notes: Notes, spec: Mapping[str, Any]) -> None:
     """Note the container, and write what the OCI runtime reads. Blocks."""
+    open_bundle(note, notes)
+    write_config(note, spec)
+
+
+def open_bundle(note: Note, notes: Notes) -> None:
+    """Note the container, and make its bundle and the directory of its log. Blocks."""
     notes.write(note)
-    bundle = Path(note.bundle)
-    with system_call("write", str(bundle / "config.json")):
-        bundle.mkdir(0o711, parents=True, exist_ok=True)
-        (bundle / "config.json").write_bytes(msgspec.json.encode(spec))
-    if note.log_path:
-        directory = Path(note.log_path).parent
+    directories = [(Path(note.bundle), 0o711), *([(Path(note.log_path).parent, 0o755)] if note.log_path else [])]
+    for directory, mode in directories:
         with system_call("mkdir", str(directory)):
-            directory.mkdir(0o755, parents=True, exist_ok=True)
+            directory.mkdir(mode, parents=True, exist_ok=True)
+
+
+def write_config(note: Note, spec: Mapping[str, Any]) -> None:
+    """Write what the OCI runtime reads into the bundle."""
+    path = Path(note.bundle) / "config.json"
+    with system_call("write", str(path)):
+        path.write_bytes(msgspec.json.encode(spec))
 
 
 async def run_unwatched(program: OciProgram, files: MonitorFiles, seconds: float) -> Started:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +28,19 @@ from crishim.drivers.conmon.argv import MonitorFiles
 from crishim.drivers.conmon.attach import Attachment, attach
 from crishim.drivers.conmon.control import reopen_log, resize
 from crishim.drivers.conmon.exits import read_exit
-from crishim.drivers.conmon.launch import launch
 from crishim.drivers.infra.dressing import InfraProcess
-from crishim.drivers.oci.creation import check_init, plan_monitor, plan_note, prepare, program_of, run_unwatched
+from crishim.drivers.oci.creation import plan_note, prepare, program_of, run_unwatched
 from crishim.drivers.oci.criu import checkpoint_obstacle
 from crishim.drivers.oci.exec import Execs
 from crishim.drivers.oci.exec_streams import ExecSession, Wanted, open_session
 from crishim.drivers.oci.exec_sync import exec_sync
-from crishim.drivers.oci.handlers import Handlers, find_program
+from crishim.drivers.oci.handlers import Handlers
 from crishim.drivers.oci.infra import InfraProcesses
+from crishim.drivers.oci.making import Making
 from crishim.drivers.oci.notes import Note, Notes
 from crishim.drivers.oci.places import Places
-from crishim.drivers.oci.program import OciProgram, environment, parse_status
+from crishim.drivers.oci.program import OciProgram, parse_status
 from crishim.drivers.oci.removal import Removal
-from crishim.drivers.oci.sealed import sealed
-from crishim.drivers.oci.stream_owner import give_of, owner_of_streams
 from crishim.drivers.process.identity import ProcessId, ended, identify, send
 from crishim.drivers.process.reaper import adopt_orphans
 from crishim.drivers.syscalls import system_call
@@ -101,37 +100,23 @@ class OciDriver:
         await threads.run(self._open_places)
         await self._removal.abandoned()
 
-    async def create(self, container: Container, handler: str, bundle: Path, spec: Mapping[str, Any]) -> Started:
-        """Write ``spec`` into ``bundle`` and make the container, stopped before its first instruction.
+    @asynccontextmanager
+    async def making(self, container: Container, handler: str, bundle: Path) -> AsyncIterator[Making]:
+        """Begin to make a container that is to lie in ``bundle``, and make it inside: see ``Making``.
 
-        Raises UnavailableError (handler, conmon), RuntimeFailedError, DeadlineError; then nothing is left of it but
-        the bundle.
+        Raises UnavailableError (handler, conmon). Left with an error, nothing is left of it but the bundle.
         """
-        self._groups.expect_moves()  # while conmon and the OCI runtime are being started
-        note = plan_note(container, self._handlers.get(handler), bundle, spec)
-        monitor = plan_monitor(container, note, find_program(self._conmon), self._places)
-        monitor = replace(monitor, runtime=sealed(monitor.runtime))
-        env = {**environment(), "TMPDIR": str(self._places.sockets)}
-
-        def record(started: ProcessId) -> None:
-            self._notes.write(replace(note, monitor=started))
-
+        self._groups.expect_moves()  # while the monitor and the OCI runtime are being started
+        program, seconds = self._handlers.get(handler), self._limits.create
+        making = Making(container, program, bundle, self._conmon, self._places, self._notes, seconds)
         try:
-            await threads.run(prepare, note, self._notes, spec)
-            faults.reach("oci.create.noted")
-            watcher, pid = await launch(monitor, env=env, record=record, seconds=self._limits.create)
-            started = check_init(pid, watcher.pid)
-            if note.userns is not None:
-                owner = owner_of_streams(note.userns, spec["process"])
-                await threads.run(give_of, ProcessId(started.pid, started.pid_start), owner)
+            yield making
         except BaseException as error:
-            await self._undo(container.id, error)
+            await self._undo(container.id, error, making)
             raise
-        faults.reach("oci.create.made")
-        return started
 
     async def run(self, container: Container, handler: str, bundle: Path, spec: Mapping[str, Any]) -> Started:
-        """As ``create``, but the container runs, and has no monitor: nobody hears what it says or how it ends."""
+        """Make a container that runs and has no monitor: nobody hears what it says or how it ends."""
         self._groups.expect_moves()
         note = plan_note(container, self._handlers.get(handler), bundle, spec)
         try:
@@ -252,10 +237,14 @@ class OciDriver:
     def _program(self, container_id: str) -> OciProgram:
         return program_of(self._notes.get(container_id), self._places)
 
-    async def _undo(self, container_id: str, error: BaseException) -> None:
+    async def _undo(self, container_id: str, error: BaseException, making: Making | None = None) -> None:
+        async def undo() -> None:
+            if making is not None:
+                await making.give_up()
+            await self._removal.remove(container_id, self._limits.delete)
+
         try:
-            removal = self._removal.remove(container_id, self._limits.delete)
-            await threads.to_the_end(asyncio.ensure_future(removal))
+            await threads.to_the_end(asyncio.ensure_future(undo()))
         except Exception as undo_error:
             error.add_note(f"container {container_id} could not be undone yet: {explain(undo_error)}")
 

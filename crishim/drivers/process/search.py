@@ -36,7 +36,8 @@ async def kill_group(leader: ProcessId) -> None:
     """Kill a process with the group it leads, if any, and return when all have ended; one that is gone is fine."""
     if identify(leader.pid) != leader:
         return
-    targets = {leader, *await threads.run(group_members, leader)}
+    members = await threads.run(group_members, leader)
+    targets = dict.fromkeys((leader, *members))  # the leader first: it may act when one of them ends
     for process in targets:
         send(process, signal.SIGKILL)
     for process in targets:

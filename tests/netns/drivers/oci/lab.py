@@ -128,8 +128,8 @@ class Lab:
         """Make a container that is to run ``args``."""
         container = self.container(container_id, **(config or {}))
         spec = self.spec(container_id, *args, terminal=container.config.tty, **others)
-        made = await self.driver.create(container, "test", self.bundle(container_id), spec)
-        return with_process(container, made)
+        async with self.driver.making(container, "test", self.bundle(container_id)) as making:
+            return with_process(container, await making.make(spec))
 
     async def run(self, *args: str, **others: Any) -> Container:
         """Make a container and start it."""

@@ -1,0 +1,85 @@
+"""Making a container while its configuration is still being gathered.
+
+A monitor takes a while to start, and needs nothing of the configuration for it. So it is started first, and waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from cni_runtime import faults
+from crishim.drivers import threads
+from crishim.drivers.conmon.launch import WaitingMonitor, launch
+from crishim.drivers.oci.creation import check_init, open_bundle, plan_monitor, plan_note, write_config
+from crishim.drivers.oci.handlers import Handler, find_program
+from crishim.drivers.oci.notes import Notes
+from crishim.drivers.oci.places import Places
+from crishim.drivers.oci.program import environment
+from crishim.drivers.oci.sealed import sealed
+from crishim.drivers.oci.stream_owner import give_of, owner_of_streams
+from crishim.drivers.process.identity import ProcessId
+from crishim.model.container import Container
+from crishim.model.process import Started
+
+
+class Making:
+    """One container that is being made."""
+
+    def __init__(
+        self,
+        container: Container,
+        handler: Handler,
+        bundle: Path,
+        conmon: str,
+        places: Places,
+        notes: Notes,
+        seconds: float,
+    ) -> None:
+        """Begin to start its monitor. ``seconds`` is how long the OCI runtime may take.
+
+        Raises UnavailableError when there is no program for the monitor.
+        """
+        self._container, self._handler, self._bundle = container, handler, bundle
+        self._places, self._notes, self._seconds = places, notes, seconds
+        self._starting = asyncio.create_task(self._start(find_program(conmon)), name=f"monitor {container.id}")
+
+    async def make(self, spec: Mapping[str, Any]) -> Started:
+        """Write the OCI configuration ``spec`` and make the container, stopped before its first instruction.
+
+        Raises RuntimeFailedError, DeadlineError, SystemCallError.
+        """
+        note = plan_note(self._container, self._handler, self._bundle, spec)
+        monitor = await self._starting
+        faults.reach("oci.create.spawned")
+        write_config(note, spec)  # like a note, into memory, and so without a thread
+
+        def record(started: ProcessId) -> None:
+            self._notes.write(replace(note, monitor=started))
+
+        watcher, pid = await monitor.make(record, self._seconds)
+        started = check_init(pid, watcher.pid)
+        if note.userns is not None:
+            owner = owner_of_streams(note.userns, spec["process"])
+            await threads.run(give_of, ProcessId(started.pid, started.pid_start), owner)
+        faults.reach("oci.create.made")
+        return started
+
+    async def give_up(self) -> None:
+        """End the monitor, started or about to be. Not to be cancelled."""
+        self._starting.cancel()
+        await asyncio.wait([self._starting])
+        if not self._starting.cancelled() and self._starting.exception() is None:
+            await self._starting.result().end()
+
+    async def _start(self, conmon: Path) -> WaitingMonitor:
+        note = plan_note(self._container, self._handler, self._bundle, {})
+        await threads.run(open_bundle, note, self._notes)
+        faults.reach("oci.create.noted")
+        monitor = plan_monitor(self._container, note, conmon, self._places)
+        env = {**environment(), "TMPDIR": str(self._places.sockets)}
+        return await launch(replace(monitor, runtime=sealed(monitor.runtime)), env=env)
