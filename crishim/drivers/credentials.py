@@ -45,6 +45,7 @@ _NUMBERS = {
 # With Python's global lock: to give it up and to wait for it again takes longer than these calls.
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+_libc.prctl.argtypes = (ctypes.c_int, *(4 * (ctypes.c_ulong,)))
 
 
 def restore_dumpable() -> None:
@@ -98,7 +99,7 @@ def _numbers() -> _Numbers:
 
 
 def _prctl(option: int, argument: int = 0) -> int:
-    return _check(_libc.prctl(option, *map(ctypes.c_ulong, (argument, 0, 0, 0))))
+    return _check(_libc.prctl(option, argument, 0, 0, 0))
 
 
 def _system_call(number: int, *arguments: int) -> int:
