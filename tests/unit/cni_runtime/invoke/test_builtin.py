@@ -128,7 +128,7 @@ class Asked(dict[str, Plugin]):
     def __missing__(self, plugin: str) -> Plugin:
         return self.setdefault(plugin, Scripted())
 
-    def get(self, plugin: str, default: object = None) -> Plugin:  # type: ignore[override]
+    def get(self, plugin: str, default: object = None) -> Plugin:
         return self[plugin]
 
 
