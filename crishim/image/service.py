@@ -13,6 +13,7 @@ import structlog
 from crishim.core.errors import NotFoundError
 from crishim.core.tasks import TaskOwner
 from crishim.drivers import threads
+from crishim.drivers.syscalls import trim_memory
 from crishim.image.credentials import RequestAuth
 from crishim.image.fs_info import FilesystemUsage, TreeUsage, image_usage
 from crishim.image.joining import Joined
@@ -23,7 +24,7 @@ from crishim.image.reference import Reference, parse_reference
 from crishim.image.remove import remove_image
 from crishim.image.repair import repair
 from crishim.image.settings import ImageSettings
-from crishim.image.status import image_root, verbose_info
+from crishim.image.status import ImageRoots, verbose_info
 from crishim.image.store.store import ImageStore
 from crishim.image.tools import ImageTools, Registries
 from crishim.model.image import ImageRecord, ImageRoot
@@ -47,7 +48,7 @@ class Images:
     ) -> None:
         """``containers`` is where containers have their writable layers; it need not exist yet."""
         self._store, self._settings, self._registries, self._owner = store, settings, registries, owner
-        self._containers = TreeUsage(containers)
+        self._containers, self._roots = TreeUsage(containers), ImageRoots(store)
         unpacking = Unpacking(store, settings.limits, settings.max_concurrent_unpacks)
         self._tools = ImageTools(store, settings, platform, unpacking, Joined(), WeakValueDictionary())
         self._pulls, self._progress = Joined(), {}  # type: tuple[Joined, dict[str, Progress]]
@@ -108,7 +109,7 @@ class Images:
         image = self._store.index.find(reference)
         if image is None:
             raise NotFoundError(f"image {reference} is not there")
-        return await image_root(self._store, image)
+        return await self._roots.root(image)
 
     async def hold(self, image_id: str, container_id: str) -> None:
         """Keep the layers of an image, removed or not, until ``release``; idempotent. Raises NotFoundError."""
@@ -129,7 +130,7 @@ class Images:
         return record.id
 
     def _settle_later(self, records: Sequence[ImageRecord]) -> None:
-        """What need not be waited for: getting layers onto the disk, then giving back what they were made from."""
+        """What need not be waited for: getting layers onto the disk, then giving back what that took: blobs, memory."""
         self._owner.spawn("images settle", self._settle(records))
 
     async def _settle(self, records: Sequence[ImageRecord]) -> None:
@@ -137,6 +138,7 @@ class Images:
         if self._settings.discard_unpacked_layers:
             for record in records:
                 await self._store.discard_packed(record.id)
+        await threads.run(trim_memory)
 
     async def _collect_forever(self) -> None:
         while True:
