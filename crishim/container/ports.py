@@ -160,8 +160,8 @@ class Files(Protocol):
 class Node(Protocol):
     """What a container gets of the node's files and devices."""
 
-    async def read_in_root(self, root: str, path: str) -> str:
-        """The text of a file below ``root``, links resolved inside it; empty when there is none."""
+    async def read_in_root(self, root: str, *paths: str) -> tuple[str, ...]:
+        """The texts of files below ``root``, links resolved inside it; empty where there is none."""
         ...
 
     async def read_file(self, path: str) -> bytes:

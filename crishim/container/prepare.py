@@ -88,7 +88,7 @@ class Prepare:
         container that does not run.
         """
         config, handler = container.config, self._handlers[sandbox.runtime_handler].config
-        passwd, group = [await self._node.read_in_root(rootfs, path) for path in ("/etc/passwd", "/etc/group")]
+        passwd, group = await self._node.read_in_root(rootfs, "/etc/passwd", "/etc/group")
         for path in host_paths(config):
             await self._node.make_missing_dir(path)
         if label := selinux_labels(config, sandbox, host).mount:

@@ -27,9 +27,9 @@ class ContainerNode:
     def __init__(self, overlay: OverlayDriver) -> None:
         self._overlay = overlay
 
-    async def read_in_root(self, root: str, path: str) -> str:
+    async def read_in_root(self, root: str, *paths: str) -> tuple[str, ...]:
         """See ``rooted.read_in_root``."""
-        return await read_in_root(root, path)
+        return await read_in_root(root, *paths)
 
     async def read_file(self, path: str) -> bytes:
         """A file of the node; raises OSError."""

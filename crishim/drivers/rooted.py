@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterable
 
 from crishim.core.errors import InvalidArgumentError
 from crishim.drivers import syscalls, threads
@@ -13,12 +14,16 @@ from crishim.drivers.syscalls import system_call
 _LIMIT = 4 * 1024 * 1024
 
 
-async def read_in_root(root: str, path: str) -> str:
-    """The text of a file below ``root``, links resolved inside it; empty when there is none.
+async def read_in_root(root: str, *paths: str) -> tuple[str, ...]:
+    """The texts of files below ``root``, links resolved inside it; empty where there is none.
 
     Raises InvalidArgumentError for what is no regular file or larger than 4 MiB, SystemCallError.
     """
-    return await threads.run(_read, root, path)
+    return await threads.run(_read_all, root, paths)
+
+
+def _read_all(root: str, paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple([_read(root, path) for path in paths])
 
 
 def _read(root: str, path: str) -> str:

@@ -12,17 +12,33 @@ from crishim.image.store.store import ImageStore
 from crishim.image.types import ImageConfig, decode_config
 from crishim.model.image import ImageRecord, ImageRoot
 
+_KEPT = 16  # images; a configuration has some hundred bytes
+
 
 async def image_config(store: ImageStore, image: ImageRecord) -> ImageConfig:
     """The configuration of an image: what its containers run, as whom, with which environment."""
     return decode_config(await store.blobs.read(Digest(image.id)), image.id)
 
 
-async def image_root(store: ImageStore, image: ImageRecord) -> ImageRoot:
-    """What a container is made from."""
-    document = msgspec.json.decode(await store.blobs.read(Digest(image.id)), type=dict[str, Any])
-    layers = tuple(str(path) for path in store.layer_paths(image.chain))
-    return ImageRoot(image.id, (*image.repo_digests, image.id)[0], layers, document.get("config") or {})
+class ImageRoots:
+    """What containers are made from. The configurations of the last images are kept: they bear their digest's name."""
+
+    def __init__(self, store: ImageStore) -> None:
+        self._store = store
+        self._configs: dict[str, Mapping[str, Any]] = {}
+
+    async def root(self, image: ImageRecord) -> ImageRoot:
+        """The layers and the configuration of an image."""
+        config = self._configs.pop(image.id, None) or await self._read(image)
+        self._configs[image.id] = config
+        if len(self._configs) > _KEPT:
+            del self._configs[next(iter(self._configs))]
+        layers = tuple(str(path) for path in self._store.layer_paths(image.chain))
+        return ImageRoot(image.id, (*image.repo_digests, image.id)[0], layers, config)
+
+    async def _read(self, image: ImageRecord) -> Mapping[str, Any]:
+        document = msgspec.json.decode(await self._store.blobs.read(Digest(image.id)), type=dict[str, Any])
+        return document.get("config") or {}
 
 
 async def verbose_info(store: ImageStore, image: ImageRecord) -> Mapping[str, Any]:

@@ -68,10 +68,10 @@ class FakeNode:
         """Remember it."""
         self.labels[path] = label
 
-    async def read_in_root(self, root: str, path: str) -> str:
-        """A file of an image."""
+    async def read_in_root(self, root: str, *paths: str) -> tuple[str, ...]:
+        """Files of an image."""
         self.failures.strike("read_in_root")
-        return self.files.get(path, "")
+        return tuple([self.files.get(path, "") for path in paths])
 
     async def read_file(self, path: str) -> bytes:
         """A file of the node."""

@@ -1,10 +1,16 @@
-"""What an image says about its user."""
+"""What an image says about its user, and to its containers."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from crishim.image.status import parse_user
+from crishim.image.digest import digest_of
+from crishim.image.status import ImageRoots, parse_user
+from crishim.image.store.store import ImageStore
+from crishim.model.image import ImageRecord
+from crishim.testing.image_store import MemoryImageRecords, NoSync
 
 
 @pytest.mark.parametrize(
@@ -22,3 +28,27 @@ from crishim.image.status import parse_user
 )
 def test_user(user: str, found: tuple[int | None, str]) -> None:
     assert parse_user(user) == found
+
+
+async def test_the_configurations_of_the_last_images_need_not_be_read_again(tmp_path: Path) -> None:
+    store = ImageStore(tmp_path, MemoryImageRecords(), NoSync(), "", ())
+    store.blobs.prepare()
+    roots, images = ImageRoots(store), [await add(store, number) for number in range(17)]
+    for image in images:
+        assert (await roots.root(image)).config == {"User": image.user}
+        store.blobs.path(digest_of(content(image.user))).unlink()
+    assert (await roots.root(images[-1])).config == {"User": "16"}
+    with pytest.raises(FileNotFoundError):
+        await roots.root(images[0])
+
+
+async def add(store: ImageStore, number: int) -> ImageRecord:
+    digest = digest_of(content(str(number)))
+    await store.blobs.add(content(str(number)), digest)
+    return ImageRecord(
+        id=digest, manifest="", documents=(), packed=(), chain=(), size=0, created_at=1, user=str(number)
+    )
+
+
+def content(user: str) -> bytes:
+    return b'{"config": {"User": "%s"}}' % user.encode()
