@@ -11,6 +11,9 @@ from crishim.core.errors import InvalidArgumentError, NotFoundError
 from crishim.core.tasks import KeyedLock
 from crishim.model.container import Container, ContainerFilter, Event, State, advance
 
+# Of an infra container, which nobody asks about: a new server sees that the process is gone.
+_FOUND_OUT_ANEW = (State.EXITED, State.REMOVING)
+
 
 class ContainerIndex:
     """The containers by id, by sandbox and by reserved name. Those a sandbox needs for itself are not visible.
@@ -81,7 +84,8 @@ class ContainerIndex:
 
     async def put(self, container: Container) -> None:
         """Write a record, then show it; for whoever makes the container, and alone knows it."""
-        await self._records.put_container(container)
+        if not (container.infra and container.state in _FOUND_OUT_ANEW):
+            await self._records.put_container(container)
         self._containers[container.id] = container
 
     async def change(self, container_id: str, **changes: object) -> Container:

@@ -10,7 +10,7 @@ from crishim.container.ports import Files, Images, OciRuntime, Rootfs
 from crishim.container.stop import stop
 from crishim.container.watch import OnChange, Watch
 from crishim.core.faultpoints import ContainerFaultPoint, reach
-from crishim.model.container import Event, State
+from crishim.model.container import Container, Event, State
 
 
 class RemoveContainer:
@@ -39,12 +39,20 @@ class RemoveContainer:
         if self._index.get(container_id).state is not State.CREATING:
             await self._index.advance(container_id, Event.REMOVE)
         reach(ContainerFaultPoint.REMOVE_RECORDED)
-        await self.release(container_id, container.runtime_handler)
+        await self._release(container)
         removed = self._index.get(container_id)
         await self._index.drop(container_id)
         reach(ContainerFaultPoint.REMOVE_DONE)
         if removed.state is not State.CREATING:
             self._on_change(removed, Event.REMOVE)
+
+    async def _release(self, container: Container) -> None:
+        if not container.infra:
+            await self.release(container.id, container.runtime_handler)
+            return
+        await self._watch.end(container.id)
+        await self._runtime.delete(container.id, container.runtime_handler)
+        await self._files.remove_trees(str(self._layout.bundle(container.id)))  # all it has
 
     async def release(self, container_id: str, handler: str) -> None:
         """Undo all that a container may have, whether or not there is a record of it; it has ended, or is killed."""

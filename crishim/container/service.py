@@ -63,7 +63,7 @@ class Containers:
 
     async def stop_all(self, sandbox_id: str) -> None:
         """Bring every container of a sandbox to its end at once; raises an ExceptionGroup of what failed."""
-        await self._each(sandbox_id, lambda container: stop(self._watch, self._runtime, container, grace=0))
+        await self._each(sandbox_id, self._end)
 
     async def remove_all(self, sandbox_id: str) -> None:
         """Remove every container of a sandbox; raises an ExceptionGroup of what failed."""
@@ -115,6 +115,12 @@ class Containers:
     async def _owned(self, verb: str, container: Container, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Once begun the work is the server's own: a caller that goes away does not leave it half done."""
         await self._in_flight.run(f"{verb} {container.id}", act)
+
+    async def _end(self, container: Container) -> None:
+        if container.infra and container.state is not State.CREATING:  # nobody will ask about it
+            await self._remove.remove(container.id)
+        else:
+            await stop(self._watch, self._runtime, container, grace=0)
 
     async def _each(self, sandbox_id: str, act: Callable[[Container], Coroutine[Any, Any, None]]) -> None:
         containers = self._index.of_sandbox(sandbox_id)

@@ -192,6 +192,14 @@ async def test_an_infra_container_is_made_by_an_oci_runtime_where_it_has_to_be(w
 async def test_the_infra_container_ends_with_the_sandbox(world: ContainerWorld) -> None:
     await world.run(security=POD_PID)
     await world.containers.stop_all("pod")
-    assert {container.state for container in world.index.all()} == {State.EXITED}
+    assert [(container.state, container.infra) for container in world.index.all()] == [(State.EXITED, False)]
     await world.containers.remove_all("pod")
     assert await world.leavings() == []
+
+
+async def test_a_new_server_finds_out_that_an_infra_container_has_ended(world: ContainerWorld) -> None:
+    await world.run(security=POD_PID)
+    (infra,) = [container for container in world.index.all() if container.infra]
+    world.runtime.finish(infra.id, 255)
+    await world.restart()
+    assert world.index.get(infra.id).state is State.EXITED
