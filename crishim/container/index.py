@@ -11,14 +11,12 @@ from crishim.core.errors import InvalidArgumentError, NotFoundError
 from crishim.core.tasks import KeyedLock
 from crishim.model.container import Container, ContainerFilter, Event, State, advance
 
-# Of an infra container, which nobody asks about: a new server sees that the process is gone.
-_FOUND_OUT_ANEW = (State.EXITED, State.REMOVING)
-
 
 class ContainerIndex:
     """The containers by id, by sandbox and by reserved name. Those a sandbox needs for itself are not visible.
 
-    Changes of one container wait for each other: its end may come while its start is being written.
+    Changes of one container wait for each other: its end may come while its start is being written. Of an infra
+    container only that it runs is written: what was begun before is found by its bundle, and its end by its absence.
     """
 
     def __init__(self, records: Records) -> None:
@@ -84,7 +82,7 @@ class ContainerIndex:
 
     async def put(self, container: Container) -> None:
         """Write a record, then show it; for whoever makes the container, and alone knows it."""
-        if not (container.infra and container.state in _FOUND_OUT_ANEW):
+        if not container.infra or container.state is State.RUNNING:
             await self._records.put_container(container)
         self._containers[container.id] = container
 
