@@ -113,8 +113,9 @@ def base_url(config: StreamServer, bound: tuple[str, int]) -> str:
 
 def _listen(address: str, port: int) -> socket.socket:
     """A socket that is bound to the first address that ``address`` stands for; empty: to localhost."""
+    host = (address or "127.0.0.1").encode()  # for text, Python would load half a MiB of tables for IDNA
     try:
-        family, kind, number, _, bound = socket.getaddrinfo(address or "127.0.0.1", port, type=socket.SOCK_STREAM)[0]
+        family, kind, number, _, bound = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, number)
     except OSError as error:
         raise UnavailableError(f"streaming server: {address}: {error}") from error
