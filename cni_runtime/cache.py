@@ -60,7 +60,8 @@ class ResultCache:
         """Keep ``attachment`` in place of what was there; raises CniError (IO_FAILURE)."""
         path = self._path_of(attachment)
         try:
-            self._results.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._results.is_dir():
+                self._results.mkdir(mode=0o700, parents=True, exist_ok=True)
             files.replace(path, msgspec.json.encode(attachment))
         except OSError as exc:
             raise CniError("cannot keep the result", code=ErrorCode.IO_FAILURE, details=str(exc)) from exc

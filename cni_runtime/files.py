@@ -1,9 +1,13 @@
-"""Small files that other programs write too: read with a limit, replaced as a whole."""
+"""Small files that other programs write too: read with a limit, replaced as a whole.
+
+A pod waits for a dozen of them. So paths are text here: what ``pathlib`` does to one takes as long as a system call.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from cni_runtime import faults
@@ -31,22 +35,28 @@ def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
     synced to disk: these files describe state of the kernel, which a power cut takes away as well.
     """
     faults.reach("files.replace.write")
-    partial = partial_path(path)
+    partial = _partial(path)
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     with os.fdopen(handle, "wb") as file:
         os.fchmod(handle, mode)  # whatever the umask, and the mode of what a crash has left
         file.write(data)
     faults.reach("files.replace.rename")
-    partial.replace(path)
+    os.replace(partial, path)  # noqa: PTH105
 
 
 def remove(path: Path) -> None:
     """Delete ``path``, and what a crash of ``replace`` has left beside it; neither need be there. Raises OSError."""
     faults.reach("files.remove")
-    partial_path(path).unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
+    for one in (_partial(path), path):
+        with suppress(FileNotFoundError):
+            os.unlink(one)  # noqa: PTH108
 
 
 def partial_path(path: Path) -> Path:
     """Where ``replace`` writes before it renames."""
-    return path.with_name(f".{path.name}.partial")
+    return Path(_partial(path))
+
+
+def _partial(path: Path) -> str:
+    directory, name = os.path.split(path)
+    return f"{directory or '.'}/.{name}.partial"

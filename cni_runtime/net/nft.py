@@ -281,7 +281,8 @@ class OwnedTable:
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Keep other threads and processes that do this out. The directory is made when it is not there."""
-    directory.mkdir(parents=True, exist_ok=True)
+    if not directory.is_dir():
+        directory.mkdir(parents=True, exist_ok=True)
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -38,7 +38,7 @@ _RECEIVE: Final = 1 << 18
 _BATCH: Final = 32
 
 _libc = ctypes.CDLL(None, use_errno=True)
-# ``home``: a descriptor of the namespace that a thread of run_in_own_thread began in. ``buffer``: for what is received.
+# ``comes_back``: whether a thread is one of run_in_own_thread. ``buffer``: for what is received.
 _local = threading.local()
 
 
@@ -148,13 +148,13 @@ def in_namespace(netns_fd: int | None, function: Callable[[], T]) -> T:
     """
     if netns_fd is None:
         return function()
-    home: int | None = getattr(_local, "home", None)
-    if home is None:
+    if not getattr(_local, "comes_back", False):
         return _in_new_thread(lambda: _called_in(netns_fd, function))
-    try:
-        return _called_in(netns_fd, function)
-    finally:
-        _return_to(home)
+    with opened("/proc/thread-self/ns/net") as here:
+        try:
+            return _called_in(netns_fd, function)
+        finally:
+            _return_to(here)
 
 
 async def run_in_own_thread(function: Callable[[], T]) -> T:
@@ -164,21 +164,28 @@ async def run_in_own_thread(function: Callable[[], T]) -> T:
     """
     await anyio.lowlevel.checkpoint_if_cancelled()
     loop, context = asyncio.get_running_loop(), contextvars.copy_context()
-    done: asyncio.Future[T] = loop.create_future()
+    outcome: _Outcome[T] = _Outcome(loop=loop)
 
     def call() -> Callable[[], None]:
+        _local.comes_back = True
         try:
-            result = context.run(_with_home, function)
+            result = context.run(function)
         except BaseException as exc:
-            return partial(_tell, loop, done.set_exception, exc)
-        return partial(_tell, loop, done.set_result, result)
+            return partial(_tell, loop, outcome.set_exception, exc)
+        return partial(_tell, loop, outcome.set_result, result)
 
     threads.start(call)
-    try:
-        return await asyncio.shield(done)
-    except asyncio.CancelledError:
-        await _until_done(done)
-        raise
+    with anyio.CancelScope(shield=True):  # or anyio would try to cancel it again and again
+        result = await outcome
+    await anyio.lowlevel.checkpoint_if_cancelled()
+    return result
+
+
+class _Outcome(asyncio.Future[T]):
+    """Of what cannot be stopped. A task that is cancelled while it waits for this is so when this is there."""
+
+    def cancel(self, msg: object = None) -> bool:
+        return False
 
 
 def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[[T], None], value: T) -> None:
@@ -186,23 +193,9 @@ def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[[T], None], value:
         loop.call_soon_threadsafe(callback, value)
 
 
-async def _until_done(future: asyncio.Future[T]) -> None:
-    with anyio.CancelScope(shield=True):
-        while not future.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait({future})
-    future.exception()  # or asyncio would tell that nobody looked at it
-
-
-def _with_home(function: Callable[[], T]) -> T:
-    with opened("/proc/thread-self/ns/net") as home:
-        _local.home = home
-        return function()
-
-
-def _return_to(home: int) -> None:
+def _return_to(netns_fd: int) -> None:
     try:
-        _enter(home)
+        _enter(netns_fd)
     except OSError:
         threads.leave()
         raise

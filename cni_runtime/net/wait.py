@@ -11,23 +11,22 @@ from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, in_namespace
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 
 
-def wait_link_up(name: str, timeout: float = 2.5) -> Link:
-    """The link ``name`` on the host, once it carries frames. ``timeout`` is in seconds.
+def wait_link_up(netlink: NetlinkSocket, name: str, timeout: float = 2.5) -> Link:
+    """The link ``name``, once it carries frames. ``timeout`` is in seconds.
 
     Raises NetlinkError when it is gone, TimeoutError when it stays down.
     """
     deadline, pause = time.monotonic() + timeout, _FIRST_PAUSE
-    with NetlinkSocket() as netlink:
-        while True:
-            link = find_link(netlink, name)
-            if link is None:
-                raise NetlinkError(19, f"link {name} is gone")
-            if link.state == "up":
-                return link
-            if time.monotonic() >= deadline:
-                raise TimeoutError(f"link {name} is {link.state} for {timeout:g} s")
-            time.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+    while True:
+        link = find_link(netlink, name)
+        if link is None:
+            raise NetlinkError(19, f"link {name} is gone")
+        if link.state == "up":
+            return link
+        if time.monotonic() >= deadline:
+            raise TimeoutError(f"link {name} is {link.state} for {timeout:g} s")
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 def wait_addresses_settled(netns_fd: int, name: str, timeout: float = 5.0) -> None:

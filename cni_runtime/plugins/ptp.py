@@ -21,7 +21,7 @@ from cni_runtime.net.links import random_mac, random_veth_name
 from cni_runtime.net.nft import OwnedTable
 from cni_runtime.net.plan import Plan, Where
 from cni_runtime.net.routes import SCOPE_HOST, SCOPE_LINK, SCOPE_NOWHERE, RouteSpec
-from cni_runtime.net.sockets import opened, run_in_own_thread
+from cni_runtime.net.sockets import NetlinkSocket, opened, run_in_own_thread
 from cni_runtime.net.wait import wait_link_up
 from cni_runtime.plugins.base import Context, Plugin, decode, dns_or, netns_of, require_previous, where_of
 from cni_runtime.plugins.delegate import IpamConfig, ipam_addresses, ipam_call
@@ -135,8 +135,8 @@ def _add(call: PluginCall, context: Context, config: PtpConfig, result: Result) 
     plan = ptp_plan(config, result, pair, call.ifname)
     if config.ip_masq:
         plan = (*plan, *masquerade(call, context, (ip.address for ip in result.ips)))
-    with opened(netns_of(call)) as pod, plans.applied(plan, pod=pod, label="ptp.ADD"):
-        wait_link_up(pair.veth)
+    with opened(netns_of(call)) as pod, plans.applied(plan, pod=pod, label="ptp.ADD"), NetlinkSocket() as netlink:
+        wait_link_up(netlink, pair.veth)
     interfaces = (
         Interface(name=pair.veth, mac=pair.veth_mac),
         Interface(name=call.ifname, mac=pair.pod_mac, sandbox=netns_of(call)),

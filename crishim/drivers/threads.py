@@ -6,6 +6,7 @@ starts then does not race with it.
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import threading
 from collections.abc import Callable
@@ -38,7 +39,8 @@ def start_alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         except BaseException as error:  # handed to the caller, whatever it is
             outcome.set_exception(error)
 
-    threading.Thread(target=work, name=f"alone-{getattr(function, '__name__', 'call')}").start()
+    # Not threading.Thread, whose start() blocks until the new thread has had its first turn.
+    _thread.start_new_thread(work, ())
     return asyncio.wrap_future(outcome)
 
 

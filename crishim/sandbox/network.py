@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TypeVar
 
 from msgspec import Struct
@@ -189,7 +190,12 @@ def _rebuild(record: AttachmentRecord, netns: str | None) -> tuple[NetworkList, 
         args=record.args,
         capability_args=record.capability_args,
     )
-    return parse_network_list(record.conflist, record.source), attachment
+    return _parsed(record.conflist, record.source), attachment
+
+
+@lru_cache(16)  # all pods of a network have the same text
+def _parsed(conflist: str, source: str) -> NetworkList:
+    return parse_network_list(conflist, source)
 
 
 def _all_or_group(what: str, outcome: Sequence[_T | BaseException]) -> list[_T]:

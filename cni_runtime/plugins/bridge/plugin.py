@@ -135,11 +135,11 @@ def _rules(call: PluginCall, context: Context, config: BridgeConfig, names: Name
 
 def _settled(call: PluginCall, config: BridgeConfig, names: Names, result: Result, pod: int) -> Result:
     """The result, once the pod's port is open."""
-    if not config.disable_container_interface:
-        wait_link_up(names.veth)
-        if config.enabledad and any(ip.family == 6 for ip in result.ips):
-            wait_addresses_settled(pod, call.ifname)
     with NetlinkSocket() as netlink:
+        if not config.disable_container_interface:
+            wait_link_up(netlink, names.veth)
+            if config.enabledad and any(ip.family == 6 for ip in result.ips):
+                wait_addresses_settled(pod, call.ifname)
         bridge = find_link(netlink, config.bridge)
         wants_vlan_link = config.vlan and gateway_addresses(config, result)
         vlan_link = find_link(netlink, config.vlan_link) if wants_vlan_link else None

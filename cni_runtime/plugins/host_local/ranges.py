@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -46,6 +47,7 @@ class Range(Struct, frozen=True):
 RangeSet = tuple[Range, ...]
 
 
+@lru_cache(64)  # the same few are asked for by every pod
 def make_range(subnet: str, start: str = "", end: str = "", gateway: str = "") -> Range:
     """A range with what is not given filled in: first and last address, and the first one as gateway. ConfigError."""
     network = _network(subnet)

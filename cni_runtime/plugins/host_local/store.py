@@ -49,7 +49,8 @@ class Store:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Make the directory, lock it, and see what other processes have changed. Raises CniError, OSError."""
-        self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if not self.directory.is_dir():
+            self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         with self._lock.held():
             self._refresh()
             if not self._boot_checked:
