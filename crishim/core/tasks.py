@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ import structlog
 from crishim.core.errors import UnavailableError
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _log = structlog.get_logger(__name__)
 
@@ -146,6 +147,18 @@ def _is_cancelled() -> bool:
 class _Lock:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
+
+
+async def both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
+    """The results of two things done side by side. Both have ended when it raises, what the first raised before all."""
+    one, other = await asyncio.gather(first, second, return_exceptions=True)
+    if isinstance(one, BaseException):
+        if isinstance(other, BaseException):
+            one.add_note(f"and beside it: {other!r}")
+        raise one
+    if isinstance(other, BaseException):
+        raise other
+    return one, other
 
 
 class KeyedLock:

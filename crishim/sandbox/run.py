@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from crishim.core.clock import boot_id, now_ns
 from crishim.core.errors import AlreadyExistsError, explain
 from crishim.core.faultpoints import FaultPoint, reach
-from crishim.core.tasks import InFlight
+from crishim.core.tasks import InFlight, both
 from crishim.drivers.cgroups import CgroupDriver
 from crishim.model.attachment import AttachmentRecord
 from crishim.model.event import EventType
@@ -118,7 +118,7 @@ class RunSandbox:
         return with_defaults(config.sysctls, defaults, host_network)
 
     async def _make_files_and_namespaces(self, sandbox: Sandbox, sysctls: Mapping[str, str]) -> int:
-        """Make both side by side; the inode of the network namespace, or 0. Both have ended when one fails."""
+        """Make both side by side; the inode of the network namespace, or 0."""
         hostname = sandbox.config.hostname or socket.gethostname()
         spec = NamespaceSpec(
             paths=sandbox.namespaces,
@@ -127,13 +127,7 @@ class RunSandbox:
             loopback_up=self._network.internal_loopback,
             userns=sandbox.config.user_namespace,
         )
-        inode, failure = await asyncio.gather(
-            self._namespaces.create(spec), self._make_files(sandbox, hostname), return_exceptions=True
-        )
-        if isinstance(failure, BaseException):
-            raise failure
-        if isinstance(inode, BaseException):
-            raise inode
+        inode, _ = await both(self._namespaces.create(spec), self._make_files(sandbox, hostname))
         return inode
 
     async def _make_files(self, sandbox: Sandbox, hostname: str) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from crishim.core.faultpoints import FaultPoint, reach
-from crishim.core.tasks import KeyedLock
+from crishim.core.tasks import KeyedLock, both
 from crishim.model.event import EventType
-from crishim.model.sandbox import Event, Sandbox, State, advance
+from crishim.model.sandbox import Event, State, advance
 from crishim.sandbox.files import SandboxFiles
 from crishim.sandbox.index import SandboxIndex
 from crishim.sandbox.network import PodNetwork
@@ -34,7 +34,7 @@ class Teardown:
         self._locks = KeyedLock()
 
     async def stop(self, sandbox_id: str, *, reason: str | None = None) -> None:
-        """End the containers, detach the network, drop the namespaces; the sandbox is STOPPED then.
+        """End the containers, detach the network, drop /dev/shm and the namespaces; the sandbox is STOPPED then.
 
         Does nothing for a sandbox that is stopped or gone. Raises an ExceptionGroup when a DEL failed: the sandbox
         stays STOPPING, and the namespaces stay for the next attempt. ``reason`` None keeps the reason it has.
@@ -72,17 +72,13 @@ class Teardown:
         sandbox = await self._index.advance(sandbox_id, Event.STOP, reason=reason)
         reach(FaultPoint.STOP_RECORDED)
         await self._containers.stop_all(sandbox_id)
-        detached = await self._network.detach(sandbox_id)
+        detached, _ = await both(self._network.detach(sandbox_id), self._files.unmount(sandbox_id))
         reach(FaultPoint.STOP_DETACHED)
-        await self._release(sandbox)
+        await self._namespaces.remove(sandbox.namespaces)
         reach(FaultPoint.STOP_NAMESPACES)
         stopped = await self._index.advance(sandbox_id, Event.STOPPED, without=detached)
         reach(FaultPoint.STOP_STOPPED)
         self._on_event(stopped, EventType.STOPPED)
-
-    async def _release(self, sandbox: Sandbox) -> None:
-        await self._namespaces.remove(sandbox.namespaces)
-        await self._files.unmount(sandbox.id)
 
     async def _remove(self, sandbox_id: str) -> None:
         if self._index.find(sandbox_id) is None:

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from crishim.core.errors import NotFoundError, UnavailableError
-from crishim.core.tasks import InFlight, KeyedLock, TaskOwner
+from crishim.core.tasks import InFlight, KeyedLock, TaskOwner, both
 
 pytestmark = pytest.mark.anyio
 
@@ -194,3 +194,27 @@ async def test_an_unused_lock_is_dropped() -> None:
 async def _hold(locks: KeyedLock) -> None:
     async with locks.hold("a"):
         pass
+
+
+async def test_two_things_are_done_side_by_side() -> None:
+    met = asyncio.Barrier(2)
+    assert set(await both(met.wait(), met.wait())) == {0, 1}
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_the_other_one_has_ended_when_one_fails(first: bool) -> None:
+    ended: list[bool] = []
+
+    async def slow() -> None:
+        await asyncio.sleep(0.01)
+        ended.append(True)
+
+    with pytest.raises(NotFoundError):
+        await (both(fail(), slow()) if first else both(slow(), fail()))
+    assert ended == [True]
+
+
+async def test_when_both_fail_nothing_is_kept_secret() -> None:
+    with pytest.raises(NotFoundError) as caught:
+        await both(fail(), fail())
+    assert "NotFoundError" in caught.value.__notes__[0]
