@@ -71,6 +71,7 @@ class Holding(Struct, frozen=True):
 
 
 _HOLDING = msgspec.json.Decoder(Holding)
+_TABLE = msgspec.json.Decoder(Table)
 Rival = Callable[[Holding], Element | None]
 """Finds, in what another owner has, an element that excludes one's own, though its key may be another."""
 
@@ -303,10 +304,15 @@ _HOLDINGS = Remembered(_SUFFIX, _read)
 
 def stored_tables(prefix: str, nft: Nft, state: Path = STATE) -> tuple[OwnedTable, ...]:
     """The tables whose name begins with ``prefix`` and that have or had owners, as they were made."""
+    try:
+        with os.scandir(state) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.startswith(prefix))
+    except FileNotFoundError:
+        return ()
     found: list[OwnedTable] = []
-    for path in sorted(state.glob(f"{prefix}*/{_BODY}")):
-        with suppress(FileNotFoundError, msgspec.DecodeError):
-            found.append(OwnedTable(msgspec.json.decode(path.read_bytes(), type=Table), nft, state))
+    for name in names:
+        with suppress(FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+            found.append(OwnedTable(_TABLE.decode((state / name / _BODY).read_bytes()), nft, state))
     return tuple(found)
 
 
