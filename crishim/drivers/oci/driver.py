@@ -34,7 +34,7 @@ from crishim.drivers.oci.criu import checkpoint_obstacle
 from crishim.drivers.oci.exec import Execs
 from crishim.drivers.oci.exec_streams import ExecSession, Wanted, open_session
 from crishim.drivers.oci.exec_sync import exec_sync
-from crishim.drivers.oci.handlers import Handlers
+from crishim.drivers.oci.handlers import Handlers, find_program
 from crishim.drivers.oci.infra import InfraProcesses
 from crishim.drivers.oci.making import Making
 from crishim.drivers.oci.notes import Note, Notes
@@ -106,9 +106,10 @@ class OciDriver:
 
         Raises UnavailableError (handler, conmon). Left with an error, nothing is left of it but the bundle.
         """
-        self._groups.expect_moves()  # while the monitor and the OCI runtime are being started
-        program, seconds = self._handlers.get(handler), self._limits.create
-        making = Making(container, program, bundle, self._conmon, self._places, self._notes, seconds)
+        program, monitor = self._handlers.get(handler), find_program(self._conmon)
+        making = Making(
+            container, program, bundle, monitor, self._places, self._notes, self._groups, self._limits.create
+        )
         try:
             yield making
         except BaseException as error:

@@ -14,9 +14,10 @@ from msgspec.structs import replace
 
 from cni_runtime import faults
 from crishim.drivers import threads
+from crishim.drivers.cgroups.groups import ControlGroups
 from crishim.drivers.conmon.launch import WaitingMonitor, launch
 from crishim.drivers.oci.creation import check_init, open_bundle, plan_monitor, plan_note, write_config
-from crishim.drivers.oci.handlers import Handler, find_program
+from crishim.drivers.oci.handlers import Handler
 from crishim.drivers.oci.notes import Notes
 from crishim.drivers.oci.places import Places
 from crishim.drivers.oci.program import environment
@@ -35,24 +36,24 @@ class Making:
         container: Container,
         handler: Handler,
         bundle: Path,
-        conmon: str,
+        conmon: Path,
         places: Places,
         notes: Notes,
+        groups: ControlGroups,
         seconds: float,
     ) -> None:
-        """Begin to start its monitor. ``seconds`` is how long the OCI runtime may take.
-
-        Raises UnavailableError when there is no program for the monitor.
-        """
+        """Begin to start its monitor. ``seconds`` is how long the OCI runtime may take."""
         self._container, self._handler, self._bundle = container, handler, bundle
-        self._places, self._notes, self._seconds = places, notes, seconds
-        self._starting = asyncio.create_task(self._start(find_program(conmon)), name=f"monitor {container.id}")
+        self._places, self._notes, self._groups, self._seconds = places, notes, groups, seconds
+        groups.expect_moves()  # which the OCI runtime will make
+        self._starting = asyncio.create_task(self._start(conmon), name=f"monitor {container.id}")
 
     async def make(self, spec: Mapping[str, Any]) -> Started:
         """Write the OCI configuration ``spec`` and make the container, stopped before its first instruction.
 
         Raises RuntimeFailedError, DeadlineError, SystemCallError.
         """
+        self._groups.expect_moves()  # the kernel is ready for a while only, and gathering may have taken longer
         note = plan_note(self._container, self._handler, self._bundle, spec)
         monitor = await self._starting
         faults.reach("oci.create.spawned")
