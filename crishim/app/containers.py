@@ -28,7 +28,8 @@ from crishim.drivers.cgroups.groups import ControlGroups
 from crishim.drivers.cgroups.hierarchy import group_path, hierarchies, slice_path
 from crishim.drivers.container_node import ContainerNode
 from crishim.drivers.host_facts import gather
-from crishim.drivers.mounts import MountDriver, read_mounts
+from crishim.drivers.mount_driver import MountDriver
+from crishim.drivers.mounts import read_mounts
 from crishim.drivers.oci.driver import Limits, OciDriver
 from crishim.drivers.oci.handlers import Handlers, probe
 from crishim.drivers.overlay import OverlayDriver

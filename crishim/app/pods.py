@@ -10,7 +10,7 @@ from cni_runtime.runtime import CniRuntime
 from crishim.core.config import Config
 from crishim.core.tasks import InFlight
 from crishim.drivers.cgroups import CgroupDriver
-from crishim.drivers.mounts import MountDriver
+from crishim.drivers.mount_driver import MountDriver
 from crishim.drivers.namespaces import NamespaceDriver
 from crishim.events import Events
 from crishim.recovery import Recovery

@@ -59,10 +59,9 @@ class RemoveContainer:
         await self._watch.end(container_id)  # its own deletion may be under way
         await self._runtime.delete(container_id, handler)
         reach(ContainerFaultPoint.REMOVE_DELETED)
+        await self._rootfs.remove(container_id)
+        trees = str(self._layout.bundle(container_id)), str(self._layout.kept / container_id)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._rootfs.remove(container_id))
-            group.create_task(self._files.remove_trees(str(self._layout.bundle(container_id))))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._files.remove_trees(str(self._layout.kept / container_id)))
+            group.create_task(self._files.remove_trees(*trees))
             group.create_task(self._images.release(container_id))
         reach(ContainerFaultPoint.REMOVE_FILES)

@@ -18,6 +18,7 @@ from crishim.drivers import syscalls, threads
 from crishim.drivers.id_mapped import mount_id_mapped, staged
 from crishim.drivers.mounts import unmount_all
 from crishim.drivers.syscalls import system_call
+from crishim.drivers.tree_removal import remove_trees
 from crishim.drivers.user_namespaces import holding
 from crishim.model.pod import IDMapping, NamespaceMode, UserNamespace
 from crishim.model.sandbox import IdMap
@@ -90,9 +91,7 @@ def _remove_container(directory: Path, held: ExitStack) -> None:
     with suppress(FileNotFoundError, NotADirectoryError):
         held.callback(os.close, os.open(root, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
     unmount_all(str(root))
-    with system_call("remove", str(directory)):
-        if directory.exists():
-            shutil.rmtree(directory)
+    remove_trees(str(directory))
 
 
 def _owner(status: os.stat_result, ids: IdMap | None) -> tuple[int, int]:

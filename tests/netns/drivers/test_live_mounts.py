@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from crishim.core.errors import SystemCallError
-from crishim.drivers.mounts import MountDriver, make_shared, read_mounts
+from crishim.drivers.mount_driver import MountDriver
+from crishim.drivers.mounts import make_shared, read_mounts
 
 pytestmark = pytest.mark.anyio
 
