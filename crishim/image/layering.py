@@ -77,7 +77,7 @@ class Unpacking:
         blob = self._store.blobs.path(layer.blob.checked_digest)
 
         def unpack(cancel: threading.Event) -> Unpacked:
-            from crishim.image.unpack.unpacker import unpack_layer  # noqa: PLC0415  # where layers are there, none is
+            from crishim.image.unpack.unpacker import unpack_layer  # noqa: PLC0415  # only new layers need it
 
             return unpack_layer(blob, staged, lower, self._limits, cancel, allowed=allowed)
 
