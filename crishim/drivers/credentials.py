@@ -17,6 +17,7 @@ from typing import NamedTuple
 # <linux/prctl.h>
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
 _PR_CAPBSET_DROP = 24
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _PR_SET_NO_NEW_PRIVS = 38
 
 _KEYCTL_JOIN_SESSION_KEYRING = 1  # <linux/keyctl.h>
@@ -32,14 +33,17 @@ class _Numbers(NamedTuple):
     keyctl: int
 
 
+class _FilterProgram(ctypes.Structure):
+    """``struct sock_fprog`` of <linux/filter.h>."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
 _GENERIC = _Numbers(setresuid=147, setresgid=149, setgroups=159, keyctl=219)
 _NUMBERS = {
     "x86_64": _Numbers(setresuid=117, setresgid=119, setgroups=116, keyctl=250),
     "aarch64": _GENERIC,
     "riscv64": _GENERIC,
-    "loongarch64": _GENERIC,
-    "ppc64le": _Numbers(setresuid=164, setresgid=169, setgroups=81, keyctl=271),
-    "s390x": _Numbers(setresuid=208, setresgid=210, setgroups=206, keyctl=280),
 }
 
 # With Python's global lock: to give it up and to wait for it again takes longer than these calls.
@@ -91,6 +95,15 @@ def become(user: int) -> None:
     _check(_libc.capset(header, no_capabilities))
 
 
+def filter_system_calls(program: bytes) -> None:
+    """Let a BPF program decide on every further system call of this thread, and of what it starts.
+
+    Only after ``give_up_privileges``; see PR_SET_SECCOMP in prctl(2).
+    """
+    described = _FilterProgram(len(program) // 8, program)
+    _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(described))
+
+
 def _numbers() -> _Numbers:
     numbers = _NUMBERS.get(platform.machine())
     if numbers is None or sys.maxsize < 1 << 32:
@@ -98,8 +111,8 @@ def _numbers() -> _Numbers:
     return numbers
 
 
-def _prctl(option: int, argument: int = 0) -> int:
-    return _check(_libc.prctl(option, argument, 0, 0, 0))
+def _prctl(option: int, *arguments: int) -> int:
+    return _check(_libc.prctl(option, *(*arguments, 0, 0, 0, 0)[:4]))
 
 
 def _system_call(number: int, *arguments: int) -> int:

@@ -7,6 +7,7 @@ from crishim.container.spec.inputs import OCI_VERSION, HostFacts, Json
 from crishim.container.spec.namespaces import id_mappings, joined_user_namespace
 from crishim.drivers.cgroups import CgroupMode
 from crishim.drivers.infra.dressing import InfraProcess
+from crishim.drivers.infra.system_calls import SUPPORTED
 from crishim.model.sandbox import Sandbox
 
 _INIT = "/catatonit"
@@ -16,8 +17,10 @@ _OOM_SCORE_ADJ = -998  # its end would be the pod's
 
 
 def needs_oci_runtime(sandbox: Sandbox, host: HostFacts) -> bool:
-    """Whether only an OCI runtime can start it: in a user namespace, or where SELinux goes by a program's file."""
-    return sandbox.id_map is not None or host.selinux
+    """Whether only an OCI runtime can start it: in a user namespace, where SELinux goes by a program's file, or where
+    its system calls can not be filtered.
+    """
+    return sandbox.id_map is not None or host.selinux or not host.seccomp or host.architecture not in SUPPORTED
 
 
 def infra_process(sandbox: Sandbox, host: HostFacts) -> InfraProcess:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +15,7 @@ from msgspec import Struct
 
 from crishim.drivers import credentials, syscalls
 from crishim.drivers.infra.root import NOTHING, PROGRAM, EmptyRoot
+from crishim.drivers.infra.system_calls import confine
 from crishim.drivers.process.spawn import Program, Spawned, end, spawn
 from crishim.drivers.syscalls import system_call
 from crishim.model.sandbox import NamespacePaths
@@ -30,8 +33,12 @@ _LIMITS = {
     resource.RLIMIT_NPROC: 1,
     resource.RLIMIT_AS: 16 << 20,
     resource.RLIMIT_NOFILE: 16,
+    resource.RLIMIT_FSIZE: 0,
     resource.RLIMIT_CORE: 0,
 }
+
+
+_turn = threading.Lock()
 
 
 class InfraProcess(Struct, frozen=True):
@@ -52,17 +59,17 @@ def command_line(label: str) -> tuple[str, ...]:
 def start(wanted: InfraProcess, root: EmptyRoot, label: str) -> Spawned:
     """Start an infra process from the calling thread, which must end then. Raises SystemCallError.
 
-    Its user is nobody else's: none but root may signal or trace the thread and the process, and its limits count no
-    other processes.
+    Its user is nobody else's: none but root may signal the thread and the process, and its limits count no others.
     """
     _join(wanted.joined)
     root.enter()
     with system_call("unshare", "PID and cgroup namespace"):
         syscalls.unshare(_OWN)
-    with _opened(NOTHING) as nothing:
+    with _opened(NOTHING) as nothing, _undisturbed():
         with system_call("give up", "privileges"):
             credentials.give_up_privileges()
             credentials.become(_FIRST_USER + secrets.randbelow(_USERS))
+            confine()
         program = Program(
             argv=command_line(label), executable=Path(PROGRAM), env={}, stdin=nothing, stdout=nothing, stderr=nothing,
             apart=True,
@@ -71,7 +78,7 @@ def start(wanted: InfraProcess, root: EmptyRoot, label: str) -> Spawned:
             spawned = spawn(program)
         finally:
             credentials.restore_dumpable()
-    _limit(spawned)
+        _limit(spawned)
     return spawned
 
 
@@ -91,6 +98,19 @@ def _limit(spawned: Spawned) -> None:
     except BaseException:
         end(spawned)
         raise
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Nobody's garbage is collected in this thread meanwhile, which can not do what that may take."""
+    with _turn:
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if collecting:
+                gc.enable()
 
 
 @contextmanager

@@ -120,7 +120,7 @@ async def test_start_and_update(lab: Lab, script: str, error: type[CrishimError]
 async def test_a_state_without_sense(lab: Lab, answer: str) -> None:
     container = await made_by_fake(lab, "state", f"echo '{answer}'")
     with pytest.raises(RuntimeFailedError, match="was not understood"):
-        await lab.driver.has_started(container, "test")
+        await lab.driver.started_at(container, "test")
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@ nothing of the node. And they are found and ended as containers are.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +27,10 @@ from tests.netns.drivers.oci.lab import STATE, Lab, own_score, processes
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("lab", ["crun"], indirect=True)]  # which is not used
 
+ROOT = Path(__file__).parents[4]
+CONFINING = """import os, socket, sys
+from crishim.drivers import credentials
+from crishim.drivers.infra.system_calls import confine"""
 PINNED = NamespacePaths(**{kind: f"/run/pinned/{kind}" for kind in ("net", "ipc", "uts")})
 OF_NODE = NamespacePaths()
 
@@ -34,6 +41,11 @@ def ours(name: str) -> str:
 
 def of(name: str, pid: int | str) -> str:
     return Path(f"/proc/{pid}/{name}").read_text()
+
+
+def ask(*argv: str) -> tuple[int, str]:
+    told = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    return told.returncode, told.stdout
 
 
 def inodes(*paths: str | None) -> list[int]:
@@ -62,6 +74,28 @@ async def test_it_may_do_nothing(lab: Lab) -> None:
     status = fields((await lab.run_infra()).pid)
     assert {status[f"Cap{which}"] for which in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
     assert (status["NoNewPrivs"], status["Groups"]) == ("1", "")
+
+
+async def test_what_it_may_ask_of_the_kernel_is_filtered(lab: Lab) -> None:
+    assert fields((await lab.run_infra()).pid)["Seccomp"] == "2"
+
+
+@pytest.mark.parametrize(
+    "act",
+    ["os.open('/', 0)", "socket.socket()", "os.pipe()", "os.memfd_create('m')", "os.eventfd(0)"],
+)
+async def test_nothing_can_be_opened_behind_the_filter(lab: Lab, act: str) -> None:
+    confined = "credentials.give_up_privileges(); confine()"
+    script = f"{CONFINING}\n{confined}\ntry: {act}\nexcept OSError as error: print(error.errno)\nsys.stdout.flush()"
+    assert ask(sys.executable, "-c", script) == (0, f"{errno.ENOSYS}\n")
+
+
+async def test_others_of_its_user_can_not_look_into_it(lab: Lab) -> None:
+    pid = (await lab.run_infra()).pid
+    user = fields(pid)["Uid"].split()[0]
+    other = ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "readlink")
+    assert ask(*other, "/proc/self/root") == (0, "/\n")
+    assert ask(*other, f"/proc/{pid}/root") == (1, "")
 
 
 async def test_it_is_a_user_that_nobody_else_is(lab: Lab) -> None:

@@ -21,6 +21,7 @@ POINTS = (
     "oci.create.spawned",
     "oci.create.monitor_recorded",
     "oci.create.made",
+    "oci.start.noted",
     "oci.start.started",
     "oci.exec.spawned",
     "oci.delete.monitor",

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_container_waits_for_its_start(lab: Lab) -> None:
     container = await lab.create("echo", "hello")
     assert read_stat(container.pid) is not None
-    assert not await lab.driver.has_started(container, "test")
+    assert not await lab.driver.started_at(container, "test")
     await lab.driver.start(container, "test")
     assert (await lab.driver.wait(container)).exit_code == 0
     assert lab.log() == "stdout F hello\n"

@@ -32,7 +32,7 @@ def with_pid(container: Container, pid: int) -> Container:
 async def test_a_new_server_waits_for_the_end(lab: Lab) -> None:
     container = await lab.run("sh", "-c", "sleep 0.3; echo late; exit 6")
     await lab.open()
-    assert await lab.driver.has_started(container, "test")
+    assert await lab.driver.started_at(container, "test")
     assert (await lab.driver.wait(container)).exit_code == 6
     assert lab.log() == "stdout F late\n"
 
