@@ -12,6 +12,8 @@ from pathlib import Path
 
 from cni_runtime import faults
 
+_LEAST_STEP = 4095
+
 
 def read_regular(path: Path, limit: int) -> bytes:
     """The content of ``path``, at most ``limit`` bytes.
@@ -19,10 +21,15 @@ def read_regular(path: Path, limit: int) -> bytes:
     Raises OSError when it cannot be read, is not a regular file (opening a pipe would block) or is larger.
     """
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(f"{path} is not a regular file")
-        data = file.read(limit + 1)
+        data, step = b"", min(max(status.st_size, _LEAST_STEP), limit) + 1  # mostly all of it in one step
+        while len(data) <= limit and (more := os.read(handle, step)):
+            data += more
+    finally:
+        os.close(handle)
     if len(data) > limit:
         raise OSError(f"{path} is larger than {limit} bytes")
     return data

@@ -21,3 +21,15 @@ def ip_interface(text: str) -> Interface:
 def ip_address(text: str) -> Address:
     """``ipaddress.ip_address`` for text. Raises ValueError."""
     return ipaddress.ip_address(text)
+
+
+@lru_cache(_REMEMBERED)
+def normal_interface(text: str) -> str:
+    """``text``, an address with the length of its network's prefix, as everybody writes it. Raises ValueError."""
+    return str(ip_interface(text))
+
+
+@lru_cache(_REMEMBERED)
+def normal_address(text: str) -> str:
+    """``text``, an address, as everybody writes it. Raises ValueError."""
+    return str(ip_address(text))

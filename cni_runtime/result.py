@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from cni_runtime.errors import DecodeError
-from cni_runtime.ip import ip_address, ip_interface
+from cni_runtime.ip import ip_interface, normal_address, normal_interface
 from cni_runtime.versions import IMPLIED, at_least, require
 
 
@@ -246,7 +246,7 @@ def _cidr(text: str, where: str) -> str:
     address, slash, length = text.partition("/")
     if slash and length.isascii() and length.isdigit() and "%" not in address:
         try:
-            return str(ip_interface(text))
+            return normal_interface(text)
         except ValueError:
             pass
     raise _unexpected("an address in CIDR notation", text, where)
@@ -257,7 +257,7 @@ def _address(text: str | None, where: str) -> str:
         return ""
     try:
         if "%" not in text:
-            return str(ip_address(text))
+            return normal_address(text)
     except ValueError:
         pass
     raise _unexpected("an IP address", text, where)

@@ -160,6 +160,9 @@ def _lock(path: Path) -> int:
 
 
 def _execute(connection: sqlite3.Connection, statements: Sequence[Statement]) -> None:
+    if len(statements) == 1:  # it is a transaction by itself
+        connection.execute(*statements[0])
+        return
     connection.execute("BEGIN IMMEDIATE")
     try:
         for sql, arguments in statements:
