@@ -23,6 +23,7 @@ from crishim.core.config import Config
 from crishim.core.errors import UnavailableError
 from crishim.core.tasks import InFlight, TaskOwner
 from crishim.drivers.cgroups import CgroupDriver, detect
+from crishim.drivers.own_code import release_code
 from crishim.drivers.preflight import Requirements, check_node
 from crishim.drivers.process.reaper import reap_orphans
 from crishim.drivers.store import Store
@@ -127,6 +128,7 @@ def _settle() -> None:
     gc.collect()
     gc.freeze()
     trim_memory()
+    release_code()
 
 
 async def _open_store(config: Config) -> Store:

@@ -72,11 +72,13 @@ _umount2 = _bind("umount2", ctypes.c_char_p, ctypes.c_int)
 _pivot_root = _bind("pivot_root", ctypes.c_char_p, ctypes.c_char_p)
 _sethostname = _bind("sethostname", ctypes.c_char_p, ctypes.c_size_t)
 _syncfs = _bind("syncfs", ctypes.c_int)
+_madvise = _bind("madvise", ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _prctl = _bind("prctl", ctypes.c_int, *(4 * (ctypes.c_ulong,)))
 
 
 _libc.syscall.restype = ctypes.c_long
 
+_MADV_DONTNEED = 4
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD, _M_ARENA_MAX = -3, -1, -8  # mallopt(3)
 
 
@@ -91,6 +93,11 @@ def trim_memory() -> None:
     """Give what is free back to the kernel; see malloc_trim(3)."""
     if hasattr(_libc, "malloc_trim"):
         _libc.malloc_trim(0)
+
+
+def dont_need(address: int, length: int) -> None:
+    """Take mapped memory (bytes) out of this process until it is touched again; see MADV_DONTNEED in madvise(2)."""
+    _check(_madvise(address, length, _MADV_DONTNEED))
 
 
 @contextmanager
