@@ -97,8 +97,11 @@ class OciRuntime(Protocol):
         """Let the container run."""
         ...
 
-    async def has_started(self, container: Container, handler: str) -> bool:
-        """Whether a container was let run, be it that it has ended since: for after a crash in ``start``."""
+    async def started_at(self, container: Container, handler: str) -> int:
+        """When a container was let run, nanoseconds since the epoch, be it that it has ended since; 0 if it was not.
+
+        For after a crash in ``start``.
+        """
         ...
 
     async def signal(self, container: Container, signal: int) -> None:

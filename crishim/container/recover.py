@@ -72,22 +72,22 @@ class RecoverContainers:
                 message="the node was rebooted",
             )
         else:
-            if container.state is State.CREATED and container.started_at:
+            if container.state is State.CREATED:
                 container = await self._settle_start(container)
             if ended := await self._runtime.ended(container):
                 await self._watch.record(container.id, ended)
             self._watch.begin(container)
 
     async def _settle_start(self, container: Container) -> Container:
-        """The container as it is after a start that was cut off; one that can not be asked about is killed."""
+        """The container as it is, a start of it may have been cut off; one that can not be asked about is killed."""
         try:
-            if await self._runtime.has_started(container, container.runtime_handler):
-                return await self._index.advance(container.id, Event.START)
+            if started_at := await self._runtime.started_at(container, container.runtime_handler):
+                return await self._index.advance(container.id, Event.START, started_at=started_at)
         except CrishimError as error:
             await fail_start(self._index, container.id, f"the server ended while it was starting; {explain(error)}")
             await self._runtime.kill_all(container, container.runtime_handler)
             return container
-        return await self._index.change(container.id, started_at=0)
+        return await self._index.change(container.id, started_at=0) if container.started_at else container
 
 
 def _entries(*parents: Path) -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from crishim.container.index import ContainerIndex
 from crishim.container.ports import OciRuntime
 from crishim.container.watch import OnChange
@@ -16,17 +18,21 @@ START_ERROR_CODE = 128
 async def start(index: ContainerIndex, runtime: OciRuntime, container: Container, on_change: OnChange) -> None:
     """Start ``container``; raises FailedPreconditionError unless it is in CREATED.
 
+    The runtime keeps account of starts: after a crash here, recovery asks it.
     A container that can not be started is EXITED with reason StartError, and the error goes to the caller.
     """
     if container.state is not State.CREATED:
         raise FailedPreconditionError(f"container {container.id} is {container.state}; only a created one can start")
-    # The time is the intent: after a crash here, recovery knows that the container may be running.
-    await index.change(container.id, started_at=now_ns())
-    try:
-        await runtime.start(container, container.runtime_handler)
-    except Exception as error:
-        await fail_start(index, container.id, explain(error))
-        raise
+    outcome, noted = await asyncio.gather(
+        runtime.start(container, container.runtime_handler),
+        index.change(container.id, started_at=now_ns()),
+        return_exceptions=True,
+    )
+    if isinstance(outcome, Exception):
+        await fail_start(index, container.id, explain(outcome))
+        raise outcome
+    if isinstance(noted, Exception):
+        raise noted
     reach(ContainerFaultPoint.STARTED)
     started = await index.advance_from((State.CREATED,), container.id, Event.START)
     if started is not None:  # else its end has been recorded already

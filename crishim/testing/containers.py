@@ -76,10 +76,10 @@ class FakeRuntime:
         self.failures.strike("start")
         self.started.add(container.id)
 
-    async def has_started(self, container: Container, handler: str) -> bool:
-        """Whether ``start`` did its work."""
-        self.failures.strike("has_started")
-        return container.id in self.started
+    async def started_at(self, container: Container, handler: str) -> int:
+        """Some time if ``start`` did its work."""
+        self.failures.strike("started_at")
+        return 7 if container.id in self.started else 0
 
     async def signal(self, container: Container, signal: int) -> None:
         """Send a signal."""

@@ -142,18 +142,23 @@ class OciDriver:
 
     async def start(self, container: Container, handler: str) -> None:
         """Let the container run."""
-        program = self._program(container.id)
-        await program.call("start", container.id, seconds=self._limits.start)
+        note = self._notes.get(container.id)
+        self._notes.write(replace(note, start_begun=now_ns()))
+        faults.reach("oci.start.noted")
+        await program_of(note, self._places).call("start", container.id, seconds=self._limits.start)
         faults.reach("oci.start.started")
 
-    async def has_started(self, container: Container, handler: str) -> bool:
-        """Whether a container was let run, be it that it has ended since: for after a crash in ``start``.
+    async def started_at(self, container: Container, handler: str) -> int:
+        """When a container was let run, nanoseconds since the epoch, be it that it has ended since; 0 if it was not.
 
-        Raises RuntimeFailedError when the OCI runtime does not know the container, or its answer makes no sense.
+        For after a crash in ``start``; unless one was begun, the OCI runtime is not asked. Raises RuntimeFailedError
+        when it does not know the container, or its answer makes no sense.
         """
-        program = self._program(container.id)
-        answer = await program.call("state", container.id, seconds=self._limits.start)
-        return parse_status(answer.stdout) not in ("creating", "created")
+        note = self._notes.find(container.id)
+        if note is None or not note.start_begun:
+            return 0
+        answer = await program_of(note, self._places).call("state", container.id, seconds=self._limits.start)
+        return 0 if parse_status(answer.stdout) in ("creating", "created") else note.start_begun
 
     async def signal(self, container: Container, signal: int) -> None:
         """Send a signal to the init process; one that has ended is fine."""

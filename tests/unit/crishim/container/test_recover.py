@@ -53,11 +53,13 @@ async def cut_off_start(world: ContainerWorld) -> str:
     return container_id
 
 
-async def test_a_start_that_had_its_effect_counts(world: ContainerWorld) -> None:
-    container_id = await cut_off_start(world)
+@pytest.mark.parametrize("is_recorded", [False, True])
+async def test_a_start_that_had_its_effect_counts(world: ContainerWorld, is_recorded: bool) -> None:
+    container_id = await (cut_off_start(world) if is_recorded else world.containers.create("pod", example_container()))
     world.runtime.started.add(container_id)
     await world.restart()
-    assert world.containers.get(container_id).state is State.RUNNING
+    container = world.containers.get(container_id)
+    assert (container.state, container.started_at) == (State.RUNNING, 7)
     await world.containers.stop(container_id, 1)
     assert world.containers.get(container_id).state is State.EXITED
 
@@ -65,13 +67,14 @@ async def test_a_start_that_had_its_effect_counts(world: ContainerWorld) -> None
 async def test_a_start_without_an_effect_can_be_tried_again(world: ContainerWorld) -> None:
     container_id = await cut_off_start(world)
     await world.restart()
+    assert world.containers.get(container_id).started_at == 0
     await world.containers.start(container_id)
     assert world.containers.get(container_id).state is State.RUNNING
 
 
 async def test_a_start_that_can_not_be_asked_about_has_failed(world: ContainerWorld) -> None:
     container_id = await cut_off_start(world)
-    world.runtime.failures["has_started"] = RuntimeFailedError("no answer")
+    world.runtime.failures["started_at"] = RuntimeFailedError("no answer")
     await world.restart()
     container = world.containers.get(container_id)
     assert (container.state, container.reason) == (State.EXITED, "StartError")
