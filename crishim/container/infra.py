@@ -1,8 +1,8 @@
 """The infra container: one process that holds the PID namespace a pod's containers share.
 
 It starts with the first container that asks for the pod's PID namespace, and ends with the sandbox. It has a record
-like any container, so that recovery, stop and removal need to know nothing about it; but no monitor, for nobody wants
-to know what it says. It needs no OCI runtime either, which would take several times as long, with two exceptions.
+like any container, so that recovery and stop need to know little about it; but no monitor, for nobody wants to know
+what it says. It needs no OCI runtime either, which would take several times as long, with a few exceptions.
 """
 
 from __future__ import annotations

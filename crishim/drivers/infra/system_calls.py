@@ -10,6 +10,7 @@ The filter is a classic BPF program on ``struct seccomp_data``, see seccomp(2) a
 from __future__ import annotations
 
 import errno
+import functools
 import platform
 import struct
 import sys
@@ -75,6 +76,7 @@ _NUMBER_AT, _ARCHITECTURE_AT = 0, 4
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | errno.ENOSYS
 
 
+@functools.cache
 def program(machine: str) -> bytes:
     """The filter of an architecture. What it refuses, calls of another architecture too, fails with ENOSYS."""
     architecture, numbers = _ARCHITECTURES[machine]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -25,6 +26,8 @@ from crishim.drivers.process.spawn import Spawned
 from crishim.drivers.syscalls import system_call
 from crishim.model.process import Started
 
+_LEAST_PRIORITY = 19  # it only waits
+
 
 class InfraProcesses:
     """Starts infra processes, under the ids of containers."""
@@ -34,7 +37,10 @@ class InfraProcesses:
         self._root = EmptyRoot(CATATONIT, places.base)
 
     async def start(self, container_id: str, bundle: Path, wanted: InfraProcess) -> Started:
-        """Start one. Raises SystemCallError; then, and when the caller is cancelled, no process is left."""
+        """Start one. Raises SystemCallError, RuntimeFailedError when it ends at once.
+
+        Then, and when the caller is cancelled, no process is left.
+        """
         note = Note(container_id=container_id, program="", systemd_cgroup=False, bundle=str(bundle), log_path="")
         starting = threads.start_alone(self._start, note, wanted)
         try:
@@ -46,7 +52,7 @@ class InfraProcesses:
         try:
             faults.reach("oci.infra.started")
             started = check_init(child.pid, os.getpid())
-            _prefer(child.pid, wanted.oom_score_adj)
+            _rank(child.pid, wanted.oom_score_adj)
             self._notes.write(replace(note, monitor=ProcessId(started.pid, started.pid_start)))
         except BaseException:
             await child.end()
@@ -75,8 +81,10 @@ def is_left_over(arguments: Sequence[str], process: ProcessId, places: Places, n
     return ours and process not in {note.monitor for note in notes}
 
 
-def _prefer(pid: int, oom_score_adj: int) -> None:
-    """Let the kernel spare a process when it runs out of memory."""
+def _rank(pid: int, oom_score_adj: int) -> None:
+    """Let the kernel spare a process when it runs out of memory, and let all others run before it."""
     path = f"/proc/{pid}/oom_score_adj"
     with system_call("write", path):
         Path(path).write_text(str(oom_score_adj))
+    with suppress(PermissionError):  # a server without CAP_SYS_NICE
+        os.setpriority(os.PRIO_PROCESS, pid, _LEAST_PRIORITY)

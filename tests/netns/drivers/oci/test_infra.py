@@ -162,6 +162,7 @@ async def test_the_preference_of_the_kernel(lab: Lab) -> None:
     least = own_score()
     container = await lab.run_infra(oom_score_adj=least + 7)
     assert of("oom_score_adj", container.pid) == f"{least + 7}\n"
+    assert os.getpriority(os.PRIO_PROCESS, container.pid) == 19
 
 
 async def test_it_goes_on_without_the_server_and_is_ended_by_the_next(lab: Lab) -> None:
