@@ -6,8 +6,10 @@ has, and no process ever is in the first one: whoever changes mounts in a copy c
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
+import time
 from pathlib import Path
 
 from crishim.drivers import syscalls
@@ -19,6 +21,7 @@ NOTHING = "/nothing"
 
 _MOST_FILES = 8
 _ROOM = 64 << 10  # bytes beside the program
+_SECONDS, _PAUSE = 5.0, 0.001  # until nobody has the program open for writing
 
 _Version = tuple[int, int, int, int]
 
@@ -64,7 +67,7 @@ class EmptyRoot:
         program.chmod(0o111)  # who may not read its own program can not be traced by others of the same user
         nothing.touch()
         nothing.chmod(0o444)
-        syscalls.mount("", place, "", flags | syscalls.MS_REMOUNT | syscalls.MS_RDONLY)
+        _make_read_only(place, flags)
         namespace = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.chdir(place)
@@ -75,3 +78,17 @@ class EmptyRoot:
             os.close(namespace)
             raise
         return namespace
+
+
+def _make_read_only(place: str, flags: int) -> None:
+    """Processes that other threads are just starting have what is open here open too, until they execute a program."""
+    end = time.monotonic() + _SECONDS
+    while True:
+        try:
+            syscalls.mount("", place, "", flags | syscalls.MS_REMOUNT | syscalls.MS_RDONLY)
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > end:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
