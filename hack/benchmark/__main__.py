@@ -1,4 +1,4 @@
-"""The benchmark's command line: ``hack/bench cri|polling|image|cni|streaming``."""
+"""The benchmark's command line: ``hack/bench cri|critest|polling|image|cni|streaming``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from rich.console import Console
 from hack.benchmark.cni import CniLoad, compare_plugins
 from hack.benchmark.cni_table import cni_tables
 from hack.benchmark.cri import Load, compare
+from hack.benchmark.goals import TIMES
 from hack.benchmark.image import compare_images, image_table
 from hack.benchmark.polling import PollingLoad, compare_polling, polling_table
 from hack.benchmark.streaming import StreamingLoad, compare_streams, streaming_table
-from hack.benchmark.table import tables
+from hack.benchmark.suite import SuiteLoad, compare_by_suite
+from hack.benchmark.table import tables, times_table
 
 app = typer.Typer(help="Measure crishim next to its peer.", pretty_exceptions_enable=False)
 
@@ -35,6 +37,21 @@ def cri(
         measured = compare(load, progress=status.update)
     for one in tables(load, measured):
         console.print(one)
+
+
+@app.command()
+def critest(
+    pods: Annotated[int, typer.Option(help="Pods, and containers, per round and server.")] = 40,
+    rounds: Annotated[int, typer.Option(help="Rounds; the servers take turns within each.")] = 3,
+    runtime: Annotated[list[str], typer.Option(help="OCI runtimes of crishim.")] = ["crun", "runc"],  # noqa: B006
+) -> None:
+    """Pods and containers one at a time, by the benchmark of the CRI validation suite."""
+    load = SuiteLoad(pods=pods, rounds=rounds, runtimes=tuple(runtime))
+    console = Console(width=120) if not sys.stdout.isatty() else Console()
+    with console.status("starting") as status:
+        measured = compare_by_suite(load, progress=status.update)
+    number = pods * rounds
+    console.print(times_table(f"{number} pods, {number} containers, 1 at once, by critest", measured, TIMES))
 
 
 @app.command()

@@ -11,13 +11,16 @@ from rich.table import Table
 from hack.benchmark.contenders import PEER
 from hack.benchmark.cri import Load, Measured
 from hack.benchmark.goals import MEMORY, TIMES, Goal
+from hack.benchmark.timed import Times
 
 
 def tables(load: Load, measured: Mapping[str, Measured]) -> Iterator[Table]:
     """Times and memory of every server, and how ours compare to the peer's and to what is to be reached."""
     ours = [name for name in measured if name != PEER]
+    number = load.pods * load.rounds
     for way in load.ways:
-        yield _times(load, way, {name: measured[name].times[way] for name in (*ours, PEER)})
+        times = {name: measured[name].times[way] for name in (*ours, PEER)}
+        yield times_table(f"{number} pods, {number} containers, {way} at once", times, goals=TIMES if way == 1 else {})
     result = new_table("memory, MiB, of all processes but the workloads", ours)
     for row in measured[PEER].memory:
         values = {name: measured[name].memory[row] for name in (*ours, PEER)}
@@ -26,14 +29,13 @@ def tables(load: Load, measured: Mapping[str, Measured]) -> Iterator[Table]:
     yield result
 
 
-def _times(load: Load, way: int, times: Mapping[str, Mapping[str, list[float]]]) -> Table:
-    number = load.pods * load.rounds
-    title = f"milliseconds, median (95th percentile); {number} pods, {number} containers, {way} at once"
-    result = new_table(title, [name for name in times if name != PEER])
-    for what in times[PEER]:
-        cells = [f"{median(each[what]):.2f} ({quantiles(each[what], n=20)[-1]:.1f})" for each in times.values()]
-        medians = {name: median(each[what]) for name, each in times.items()}
-        result.add_row(what, *cells, *verdicts(medians, TIMES.get(what) if way == 1 else None))
+def times_table(what: str, times: Mapping[str, Times], goals: Mapping[str, Goal]) -> Table:
+    """The times of every server, the peer's last."""
+    result = new_table(f"milliseconds, median (95th percentile); {what}", [name for name in times if name != PEER])
+    for name in times[PEER]:
+        cells = [f"{median(each[name]):.2f} ({quantiles(each[name], n=20)[-1]:.1f})" for each in times.values()]
+        medians = {server: median(each[name]) for server, each in times.items()}
+        result.add_row(name, *cells, *verdicts(medians, goals.get(name)))
     return result
 
 
