@@ -64,7 +64,7 @@ def _run(contender: Contender, pods: int) -> Iterator[_Report]:
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         if ended.returncode:
             raise SystemExit(f"{contender.name}: critest failed\n{ended.stdout[-4000:]}{ended.stderr[-2000:]}")
-        for report in sorted((directory / "reports").iterdir(), reverse=True)  # pods first:
+        for report in sorted((directory / "reports").iterdir(), reverse=True):  # pods first
             yield msgspec.json.decode(report.read_bytes(), type=_Report)
 
 
