@@ -22,7 +22,7 @@ from cni_runtime.net.netfilter import NetfilterSocket, Subsystem, be64, found_in
 from cni_runtime.net.sockets import NetlinkError
 
 FAMILIES = {"ip": socket.AF_INET, "ip6": socket.AF_INET6}
-_TABLE_FAMILIES = FAMILIES | {"inet": 1}
+TABLE_FAMILIES = FAMILIES | {"inet": 1}
 _COMMENT_UDATA = 0
 
 
@@ -136,7 +136,7 @@ def count_rules(netfilter: NetfilterSocket, family: str, table: str) -> int:
     """How many rules a table has, ``family`` being ip, ip6 or inet; 0 when it is not there. Raises OSError."""
     body = codec.text(_Rule.TABLE, table)
     what = f"list table {family} {table}"
-    request = message(Subsystem.NFTABLES, _Msg.GET_RULE, _TABLE_FAMILIES[family], body, flags=codec.DUMP, what=what)
+    request = message(Subsystem.NFTABLES, _Msg.GET_RULE, TABLE_FAMILIES[family], body, flags=codec.DUMP, what=what)
     return len(netfilter.ask(request))
 
 

@@ -14,7 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,7 +23,10 @@ from msgspec import Struct
 
 from cni_runtime import faults, files
 from cni_runtime.net.libnftables import Nft, NftError
+from cni_runtime.net.netfilter import Netfilter
+from cni_runtime.net.nfelements import create_address, delete_address
 from cni_runtime.net.remembered import Remembered
+from cni_runtime.net.sockets import NetlinkError
 
 STATE = Path("/run/cni-runtime/nftables")
 _BODY = "table"  # the file that holds the table itself
@@ -87,9 +90,11 @@ class TakenError(Exception):
 class OwnedTable:
     """One table and its owners. All methods block for a moment; any number of threads and processes may call them."""
 
-    def __init__(self, table: Table, nft: Nft, state: Path = STATE) -> None:
+    def __init__(self, table: Table, nft: Nft, state: Path = STATE, netfilter: Netfilter | None = None) -> None:
+        """``netfilter`` is for a table whose elements are all addresses in sets: see ``nfelements``."""
         self.table = table
         self._nft = nft
+        self._netfilter = netfilter
         self._directory = state / table.name
 
     def put(
@@ -196,7 +201,7 @@ class OwnedTable:
         self._write(holding)
         faults.reach("nft.put")
         try:
-            self._nft.run("".join(self._command("create", element) for element in holding.elements))
+            self._change("create", holding.elements)
         except NftError:
             self._path(holding.owner).unlink()
             return False
@@ -220,7 +225,7 @@ class OwnedTable:
         else:
             own = self._only_of(holding)
             try:
-                self._nft.run("".join(self._command("delete", element) for element in own))
+                self._change("delete", own)
             except NftError:
                 self._rebuild(without=holding.owner)
         faults.reach("nft.drop")
@@ -254,6 +259,19 @@ class OwnedTable:
             return False
         rules = sum("rule" in entry for entry in listed["nftables"])
         return rules >= _rule_count(self.table.body)
+
+    def _change(self, verb: str, elements: Iterable[Element]) -> None:
+        """Create or delete elements in one transaction. Raises NftError."""
+        if self._netfilter is None:
+            self._nft.run("".join(self._command(verb, element) for element in elements))
+            return
+        request = create_address if verb == "create" else delete_address
+        family, table = self.table.family, self.table.name
+        try:
+            with self._netfilter.open() as netfilter:
+                netfilter.transact([request(family, table, element.set, element.key) for element in elements])
+        except NetlinkError as exc:
+            raise NftError(str(exc)) from exc
 
     def _command(self, verb: str, element: Element) -> str:
         value = f" : {element.value}" if element.value else ""
@@ -302,7 +320,9 @@ def _read(path: Path) -> Holding | None:
 _HOLDINGS = Remembered(_SUFFIX, _read)
 
 
-def stored_tables(prefix: str, nft: Nft, state: Path = STATE) -> tuple[OwnedTable, ...]:
+def stored_tables(
+    prefix: str, nft: Nft, state: Path = STATE, netfilter: Netfilter | None = None
+) -> tuple[OwnedTable, ...]:
     """The tables whose name begins with ``prefix`` and that have or had owners, as they were made."""
     try:
         with os.scandir(state) as entries:
@@ -312,7 +332,8 @@ def stored_tables(prefix: str, nft: Nft, state: Path = STATE) -> tuple[OwnedTabl
     found: list[OwnedTable] = []
     for name in names:
         with suppress(FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
-            found.append(OwnedTable(_TABLE.decode((state / name / _BODY).read_bytes()), nft, state))
+            table = _TABLE.decode((state / name / _BODY).read_bytes())
+            found.append(OwnedTable(table, nft, state, netfilter))
     return tuple(found)
 
 

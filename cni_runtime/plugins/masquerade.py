@@ -36,7 +36,7 @@ def masquerade(call: PluginCall, context: Context, addresses: Iterable[str]) -> 
     own = tuple(addresses)
     if not own:
         return ()
-    table = OwnedTable(masquerade_table(own), context.nft, context.state)
+    table = OwnedTable(masquerade_table(own), context.nft, context.state, context.netfilter)
     return (AddElements(table, owner_of(call), masquerade_elements(own), take=True),)
 
 
@@ -100,7 +100,7 @@ def reference_comment(owner: Owner) -> str:
 
 
 def _tables(context: Context) -> tuple[OwnedTable, ...]:
-    return stored_tables(PREFIX, context.nft, context.state)
+    return stored_tables(PREFIX, context.nft, context.state, context.netfilter)
 
 
 def _rule(number: int, interface: Interface) -> str:
