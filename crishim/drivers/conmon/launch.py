@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 
 import anyio
 
@@ -15,20 +16,32 @@ from crishim.drivers.conmon.argv import Monitor, command_line
 from crishim.drivers.conmon.report import parse_report
 from crishim.drivers.process.child import Child
 from crishim.drivers.process.identity import ProcessId
-from crishim.drivers.process.spawn import Program
+from crishim.drivers.process.spawn import Program, Spawned, spawn
 from crishim.drivers.process.stream import OutputFile
 
 _REPORT_LIMIT = 1 << 17  # bytes; conmon cuts what the runtime says at 8192
 _SAID_LIMIT = 1 << 13
 
 
+@dataclass(frozen=True)
+class Launched:
+    """A monitor that was started just now, and our ends of what it has; ``undo`` closes them."""
+
+    spawned: Spawned
+    gate: socket.socket
+    reading: int
+    said: OutputFile
+    undo: ExitStack
+
+
 class WaitingMonitor:
     """A monitor that has done nothing yet, and ends when this process does."""
 
-    def __init__(self, child: Child, gate: socket.socket, reading: int, said: OutputFile, undo: ExitStack) -> None:
-        """``child`` was started just now."""
-        self._child, self._gate, self._reading, self._said, self._undo = child, gate, reading, said, undo
-        self._process = child.identify()
+    def __init__(self, launched: Launched) -> None:
+        self._child = Child.take(launched.spawned)
+        self._process = self._child.identify()
+        self._gate, self._reading = launched.gate, launched.reading
+        self._said, self._undo = launched.said, launched.undo
 
     async def make(self, record: Callable[[ProcessId], None], seconds: float) -> tuple[ProcessId, int]:
         """Let it make the container; returns who it is and the id of the container's first process.
@@ -51,14 +64,17 @@ class WaitingMonitor:
         await self._child.end()
 
 
-async def launch(monitor: Monitor, *, env: Mapping[str, str]) -> WaitingMonitor:
-    """Start ``monitor``, which waits in its bundle. Raises InvalidArgumentError, SystemCallError."""
+def launch(monitor: Monitor, *, env: Mapping[str, str]) -> Launched:
+    """Start ``monitor``, which waits in its bundle. Blocks. Raises InvalidArgumentError, SystemCallError.
+
+    What is returned is to become a ``WaitingMonitor``, and never to be forgotten.
+    """
     with ExitStack() as undo, ExitStack() as handed_over:
         said = OutputFile(_SAID_LIMIT)
         undo.callback(said.close)
         reading, writing = _pipe(undo, handed_over)
         gate, waiting = _gate(undo, handed_over)
-        child = await Child.start(
+        spawned = spawn(
             Program(
                 argv=command_line(monitor),
                 env={**env, "_OCI_SYNCPIPE": str(writing), "_OCI_STARTPIPE": str(waiting)},
@@ -68,7 +84,7 @@ async def launch(monitor: Monitor, *, env: Mapping[str, str]) -> WaitingMonitor:
                 hand_down=(writing, waiting),
             )
         )
-        return WaitingMonitor(child, gate, reading, said, undo.pop_all())
+        return Launched(spawned, gate, reading, said, undo.pop_all())
 
 
 def _pipe(ours: ExitStack, theirs: ExitStack) -> tuple[int, int]:

@@ -15,10 +15,11 @@ from msgspec.structs import replace
 from cni_runtime import faults
 from crishim.drivers import threads
 from crishim.drivers.cgroups.groups import ControlGroups
-from crishim.drivers.conmon.launch import WaitingMonitor, launch
+from crishim.drivers.conmon.argv import Monitor
+from crishim.drivers.conmon.launch import Launched, WaitingMonitor, launch
 from crishim.drivers.oci.creation import check_init, open_bundle, plan_monitor, plan_note, write_config
 from crishim.drivers.oci.handlers import Handler
-from crishim.drivers.oci.notes import Notes
+from crishim.drivers.oci.notes import Note, Notes
 from crishim.drivers.oci.places import Places
 from crishim.drivers.oci.program import environment
 from crishim.drivers.oci.sealed import sealed
@@ -55,7 +56,8 @@ class Making:
         """
         self._groups.expect_moves()  # the kernel is ready for a while only, and gathering may have taken longer
         note = plan_note(self._container, self._handler, self._bundle, spec)
-        monitor = await self._starting
+        await asyncio.wait([self._starting])
+        monitor = self._starting.result()
         faults.reach("oci.create.spawned")
         write_config(note, spec)  # like a note, into memory, and so without a thread
 
@@ -72,15 +74,18 @@ class Making:
 
     async def give_up(self) -> None:
         """End the monitor, started or about to be. Not to be cancelled."""
-        self._starting.cancel()
         await asyncio.wait([self._starting])
         if not self._starting.cancelled() and self._starting.exception() is None:
             await self._starting.result().end()
 
     async def _start(self, conmon: Path) -> WaitingMonitor:
+        """Not to be cancelled."""
         note = plan_note(self._container, self._handler, self._bundle, {})
-        await threads.run(open_bundle, note, self._notes)
-        faults.reach("oci.create.noted")
         monitor = plan_monitor(self._container, note, conmon, self._places)
-        env = {**environment(), "TMPDIR": str(self._places.sockets)}
-        return await launch(replace(monitor, runtime=sealed(monitor.runtime)), env=env)
+        return WaitingMonitor(await threads.run(self._launch, note, replace(monitor, runtime=sealed(monitor.runtime))))
+
+    def _launch(self, note: Note, monitor: Monitor) -> Launched:
+        """All that blocks, in one turn of a thread."""
+        open_bundle(note, self._notes)
+        faults.reach("oci.create.noted")
+        return launch(monitor, env={**environment(), "TMPDIR": str(self._places.sockets)})
