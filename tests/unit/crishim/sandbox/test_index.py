@@ -45,3 +45,14 @@ async def test_what_is_forgotten_while_it_changes_stays_forgotten() -> None:
     assert gone is None
     assert isinstance(late, NotFoundError)
     assert index.all() == []
+
+
+async def test_who_has_no_attachments_left_is_no_orphan() -> None:
+    record = AttachmentRecord(
+        sandbox_id="lost", network="n", ifname="eth0", conflist="", source="", netns="", boot_id=""
+    )
+    index = SandboxIndex(MemoryStore())
+    index.load((), (record,))
+    assert index.orphans() == {"lost"}
+    await index.put(without=[record])
+    assert (index.orphans(), index.attachments("lost")) == (set(), [])
