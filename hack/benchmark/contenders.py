@@ -42,8 +42,8 @@ class Contender(Struct, frozen=True):
 def contenders(runtimes: Sequence[str], plugins: str) -> Iterator[list[Contender]]:
     """crishim on each of the OCI ``runtimes``, and containerd; nothing of them is left on the machine afterwards."""
     with ExitStack() as stack:
-        home = stack.enter_context(_directory())
         stack.enter_context(mounted_hugetlb())
+        home = stack.enter_context(_directory())
         archive = home / "busybox.tar"
         subprocess.run([sys.executable, ROOT / "hack/images/archive", archive, IMAGE], check=True)
         found = [Contender(f"crishim {runtime}", _crishim(home / runtime, runtime, plugins)) for runtime in runtimes]
