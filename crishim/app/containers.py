@@ -37,7 +37,7 @@ from crishim.drivers.store import Store
 from crishim.drivers.usage import UsageDriver
 from crishim.events import Events
 from crishim.image.service import Images
-from crishim.model.container import Container
+from crishim.model.container import Container, Event
 from crishim.model.node import RuntimeHandler
 from crishim.model.sandbox import Sandbox
 from crishim.sandbox.index import SandboxIndex
@@ -127,11 +127,17 @@ def build_containers(
 ) -> ContainerParts:
     """The container verbs, their statistics, and what puts containers right at the start."""
     index = ContainerIndex(store)
+    stats = Stats(index, _usage(config, sandboxes, oci), owner, sandboxes.all)
+
+    def tell(container: Container, event: Event) -> None:
+        events.on_container(container, event)
+        stats.on_container(container, event)
+
     places = ContainerLayout(config.root, config.state)
     rootfs = OverlayDriver(_rootfs(config))
     files, node = MountDriver(), ContainerNode(rootfs)
-    watch = Watch(index, oci.driver, owner, events.on_container)
-    remove = RemoveContainer(index, places, oci.driver, rootfs, images, files, watch, events.on_container)
+    watch = Watch(index, oci.driver, owner, tell)
+    remove = RemoveContainer(index, places, oci.driver, rootfs, images, files, watch, tell)
     infra = Infra(index, places, files, oci.driver, remove, watch, in_flight, oci.hosts)
     ownership = config.device_ownership_from_security_context
     prepare = Prepare(index, places, oci.handlers, _pod_files(layout), images, node, infra, device_ownership=ownership)
@@ -146,13 +152,10 @@ def build_containers(
         remove,
         watch,
         in_flight,
-        events.on_container,
+        tell,
     )
     execute = Exec(index, places, node, oci.driver)
-    containers = Containers(
-        index, create, remove, oci.driver, watch, in_flight, events.on_container, execute, oci.hosts
-    )
-    stats = Stats(index, _usage(config, sandboxes, oci), owner, sandboxes.all)
+    containers = Containers(index, create, remove, oci.driver, watch, in_flight, tell, execute, oci.hosts)
     recovery = RecoverContainers(index, places, oci.driver, remove, watch)
     return ContainerParts(index, containers, recovery, stats, execute, oci.driver, _features(oci))
 

@@ -22,6 +22,7 @@ from grpc.aio import BaseError, ServicerContext
 
 from crishim.core.errors import InvalidArgumentError
 from crishim.rpc.codes import Failure, failure_of
+from crishim.rpc.turns import Turns
 
 UnaryHandler = Callable[[Any], Awaitable[Message]]
 StreamHandler = Callable[[Any], AsyncGenerator[Message, None]]
@@ -42,7 +43,8 @@ _log = structlog.get_logger(__name__)
 class Boundary:
     """What surrounds the handler of one rpc."""
 
-    def __init__(self, method: MethodDescriptor) -> None:
+    def __init__(self, method: MethodDescriptor, turns: Turns) -> None:
+        self._turn = turns.of(method.name)
         self.rpc = f"{method.containing_service.full_name}/{method.name}"
         self._request = GetMessageClass(method.input_type)
         self._request_ids = _ids_in(method.input_type.fields_by_name)
@@ -55,7 +57,9 @@ class Boundary:
         async def behavior(raw: bytes, context: Context) -> Message:
             began = perf_counter()
             try:
-                response = await handler(self._begin(raw))
+                request = self._begin(raw)
+                async with self._turn():
+                    response = await handler(request)
             except (Exception, asyncio.CancelledError) as error:
                 await self._fail(error, began, context)
             self._note_end(began, response)

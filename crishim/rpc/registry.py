@@ -13,6 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from crishim.core.errors import UnimplementedError
 from crishim.rpc.interceptor import Boundary, StreamHandler, UnaryHandler
+from crishim.rpc.turns import Turns
 
 Handler = Callable[[Any], Any]
 """An ``UnaryHandler`` or a ``StreamHandler``: the rpc says which."""
@@ -30,19 +31,19 @@ def combine(*groups: Handlers) -> Handlers:
     return {name: handler for group in groups for name, handler in group.items()}
 
 
-def complete_service(service: ServiceDescriptor, handlers: Handlers) -> grpc.GenericRpcHandler[Any, Any]:
+def complete_service(service: ServiceDescriptor, handlers: Handlers, turns: Turns) -> grpc.GenericRpcHandler[Any, Any]:
     """All rpcs of ``service``; raises ValueError for a handler of an rpc that it does not have."""
     methods = service.methods_by_name
     unknown = handlers.keys() - methods.keys()
     if unknown:
         raise ValueError(f"{service.full_name} has no rpc {', '.join(sorted(unknown))}")
-    registered = {name: _method_handler(method, handlers.get(name)) for name, method in methods.items()}
+    registered = {name: _method_handler(method, handlers.get(name), turns) for name, method in methods.items()}
     return grpc.method_handlers_generic_handler(service.full_name, registered)
 
 
-def _method_handler(method: MethodDescriptor, handler: Handler | None) -> grpc.RpcMethodHandler[Any, Any]:
+def _method_handler(method: MethodDescriptor, handler: Handler | None, turns: Turns) -> grpc.RpcMethodHandler[Any, Any]:
     """Requests reach the boundary as bytes, so that it also answers for those that cannot be decoded."""
-    boundary = Boundary(method)
+    boundary = Boundary(method, turns)
     serializer = GetMessageClass(method.output_type).SerializeToString
     if method.server_streaming:
         stream = boundary.stream(handler or _not_built_stream(boundary.rpc))

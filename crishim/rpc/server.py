@@ -22,6 +22,7 @@ from crishim.rpc.pb import api_pb2 as pb
 from crishim.rpc.pb import images_pb2
 from crishim.rpc.registry import Handlers, complete_service
 from crishim.rpc.socket_file import publish
+from crishim.rpc.turns import Turns
 
 _MESSAGE_LIMIT = 16 * 1024 * 1024
 """Bytes in either direction, as in containerd; gRPC's own limit is 4 MiB for requests."""
@@ -49,8 +50,8 @@ async def serving(
     Raises UnavailableError when gRPC cannot listen, and what ``publish`` raises.
     """
     server = grpc.aio.server(options=_OPTIONS)
-    services = ((_RUNTIME, runtime), (_IMAGE, image), (_OWN, own))
-    server.add_generic_rpc_handlers(tuple(complete_service(service, handlers) for service, handlers in services))
+    services, turns = ((_RUNTIME, runtime), (_IMAGE, image), (_OWN, own)), Turns()
+    server.add_generic_rpc_handlers(tuple(complete_service(service, handlers, turns) for service, handlers in services))
     probes = await _add_health(server)
     names = [*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME]
     reflection.enable_server_reflection(names, server)

@@ -11,7 +11,7 @@ from crishim.container.stats import FEW, FRESH_SECONDS, Stats, nano_cores
 from crishim.core.tasks import TaskOwner
 from crishim.drivers.cgroups.stats import CpuStats, GroupStats, MemoryStats
 from crishim.drivers.usage import DiskUsage, InterfaceUsage, parse_interfaces
-from crishim.model.container import Container
+from crishim.model.container import Container, Event
 from crishim.model.sandbox import Sandbox
 from crishim.testing.container_world import ContainerWorld, example_sandbox
 
@@ -24,10 +24,11 @@ class CountingUsage:
     """Every look finds one second and half a second of processor time more."""
 
     def __init__(self) -> None:
-        self.looks = 0
+        self.looks, self.looked = 0, asyncio.Event()
 
     async def groups(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> dict[str, GroupStats]:
         self.looks += 1
+        self.looked.set()
         found = group(self.looks * 10**9, self.looks * 10**9 // 2)
         return dict.fromkeys([container.id for container in containers], found)
 
@@ -100,6 +101,19 @@ async def test_many_are_not_waited_for_because_of_a_new_one(world: ContainerWorl
     *others, last = await stats.of_containers([*containers, new])
     assert (usage.looks, last.group, last.disk) == (1, None, None)
     assert all(each.group and each.disk for each in others)
+    await owner.aclose()
+
+
+async def test_what_starts_is_known_at_the_first_question(world: ContainerWorld, usage: CountingUsage) -> None:
+    containers = [world.containers.get(await world.run(f"c{number}")) for number in range(FEW + 1)]
+    owner = TaskOwner()
+    stats = Stats(world.index, usage, owner, no_sandboxes)
+    for container in containers:
+        stats.on_container(container, Event.START)
+    await usage.looked.wait()
+    await asyncio.sleep(0)
+    found = await stats.of_containers(containers)
+    assert (usage.looks, all(each.group and each.disk for each in found)) == (1, True)
     await owner.aclose()
 
 

@@ -5,6 +5,7 @@ from google.protobuf.message import Message
 
 from crishim.rpc.pb import api_pb2 as pb
 from crishim.rpc.registry import combine, complete_service
+from crishim.rpc.turns import Turns
 
 
 async def handler(request: Message) -> Message:
@@ -22,4 +23,4 @@ def test_an_rpc_has_one_handler() -> None:
 
 def test_a_handler_needs_an_rpc() -> None:
     with pytest.raises(ValueError, match=r"runtime\.v1\.ImageService has no rpc Versoin"):
-        complete_service(pb.DESCRIPTOR.services_by_name["ImageService"], {"Versoin": handler})
+        complete_service(pb.DESCRIPTOR.services_by_name["ImageService"], {"Versoin": handler}, Turns())
