@@ -145,6 +145,7 @@ def _node(
 ) -> Node:
     requirements = Requirements(
         netns_dir=NETNS_DIR,
+        state_dir=config.state,
         conf_dirs=(config.cni.conf_dir,),
         bin_dirs=config.cni.bin_dirs,
         runtimes={name: handler.binary_name or "crun" for name, handler in config.runtimes.items()},

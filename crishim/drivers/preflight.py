@@ -17,6 +17,7 @@ from crishim.drivers.cgroups import CgroupMode, cgroup_mode
 from crishim.drivers.mounts import read_mounts
 
 _CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}  # <linux/capability.h>
+_IN_MEMORY = ("tmpfs", "ramfs")
 _MORE_PATH = "/usr/local/sbin:/usr/sbin:/sbin"  # often not in the PATH of a service
 
 
@@ -32,6 +33,7 @@ class Requirements(Struct, frozen=True):
     """What the configuration points to; ``runtimes`` maps a runtime handler to the name or path of its binary."""
 
     netns_dir: Path
+    state_dir: Path
     conf_dirs: tuple[Path, ...] = ()
     bin_dirs: tuple[Path, ...] = ()
     runtimes: Mapping[str, str] = {}
@@ -52,6 +54,7 @@ def _check_node(requirements: Requirements, proc: Path) -> list[Check]:
             "pods on one bridge do not reach each other through a service address",
         ),
         _check_netns_dir(requirements.netns_dir),
+        _check_state_dir(requirements.state_dir),
         _check_cgroups(),
         *(_check_program(f"runtime {handler}", binary) for handler, binary in requirements.runtimes.items()),
         _check_program("nft", "nft"),
@@ -89,6 +92,15 @@ def _check_netns_dir(directory: Path) -> Check:
     if not os.access(existing, os.W_OK):
         return Check("netns dir", False, f"{existing} is not writable")
     return Check("netns dir", True, f"{directory} is there" if existing == directory else f"{directory} can be made")
+
+
+def _check_state_dir(directory: Path) -> Check:
+    mounts = {mount.point: mount.filesystem for mount in read_mounts()}
+    real = directory.resolve()
+    found = next(mounts[str(path)] for path in (real, *real.parents) if str(path) in mounts)
+    if found in _IN_MEMORY:
+        return Check("state directory", True, f"{directory} is in memory")
+    return Check("state directory", False, f"{directory} is on {found}, not in memory: everything waits for its disk")
 
 
 def _check_cgroups() -> Check:

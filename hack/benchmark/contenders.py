@@ -49,6 +49,7 @@ def contenders(runtimes: Sequence[str], plugins: str) -> Iterator[list[Contender
         found = [Contender(f"crishim {runtime}", _crishim(home / runtime, runtime, plugins)) for runtime in runtimes]
         found.append(Contender(PEER, containerd(home / PEER, [CURRENT.directory], {}, {})))
         for contender in found:
+            stack.enter_context(_in_memory(contender.server.home / "state"))
             stack.enter_context(_running(contender.server, archive))
         yield found
 
@@ -61,6 +62,17 @@ def _crishim(home: Path, runtime: str, plugins: str) -> Daemon:
         "runtimes": {runtime: options},
     }
     return server
+
+
+@contextmanager
+def _in_memory(directory: Path) -> Iterator[None]:
+    """A file system in memory at ``directory``, as /run is on most nodes."""
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "state", directory], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", directory], check=True)
 
 
 @contextmanager
