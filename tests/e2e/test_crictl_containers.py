@@ -72,7 +72,8 @@ def test_a_running_container_is_described(container_node: Node) -> None:
     assert (status["image"]["image"], status["imageId"]) == (BUSYBOX, image["id"])
     assert status["imageRef"] in image["repoDigests"]
     assert status["resources"]["linux"]["memoryLimitInBytes"] == str(64 << 20)
-    assert Path(f"/proc/{info['pid']}/cmdline").read_bytes() == b"sleep\x001000\x00"
+    arguments = Path(f"/proc/{info['pid']}/cmdline")
+    assert eventually(lambda: arguments.read_bytes() == b"sleep\x001000\x00")  # an OCI runtime waits for no execve(2)
     assert info["runtimeSpec"]["process"]["args"] == CONFIG["command"]
 
 

@@ -17,6 +17,7 @@ from crishim.drivers.cgroups import CgroupMode
 from crishim.drivers.devices import stat_device
 from crishim.model.container import Capabilities, ContainerSecurity, Device, ImageSpec, Mount, MountPropagation
 from crishim.model.pod import Resources, SecurityProfile
+from tests.lab.node import eventually
 from tests.netns.containers.oci import OWN_PID, SANDBOX, Bundle, asked
 
 pytestmark = pytest.mark.anyio
@@ -165,6 +166,8 @@ async def test_exec_and_infra(bundle: Bundle) -> None:
     bundle.rootfs.mkdir()
     spec = infra_spec("i" * 64, SANDBOX, str(bundle.rootfs), "/usr/bin/catatonit", bundle.host)
     pid = bundle.start("infra", spec)
+    arguments = Path(f"/proc/{pid}/cmdline")
+    eventually(lambda: arguments.read_text().startswith("/catatonit"))  # the OCI runtime does not wait for execve(2)
     try:
         inputs = bundle.inputs(
             asked("sleep", "1000", security=ContainerSecurity()), pid_namespace=f"/proc/{pid}/ns/pid"
