@@ -16,7 +16,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from crishim.drivers import syscalls
-from crishim.drivers.syscalls import system_call
+from crishim.drivers.syscalls import opened, system_call
 
 
 class Stage(Struct, frozen=True):
@@ -40,7 +40,7 @@ class Stage(Struct, frozen=True):
 
 def mount_id_mapped(source: str, target: str, namespace: str) -> None:
     """Mount the directory ``source`` read-only at ``target``, with the ids of the user namespace ``namespace``."""
-    with _opened(namespace) as userns, _id_mapped(source, userns, syscalls.MOUNT_ATTR_RDONLY) as mount:
+    with opened(namespace) as userns, _id_mapped(source, userns, syscalls.MOUNT_ATTR_RDONLY) as mount:
         _attach(mount, target)
 
 
@@ -51,7 +51,7 @@ def staged(layers: Sequence[str], namespace: str, at: Path) -> Iterator[Stage]:
     They have to be mounted somewhere for the kernel to take them for an overlay. That is in a mount namespace of this
     thread alone, in which the body runs too, so nothing of it can be left behind. See ``threads.run_alone``.
     """
-    with _opened(namespace) as userns, _opened("/proc/thread-self/ns/mnt") as home:
+    with opened(namespace) as userns, opened("/proc/thread-self/ns/mnt") as home:
         with system_call("unshare", "mnt"):
             syscalls.unshare(syscalls.CLONE_NEWNS)
             syscalls.mount("", "/", "", syscalls.MS_PRIVATE | syscalls.MS_REC)
@@ -82,13 +82,3 @@ def _id_mapped(path: str, userns: int, attributes: int = 0) -> Iterator[int]:
 def _attach(mount: int, target: str) -> None:
     with system_call("mount", target):
         syscalls.attach_mount(mount, target)
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[int]:
-    with system_call("open", path):
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        yield file
-    finally:
-        os.close(file)

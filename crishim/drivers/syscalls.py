@@ -110,6 +110,17 @@ def system_call(call: str, subject: str) -> Iterator[None]:
         raise SystemCallError(f"{call} {subject}: {name} ({error.strerror})") from error
 
 
+@contextmanager
+def opened(path: str) -> Iterator[int]:
+    """A file descriptor of ``path``, to read. Raises SystemCallError."""
+    with system_call("open", path):
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
 def unshare(flags: int) -> None:
     """Give the calling thread new namespaces; ``flags`` are ``CLONE_NEW*``. See unshare(2)."""
     _check(_unshare(flags))

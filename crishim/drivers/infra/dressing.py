@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import resource
 import secrets
 import threading
@@ -17,7 +16,7 @@ from crishim.drivers import credentials, syscalls
 from crishim.drivers.infra.root import NOTHING, PROGRAM, EmptyRoot
 from crishim.drivers.infra.system_calls import confine
 from crishim.drivers.process.spawn import Program, Spawned, end, spawn
-from crishim.drivers.syscalls import system_call
+from crishim.drivers.syscalls import opened, system_call
 from crishim.model.sandbox import NamespacePaths
 
 CATATONIT = Path("/usr/bin/catatonit")
@@ -65,7 +64,7 @@ def start(wanted: InfraProcess, root: EmptyRoot, label: str) -> Spawned:
     root.enter()
     with system_call("unshare", "PID and cgroup namespace"):
         syscalls.unshare(_OWN)
-    with _opened(NOTHING) as nothing, _undisturbed():
+    with opened(NOTHING) as nothing, _undisturbed():
         with system_call("give up", "privileges"):
             credentials.give_up_privileges()
             credentials.become(_FIRST_USER + secrets.randbelow(_USERS))
@@ -85,7 +84,7 @@ def start(wanted: InfraProcess, root: EmptyRoot, label: str) -> Spawned:
 def _join(paths: NamespacePaths) -> None:
     for kind, path in ((_NET, paths.net), (_IPC, paths.ipc), (_UTS, paths.uts)):
         if path is not None:
-            with _opened(path) as file, system_call("enter namespace", path):
+            with opened(path) as file, system_call("enter namespace", path):
                 syscalls.setns(file, kind)
 
 
@@ -111,13 +110,3 @@ def _undisturbed() -> Iterator[None]:
         finally:
             if collecting:
                 gc.enable()
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[int]:
-    with system_call("open", path):
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        yield file
-    finally:
-        os.close(file)
