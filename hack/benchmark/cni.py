@@ -28,6 +28,7 @@ from cni_runtime.invoke.executable import ExecutableInvoker
 from cni_runtime.runtime import Attachment, CniRuntime
 from cni_runtime.testing.host import Host
 from cni_runtime.testing.throwaway import run_on_throwaway_host
+from hack.benchmark.rounds import in_turns
 from tests.lab.conflists import CURRENT, PORTMAP, bridge, conflist
 
 KINDS = ("built in", "executables")
@@ -72,9 +73,9 @@ class CniMeasured(Struct):
 def compare_plugins(load: CniLoad, progress: Callable[[str], Any]) -> dict[str, CniMeasured]:
     """Measure both kinds in turns. Nothing is left on the machine."""
     measured = {kind: CniMeasured() for kind in KINDS}
-    for number in range(load.rounds):
-        for kind in KINDS if number % 2 else reversed(KINDS):
-            progress(f"round {number + 1} of {load.rounds}: {kind}, one by one")
+    for name, order in in_turns(load.rounds, KINDS):
+        for kind in order:
+            progress(f"{name}: {kind}, one by one")
             for step, times in _on_host(kind, load, _one_by_one, dict[str, list[float]]).items():
                 measured[kind].milliseconds[step] += times
     for kind in KINDS:

@@ -9,14 +9,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from json import dumps
 from pathlib import Path
+from typing import Any
 
 import grpc
 from msgspec import Struct
 
+from hack.benchmark.rounds import in_turns
+from hack.benchmark.timed import Times
 from hack.hugetlb import mounted_hugetlb
 from tests.lab.conflists import CURRENT, PORTMAP, ROOT, bridge, conflist
 from tests.lab.daemon import TOOLS, Containerd, Daemon, containerd, crishim
@@ -52,6 +56,19 @@ def contenders(runtimes: Sequence[str], plugins: str) -> Iterator[list[Contender
             stack.enter_context(_in_memory(contender.server.home / "state"))
             stack.enter_context(_running(contender.server, archive))
         yield found
+
+
+def compare_in_turns(
+    runtimes: Sequence[str], rounds: int, measure: Callable[[Contender, Times], None], progress: Callable[[str], Any]
+) -> dict[str, Times]:
+    """The times that ``measure`` added for each server, called once in each round. Nothing is left on the machine."""
+    with contenders(runtimes, "builtin") as found:
+        measured: dict[str, Times] = {contender.name: defaultdict(list) for contender in found}
+        for name, order in in_turns(rounds, found):
+            for contender in order:
+                progress(f"{name}: {contender.name}")
+                measure(contender, measured[contender.name])
+        return measured
 
 
 def _crishim(home: Path, runtime: str, plugins: str) -> Daemon:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from itertools import product
 from typing import Any
 
 from msgspec import Struct, field
@@ -15,6 +16,7 @@ from hack.benchmark.contenders import contenders
 from hack.benchmark.goals import PER_POD, WITH_PODS
 from hack.benchmark.lives import Client
 from hack.benchmark.memory import memory
+from hack.benchmark.rounds import in_turns
 from hack.benchmark.timed import Times
 
 _IDLE_PODS = 10
@@ -52,11 +54,10 @@ def compare(load: Load, progress: Callable[[str], Any]) -> dict[str, Measured]:
             client.live_as_pod(defaultdict(list))
             client.live_as_container(defaultdict(list))
             _measure_memory(client, measured[client.name].memory)
-        for number in range(load.rounds):
-            for way in load.ways:
-                for client in clients if number % 2 else reversed(clients):
-                    progress(f"round {number + 1} of {load.rounds}: {client.name}, {way} at once")
-                    _round(client, load.pods, way, measured[client.name].times[way])
+        for (name, order), way in product(in_turns(load.rounds, clients), load.ways):
+            for client in order:
+                progress(f"{name}: {client.name}, {way} at once")
+                _round(client, load.pods, way, measured[client.name].times[way])
         time.sleep(_REST_SECONDS)
         for client in clients:
             measured[client.name].memory["after the load"] = memory(client.process())

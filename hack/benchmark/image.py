@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,6 +23,7 @@ from rich.table import Table
 
 from crishim.rpc.pb import api_pb2 as pb
 from crishim.rpc.pb.api_pb2_grpc import ImageServiceStub
+from hack.benchmark.rounds import in_turns
 from tests.lab.conflists import CURRENT, ROOT
 from tests.lab.daemon import Daemon, containerd, crishim
 
@@ -70,11 +72,10 @@ def image_table(results: dict[str, Result]) -> Table:
 
 async def _measure(servers: list[Daemon], rounds: int, progress: Callable[[str], Any]) -> dict[str, Result]:
     results = {server.name: Result() for server in servers}
-    for number in range(rounds):
-        for image in (SMALL, LARGE):
-            for server in servers if number % 2 else reversed(servers):
-                progress(f"round {number + 1} of {rounds}: {server.name}, {image}")
-                await _pull_and_remove(server, image, results[server.name])
+    for (name, order), image in product(in_turns(rounds, servers), (SMALL, LARGE)):
+        for server in order:
+            progress(f"{name}: {server.name}, {image}")
+            await _pull_and_remove(server, image, results[server.name])
     return results
 
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 from json import loads
 from statistics import median, quantiles
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from msgspec import Struct
 from rich.table import Table
 
-from hack.benchmark.contenders import PEER, Contender, contenders
+from hack.benchmark.contenders import PEER, Contender, compare_in_turns
 from hack.benchmark.goals import POLLING, Goal
 from hack.benchmark.lives import Client
 from hack.benchmark.table import new_table, verdicts
@@ -33,13 +34,7 @@ class PollingLoad(Struct, frozen=True):
 
 def compare_polling(load: PollingLoad, progress: Callable[[str], Any]) -> dict[str, Times]:
     """The times of each server's answers. Nothing is left on the machine."""
-    with contenders(load.runtimes, "builtin") as found:
-        measured: dict[str, Times] = {contender.name: defaultdict(list) for contender in found}
-        for number in range(load.rounds):
-            for contender in found if number % 2 else reversed(found):
-                progress(f"round {number + 1} of {load.rounds}: {contender.name}")
-                _round(load, contender, measured[contender.name])
-        return measured
+    return compare_in_turns(load.runtimes, load.rounds, partial(_round, load), progress)
 
 
 def _round(load: PollingLoad, contender: Contender, times: Times) -> None:

@@ -22,6 +22,7 @@ from rich.table import Table
 from crishim.rpc.pb import api_pb2 as pb
 from crishim.rpc.pb.api_pb2_grpc import RuntimeServiceStub
 from hack.benchmark.contenders import CGROUP, IMAGE, PEER, Contender, contenders
+from hack.benchmark.rounds import in_turns
 from tests.lab.cri import pod_config, run_request
 from tests.lab.daemon import TOOLS
 
@@ -88,9 +89,9 @@ def compare_streams(load: StreamingLoad, progress: Callable[[str], Any]) -> Rate
         nodes = [_Node(server, load) for server in servers]
         for node in nodes:  # what is loaded with the first stream is not for any one to answer for
             node.client(["exec", node.exec_url("true", stdin=False)])
-        for number, kind, transport in product(range(load.rounds), _KINDS, TRANSPORTS):
-            for node in nodes if number % 2 else reversed(nodes):
-                progress(f"round {number + 1} of {load.rounds}: {node.name}, {kind}, {transport}")
+        for (name, order), kind, transport in product(in_turns(load.rounds, nodes), _KINDS, TRANSPORTS):
+            for node in order:
+                progress(f"{name}: {node.name}, {kind}, {transport}")
                 _stream(node, kind, transport, measured[kind, transport, node.name])
         for node in nodes:
             node.close()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 
-from hack.benchmark.contenders import IMAGE, Contender, contenders
+from hack.benchmark.contenders import IMAGE, Contender, compare_in_turns
 from hack.benchmark.timed import Times
 from tests.lab.daemon import TOOLS
 
@@ -38,14 +38,12 @@ class _Report(msgspec.Struct, rename="camel"):
 
 def compare_by_suite(load: SuiteLoad, progress: Callable[[str], Any]) -> dict[str, Times]:
     """The times of each server. Nothing is left on the machine."""
-    with contenders(load.runtimes, "builtin") as found:
-        measured: dict[str, Times] = {contender.name: defaultdict(list) for contender in found}
-        for number in range(load.rounds):
-            for contender in found if number % 2 else reversed(found):
-                progress(f"round {number + 1} of {load.rounds}: {contender.name}")
-                for report in _run(contender, load.pods):
-                    _add(report, measured[contender.name])
-        return measured
+    return compare_in_turns(load.runtimes, load.rounds, partial(_round, load), progress)
+
+
+def _round(load: SuiteLoad, contender: Contender, times: Times) -> None:
+    for report in _run(contender, load.pods):
+        _add(report, times)
 
 
 def _run(contender: Contender, pods: int) -> Iterator[_Report]:
