@@ -74,15 +74,18 @@ class Stats:
         self._rates: dict[str, int] = {}
         self._disks: dict[str, DiskUsage] = {}
         self._interfaces: dict[str, tuple[InterfaceUsage, ...]] = {}
+        self._tables = (self._read_at, self._groups, self._rates, self._disks, self._interfaces)
         self._walked = -math.inf
         self._begun: dict[str, asyncio.Task[None]] = {}
         self._started: list[str] = []
 
     def on_container(self, container: Container, event: Event) -> None:
         """Hear what happens to containers: those that start are read once, so that the first list need not wait."""
-        if event is Event.START and not container.infra:
+        if event is Event.START:
             self._started.append(container.id)
             self._begin("stats.first", self._read_started)
+        elif event is Event.REMOVE:
+            self._forget([container.id])
 
     async def of_containers(self, containers: Sequence[Container]) -> list[ContainerStats]:
         """The usage of ``containers``, in their order."""
@@ -96,8 +99,7 @@ class Stats:
         return [self._of_pod(sandbox, members[sandbox.id]) for sandbox in sandboxes]
 
     def _living(self, sandbox_id: str) -> list[Container]:
-        of_pod = self._index.of_sandbox(sandbox_id)
-        return [container for container in of_pod if container.state is State.RUNNING and not container.infra]
+        return list(filter(_is_read, self._index.of_sandbox(sandbox_id)))
 
     def _of(self, container: Container) -> ContainerStats:
         key = container.id
@@ -142,7 +144,7 @@ class Stats:
             await asyncio.sleep(_CALM_SECONDS)
             ids, self._started = self._started, []
             found = map(self._index.find, ids)
-            await self._read([each for each in found if each and each.state is State.RUNNING], [])
+            await self._read([each for each in found if each and _is_read(each)], [])
 
     async def _renew(self) -> None:
         sandboxes = [sandbox for sandbox in self._sandboxes() if sandbox.state is SandboxState.READY]
@@ -153,12 +155,15 @@ class Stats:
         self._walked = self._clock()
         self._disks |= await self._usage.disks(self._running())
         known = set(_ids(self._running(), self._sandboxes()))
-        for table in (self._read_at, self._groups, self._rates, self._disks, self._interfaces):
-            for key in table.keys() - known:
-                table.pop(key)
+        self._forget(set().union(*self._tables) - known)
+
+    def _forget(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            for table in self._tables:
+                table.pop(key, None)
 
     def _running(self) -> list[Container]:
-        return [container for container in self._index.all() if container.state is State.RUNNING]
+        return list(filter(_is_read, self._index.all()))
 
     async def _read(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> None:
         """Look at the groups and interfaces of those given, and at the layers that nobody has looked at yet."""
@@ -178,6 +183,12 @@ class Stats:
                 self._rates[key] = rate
         self._groups |= groups
         self._read_at |= dict.fromkeys(_ids(containers, sandboxes), begun)
+        self._forget([container.id for container in containers if self._index.find(container.id) is None])
+
+
+def _is_read(container: Container) -> bool:
+    """Whether somebody may ask what a container uses."""
+    return container.state is State.RUNNING and not container.infra
 
 
 def _ids(containers: Iterable[Container], sandboxes: Iterable[Sandbox]) -> list[str]:

@@ -60,7 +60,7 @@ class UsageDriver:
 
     async def disks(self, containers: Sequence[Container]) -> dict[str, DiskUsage]:
         """The writable layers of containers, by id."""
-        ids = [container.id for container in containers if not container.infra]
+        ids = [container.id for container in containers]
         return await threads.run(lambda: {each: self._walk(self._layers / each / "upper") for each in ids})
 
     async def interfaces(self, sandboxes: Sequence[Sandbox]) -> dict[str, tuple[InterfaceUsage, ...]]:

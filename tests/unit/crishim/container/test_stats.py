@@ -13,7 +13,7 @@ from crishim.drivers.cgroups.stats import CpuStats, GroupStats, MemoryStats
 from crishim.drivers.usage import DiskUsage, InterfaceUsage, parse_interfaces
 from crishim.model.container import Container, Event
 from crishim.model.sandbox import Sandbox
-from crishim.testing.container_world import ContainerWorld, example_sandbox
+from crishim.testing.container_world import POD_PID, ContainerWorld, example_sandbox
 
 
 def group(timestamp: int, usage: int | None) -> GroupStats:
@@ -25,10 +25,12 @@ class CountingUsage:
 
     def __init__(self) -> None:
         self.looks, self.looked = 0, asyncio.Event()
+        self.read: set[str] = set()
 
     async def groups(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> dict[str, GroupStats]:
         self.looks += 1
         self.looked.set()
+        self.read |= {container.id for container in containers}
         found = group(self.looks * 10**9, self.looks * 10**9 // 2)
         return dict.fromkeys([container.id for container in containers], found)
 
@@ -114,6 +116,28 @@ async def test_what_starts_is_known_at_the_first_question(world: ContainerWorld,
     await asyncio.sleep(0)
     found = await stats.of_containers(containers)
     assert (usage.looks, all(each.group and each.disk for each in found)) == (1, True)
+    await owner.aclose()
+
+
+async def test_what_is_removed_is_forgotten(world: ContainerWorld, usage: CountingUsage) -> None:
+    """Also when nobody ever asks, and when it is being read just then."""
+    container = world.containers.get(await world.run())
+    owner = TaskOwner()
+    stats = Stats(world.index, usage, owner, no_sandboxes)
+    (one,) = await stats.of_containers([container])
+    await world.containers.remove(container.id)
+    stats.on_container(container, Event.REMOVE)
+    (other,) = await stats.of_containers([container])
+    assert (one.group is not None, one.disk is not None, other.group, other.disk) == (True, True, None, None)
+    await owner.aclose()
+
+
+async def test_infra_containers_are_not_read(world: ContainerWorld, usage: CountingUsage) -> None:
+    containers = [world.containers.get(await world.run(f"c{number}", security=POD_PID)) for number in range(FEW + 1)]
+    owner = TaskOwner()
+    stats = Stats(world.index, usage, owner, no_sandboxes)
+    await stats.of_containers(containers)
+    assert usage.read == {container.id for container in containers}
     await owner.aclose()
 
 
