@@ -167,7 +167,9 @@ async def test_exec_and_infra(bundle: Bundle) -> None:
     spec = infra_spec("i" * 64, SANDBOX, str(bundle.rootfs), "/usr/bin/catatonit", bundle.host)
     pid = bundle.start("infra", spec)
     arguments = Path(f"/proc/{pid}/cmdline")
-    eventually(lambda: arguments.read_text().startswith("/catatonit"))  # the OCI runtime does not wait for execve(2)
+    assert eventually(
+        lambda: arguments.read_text().startswith("/catatonit")
+    )  # the OCI runtime does not wait for execve(2)
     try:
         inputs = bundle.inputs(
             asked("sleep", "1000", security=ContainerSecurity()), pid_namespace=f"/proc/{pid}/ns/pid"
