@@ -143,12 +143,6 @@ def _is_cancelled() -> bool:
     return current is not None and current.cancelling() > 0
 
 
-@dataclass
-class _Lock:
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    users: int = 0
-
-
 async def both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
     """The results of two things done side by side. Both have ended when it raises, what the first raised before all."""
     one, other = await asyncio.gather(first, second, return_exceptions=True)
@@ -159,6 +153,12 @@ async def both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
     if isinstance(other, BaseException):
         raise other
     return one, other
+
+
+@dataclass
+class _Lock:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
 
 
 class KeyedLock:
