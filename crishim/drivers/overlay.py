@@ -23,8 +23,6 @@ from crishim.drivers.user_namespaces import holding
 from crishim.model.pod import IDMapping, NamespaceMode, UserNamespace
 from crishim.model.sandbox import IdMap
 
-_CLONE_FS = 0x200  # <linux/sched.h>
-_MS_RDONLY, _MS_REMOUNT = 1, 1 << 5
 _INDEX = Path("/sys/module/overlay/parameters/index")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -106,7 +104,7 @@ def _mount_image(target: Path, layers: Sequence[str], ids: IdMap | None) -> None
     elif len(layers) == 1:
         with system_call("bind", str(target)):
             syscalls.mount(layers[0], str(target), "", syscalls.MS_BIND)
-            syscalls.mount("", str(target), "", syscalls.MS_BIND | _MS_REMOUNT | _MS_RDONLY)
+            syscalls.mount("", str(target), "", syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY)
     else:
         _mount(target, layers, ids)
 
@@ -142,9 +140,9 @@ def mount_overlay(target: Path, layers: Sequence[str], *, upper: Path | None = N
     if len(os.fsencode(options)) >= _PAGE:
         raise InvalidArgumentError(f"overlay {target}: {len(layers)} layers do not fit into one mount")
     with system_call("mount overlay", str(target)):
-        syscalls.unshare(_CLONE_FS)
+        syscalls.unshare(syscalls.CLONE_FS)
         os.chdir(base)
-        flags = 0 if upper is not None else _MS_RDONLY
+        flags = 0 if upper is not None else syscalls.MS_RDONLY
         syscalls.mount("overlay", str(target), "overlay", flags, options)
 
 
