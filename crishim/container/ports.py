@@ -43,7 +43,7 @@ class Images(Protocol):
         ...
 
     async def hold(self, image_id: str, container_id: str) -> None:
-        """Keep the layers of an image until ``release``; idempotent."""
+        """Keep the layers of an image, with those that are kept already, until ``release``; idempotent."""
         ...
 
     async def release(self, container_id: str) -> None:

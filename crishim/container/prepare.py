@@ -144,8 +144,7 @@ class Prepare:
             if mount.image is None:
                 continue
             image = await self._images.root(mount.image.image)
-            owner = f"{container.id}/{number}"
-            await self._images.hold(image.image_id, owner)
+            await self._images.hold(image.image_id, container.id)
             target = self._layout.image_mounts(container.id) / str(number)
             await self._node.mount_image(str(target), image.layers, ids)
             found[mount.container_path] = await self._node.path_in_root(str(target), mount.image_sub_path)

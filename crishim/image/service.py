@@ -112,7 +112,10 @@ class Images:
         return await self._roots.root(image)
 
     async def hold(self, image_id: str, container_id: str) -> None:
-        """Keep the layers of an image, removed or not, until ``release``; idempotent. Raises NotFoundError."""
+        """Keep the layers of an image, removed or not, with those kept already, until ``release``; idempotent.
+
+        Raises NotFoundError.
+        """
         await self._store.hold(container_id, image_id)
 
     async def release(self, container_id: str) -> None:

@@ -154,12 +154,12 @@ class FakeRootfs:
 
 
 class FakeImages:
-    """``held`` holds the image of each container; ``roots`` the images by name."""
+    """``held`` holds the images of each container; ``roots`` the images by name."""
 
     def __init__(self, *roots: ImageRoot) -> None:
         self.failures = Failures()
         self.roots = {name: root for root in roots for name in (root.image_id, root.reference)}
-        self.held: dict[str, str] = {}
+        self.held: dict[str, set[str]] = {}
 
     async def root(self, reference: str) -> ImageRoot:
         """An image by its id or reference."""
@@ -169,11 +169,11 @@ class FakeImages:
         return self.roots[reference]
 
     async def hold(self, image_id: str, container_id: str) -> None:
-        """Keep an image."""
+        """Keep an image, with those that are kept already."""
         self.failures.strike("hold")
-        self.held[container_id] = image_id
+        self.held.setdefault(container_id, set()).add(image_id)
 
     async def release(self, container_id: str) -> None:
-        """Give it back."""
+        """Give them back."""
         self.failures.strike("release")
         self.held.pop(container_id, None)

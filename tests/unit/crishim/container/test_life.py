@@ -14,7 +14,8 @@ from crishim.core.errors import (
     NotFoundError,
     SystemCallError,
 )
-from crishim.model.container import Event, Mount, State
+from crishim.model.container import Event, ImageSpec, Mount, State
+from crishim.model.image import ImageRoot
 from crishim.model.pod import ProfileType, SecurityProfile
 from crishim.model.sandbox import State as SandboxState
 from crishim.testing.container_world import OWN_PID, POD_PID, ContainerWorld, example_container, example_sandbox
@@ -106,6 +107,14 @@ async def test_no_grace_no_signal(world: ContainerWorld) -> None:
 @pytest.mark.parametrize("started", [True, False])
 async def test_remove_ends_it_first_and_leaves_nothing(world: ContainerWorld, started: bool) -> None:
     container_id = await (world.run() if started else world.containers.create("pod", example_container()))
+    await world.containers.remove(container_id)
+    assert await world.leavings() == []
+
+
+async def test_an_image_that_is_mounted_is_held_as_long(world: ContainerWorld) -> None:
+    world.images.roots["data:1"] = ImageRoot("sha256:da", "data:1", ("/layers/d",), {})
+    container_id = await world.run(mounts=(Mount("/data", image=ImageSpec("data:1"), readonly=True),))
+    assert world.images.held == {container_id: {"sha256:b0", "sha256:da"}}
     await world.containers.remove(container_id)
     assert await world.leavings() == []
 
