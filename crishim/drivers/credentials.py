@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import os
 import platform
 import sys
 from typing import NamedTuple
+
+from crishim.drivers.syscalls import check, prctl, quick
 
 # <linux/prctl.h>
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
@@ -46,11 +47,6 @@ _NUMBERS = {
     "riscv64": _GENERIC,
 }
 
-# With Python's global lock: to give it up and to wait for it again takes longer than these calls.
-_libc = ctypes.PyDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
-_libc.prctl.argtypes = (ctypes.c_int, *(4 * (ctypes.c_ulong,)))
-
 
 def restore_dumpable() -> None:
     """Let this process leave core dumps again if it did before; see PR_SET_DUMPABLE in prctl(2).
@@ -59,7 +55,7 @@ def restore_dumpable() -> None:
     its memory because it has not executed its program yet.
     """
     if _was_dumpable:
-        _prctl(_PR_SET_DUMPABLE, 1)
+        prctl(_PR_SET_DUMPABLE, 1)
 
 
 def give_up_privileges() -> None:
@@ -67,10 +63,10 @@ def give_up_privileges() -> None:
 
     What it holds now it keeps. See PR_SET_NO_NEW_PRIVS and PR_CAPBSET_DROP in prctl(2), and session-keyring(7).
     """
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    prctl(_PR_SET_NO_NEW_PRIVS, 1)
     try:
         for capability in range(64):
-            _prctl(_PR_CAPBSET_DROP, capability)
+            prctl(_PR_CAPBSET_DROP, capability)
     except OSError as error:
         if error.errno != errno.EINVAL:  # beyond the last one that the kernel knows
             raise
@@ -92,7 +88,7 @@ def become(user: int) -> None:
     for number in (numbers.setresgid, numbers.setresuid):
         _system_call(number, user, -1, user)
     header, no_capabilities = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
-    _check(_libc.capset(header, no_capabilities))
+    check(quick.capset(header, no_capabilities))
 
 
 def filter_system_calls(program: bytes) -> None:
@@ -101,7 +97,7 @@ def filter_system_calls(program: bytes) -> None:
     Only after ``give_up_privileges``; see PR_SET_SECCOMP in prctl(2).
     """
     described = _FilterProgram(len(program) // 8, program)
-    _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(described))
+    prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(described))
 
 
 def _numbers() -> _Numbers:
@@ -111,19 +107,8 @@ def _numbers() -> _Numbers:
     return numbers
 
 
-def _prctl(option: int, *arguments: int) -> int:
-    return _check(_libc.prctl(option, *(*arguments, 0, 0, 0, 0)[:4]))
-
-
 def _system_call(number: int, *arguments: int) -> int:
-    return _check(_libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments)))
+    return check(quick.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments)))
 
 
-def _check(result: int) -> int:
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return result
-
-
-_was_dumpable = _prctl(_PR_GET_DUMPABLE) == 1
+_was_dumpable = prctl(_PR_GET_DUMPABLE) == 1

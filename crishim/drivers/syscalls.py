@@ -73,10 +73,13 @@ _pivot_root = _bind("pivot_root", ctypes.c_char_p, ctypes.c_char_p)
 _sethostname = _bind("sethostname", ctypes.c_char_p, ctypes.c_size_t)
 _syncfs = _bind("syncfs", ctypes.c_int)
 _madvise = _bind("madvise", ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-_prctl = _bind("prctl", ctypes.c_int, *(4 * (ctypes.c_ulong,)))
-
 
 _libc.syscall.restype = ctypes.c_long
+
+# With the GIL: for calls that take less time than to give it up and to wait for it again.
+quick = ctypes.PyDLL(None, use_errno=True)
+quick.syscall.restype = ctypes.c_long
+quick.prctl.argtypes = (ctypes.c_int, *(4 * (ctypes.c_ulong,)))
 
 _MADV_DONTNEED = 4
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD, _M_ARENA_MAX = -3, -1, -8  # mallopt(3)
@@ -97,7 +100,7 @@ def trim_memory() -> None:
 
 def dont_need(address: int, length: int) -> None:
     """Take mapped memory (bytes) out of this process until it is touched again; see MADV_DONTNEED in madvise(2)."""
-    _check(_madvise(address, length, _MADV_DONTNEED))
+    check(_madvise(address, length, _MADV_DONTNEED))
 
 
 @contextmanager
@@ -123,41 +126,39 @@ def opened(path: str) -> Iterator[int]:
 
 def unshare(flags: int) -> None:
     """Give the calling thread new namespaces; ``flags`` are ``CLONE_NEW*``. See unshare(2)."""
-    _check(_unshare(flags))
+    check(_unshare(flags))
 
 
 def setns(fd: int, kind: int) -> None:
     """Move the calling thread into the namespace ``fd`` refers to; ``kind`` is a ``CLONE_NEW*``. See setns(2)."""
-    _check(_setns(fd, kind))
+    check(_setns(fd, kind))
 
 
 def mount(source: str, target: str, filesystem: str, flags: int, data: str = "") -> None:
     """Mount, bind, or change the propagation of ``target``. See mount(2)."""
-    _check(_mount(_text(source), _text(target), _text(filesystem), flags, _text(data)), target)
+    check(_mount(_text(source), _text(target), _text(filesystem), flags, _text(data)), target)
 
 
 def umount2(target: str, flags: int) -> None:
     """Unmount the topmost mount at ``target``. See umount2(2)."""
-    _check(_umount2(_text(target), flags), target)
+    check(_umount2(_text(target), flags), target)
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
     """Make ``new_root`` the root of this mount namespace, and put the present one at ``put_old``. See pivot_root(2)."""
-    _check(_pivot_root(_text(new_root), _text(put_old)), new_root)
+    check(_pivot_root(_text(new_root), _text(put_old)), new_root)
 
 
 def clone_mount(path: str) -> int:
     """A copy of what is mounted at ``path``, seen from there, that is mounted nowhere yet. See open_tree(2)."""
     flags = ctypes.c_uint(_OPEN_TREE_CLONE | os.O_CLOEXEC)
-    fd = int(_libc.syscall(ctypes.c_long(_SYS_OPEN_TREE), ctypes.c_int(_AT_FDCWD), _text(path), flags))
-    _check(fd, path)
-    return fd
+    return check(int(_libc.syscall(ctypes.c_long(_SYS_OPEN_TREE), ctypes.c_int(_AT_FDCWD), _text(path), flags)), path)
 
 
 def attach_mount(fd: int, target: str) -> None:
     """Mount what ``clone_mount`` returned at ``target``. See move_mount(2)."""
     flags, number = ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH), ctypes.c_long(_SYS_MOVE_MOUNT)
-    _check(int(_libc.syscall(number, ctypes.c_int(fd), b"", ctypes.c_int(_AT_FDCWD), _text(target), flags)), target)
+    check(int(_libc.syscall(number, ctypes.c_int(fd), b"", ctypes.c_int(_AT_FDCWD), _text(target), flags)), target)
 
 
 def set_mount_attributes(fd: int, attributes: int, userns: int) -> None:
@@ -168,32 +169,35 @@ def set_mount_attributes(fd: int, attributes: int, userns: int) -> None:
     settings = (ctypes.c_uint64 * 4)(attributes, 0, 0, userns)
     number, size = ctypes.c_long(_SYS_MOUNT_SETATTR), ctypes.c_size_t(ctypes.sizeof(settings))
     flags = ctypes.c_uint(_AT_EMPTY_PATH)
-    _check(int(_libc.syscall(number, ctypes.c_int(fd), b"", flags, ctypes.byref(settings), size)))
+    check(int(_libc.syscall(number, ctypes.c_int(fd), b"", flags, ctypes.byref(settings), size)))
 
 
 def sethostname(name: str) -> None:
     """Set the host name of the calling thread's UTS namespace. See sethostname(2)."""
     encoded = _text(name)
-    _check(_sethostname(encoded, len(encoded)), name)
+    check(_sethostname(encoded, len(encoded)), name)
 
 
 def syncfs(fd: int) -> None:
     """Write everything of the file system that ``fd`` is on to the disk. See syncfs(2)."""
-    _check(_syncfs(fd))
+    check(_syncfs(fd))
 
 
 def become_subreaper() -> None:
     """Make orphaned descendants of this process its children. See PR_SET_CHILD_SUBREAPER in prctl(2)."""
-    _check(_prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def prctl(option: int, *arguments: int) -> int:
+    """Ask for or change something of the calling process or thread; further arguments are 0. See prctl(2)."""
+    return check(quick.prctl(option, *(*arguments, 0, 0, 0, 0)[:4]))
 
 
 def open_in_root(root: int, path: str, flags: int) -> int:
     """Open ``path`` as if the directory ``root`` were ``/``: no link and no .. leads out of it. See openat2(2)."""
     how = (ctypes.c_uint64 * 3)(flags | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
     number, size = ctypes.c_long(_SYS_OPENAT2), ctypes.c_size_t(ctypes.sizeof(how))
-    fd = int(_libc.syscall(number, ctypes.c_int(root), _text(path), ctypes.byref(how), size))
-    _check(fd, path)
-    return fd
+    return check(int(_libc.syscall(number, ctypes.c_int(root), _text(path), ctypes.byref(how), size)), path)
 
 
 def open_process(pid: int) -> int:
@@ -215,7 +219,9 @@ def _text(value: str) -> bytes:
     return encoded
 
 
-def _check(result: int, subject: str | None = None) -> None:
+def check(result: int, subject: str | None = None) -> int:
+    """What a function of the C library has returned; raises OSError with errno for -1."""
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), subject)
+    return result
