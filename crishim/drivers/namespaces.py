@@ -13,8 +13,8 @@ import fcntl
 import os
 import socket
 import struct
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -151,7 +151,7 @@ def _adopt(spec: NamespaceSpec, held: Held, sysctls: list[PlannedSysctl]) -> int
     with ExitStack() as undo:
         _make_directories(spec.paths)
         for kind in pins(spec.paths).keys() & _CLONE:
-            _enter(kind, held.namespace(kind))
+            syscalls.enter(held.namespace(kind), _CLONE[kind])
         _prepare(spec, sysctls)
         inode = _pin_all(spec.paths, held.namespaces, undo)
         undo.pop_all()
@@ -199,14 +199,9 @@ def _write_inside(paths: NamespacePaths, sysctls: Mapping[str, str]) -> None:
     plan = plan_sysctls(paths, sysctls)
     own = pins(paths)
     for kind in {sysctl.kind for sysctl in plan}:
-        _enter(kind, own[kind])
+        syscalls.enter(own[kind], _CLONE[kind])
     for sysctl in plan:
         _write_sysctl(sysctl)
-
-
-def _enter(kind: NamespaceKind, path: str) -> None:
-    with system_call("enter namespace", path), _opened(path) as file:
-        syscalls.setns(file, _CLONE[kind])
 
 
 def _pin_all(paths: NamespacePaths, namespaces: str, undo: ExitStack) -> int:
@@ -245,23 +240,14 @@ def _inode(path: str) -> int | None:
     try:
         if not Path(path).is_file():  # opening a device could have an effect
             return None
-        with _opened(path) as file:
+        with Path(path).open("rb", buffering=0) as file:
             fcntl.ioctl(file, _NS_GET_NSTYPE)
-            return os.fstat(file).st_ino
+            return os.fstat(file.fileno()).st_ino
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENOTTY):
             return None
         with system_call("inspect namespace", path):
             raise
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[int]:
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        yield file
-    finally:
-        os.close(file)
 
 
 def _pinned(directory: str, prefix: str) -> list[str]:

@@ -134,6 +134,12 @@ def setns(fd: int, kind: int) -> None:
     check(_setns(fd, kind))
 
 
+def enter(path: str, kind: int) -> None:
+    """As ``setns``, for the namespace pinned at ``path``. Raises SystemCallError."""
+    with opened(path) as file, system_call("enter namespace", path):
+        setns(file, kind)
+
+
 def mount(source: str, target: str, filesystem: str, flags: int, data: str = "") -> None:
     """Mount, bind, or change the propagation of ``target``. See mount(2)."""
     check(_mount(_text(source), _text(target), _text(filesystem), flags, _text(data)), target)

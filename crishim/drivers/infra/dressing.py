@@ -84,8 +84,7 @@ def start(wanted: InfraProcess, root: EmptyRoot, label: str) -> Spawned:
 def _join(paths: NamespacePaths) -> None:
     for kind, path in ((_NET, paths.net), (_IPC, paths.ipc), (_UTS, paths.uts)):
         if path is not None:
-            with opened(path) as file, system_call("enter namespace", path):
-                syscalls.setns(file, kind)
+            syscalls.enter(path, kind)
 
 
 def _limit(spawned: Spawned) -> None:
