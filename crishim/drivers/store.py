@@ -84,14 +84,6 @@ class Store:
         action = ", ".join(words)
         await self._thread.do(lambda database: database.write(action, statements))
 
-    async def put_sandbox(self, sandbox: Sandbox) -> None:
-        """As ``put``, for one."""
-        await self.put(sandbox)
-
-    async def put_attachment(self, attachment: AttachmentRecord) -> None:
-        """As ``put``, for one."""
-        await self.put(attachment)
-
     async def delete_sandbox(self, sandbox_id: str) -> None:
         """Forget a sandbox, if it is known. Raises FailedPreconditionError while it has attachments."""
         statement = ("DELETE FROM sandboxes WHERE id = ?", (sandbox_id,))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -211,11 +210,6 @@ def open_process(pid: int) -> int:
     if pid <= 1:
         raise OSError(errno.EINVAL, "not the id of a process that may be signalled", str(pid))
     return os.pidfd_open(pid)
-
-
-def signal_process(pidfd: int, number: signal.Signals) -> None:
-    """Send a signal to exactly the process that ``pidfd`` was opened for."""
-    signal.pidfd_send_signal(pidfd, number)
 
 
 def _text(value: str) -> bytes:

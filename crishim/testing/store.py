@@ -41,14 +41,6 @@ class MemoryStore:
         _check(sandboxes, attachments)
         self._sandboxes, self._attachments = sandboxes, attachments
 
-    async def put_sandbox(self, sandbox: Sandbox) -> None:
-        """As ``put``, for one."""
-        await self.put(sandbox)
-
-    async def put_attachment(self, attachment: AttachmentRecord) -> None:
-        """As ``put``, for one."""
-        await self.put(attachment)
-
     async def delete_sandbox(self, sandbox_id: str) -> None:
         """Forget a sandbox that has no attachments."""
         self.failures.strike("delete_sandbox")

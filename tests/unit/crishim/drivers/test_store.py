@@ -88,8 +88,8 @@ async def test_a_record_is_replaced(either: Either) -> None:
     ready = msgspec.structs.replace(sandbox(), state=State.READY)
     failed = msgspec.structs.replace(attachment(), error="no")
     await either.put(sandbox(), attachment())
-    await either.put_sandbox(ready)
-    await either.put_attachment(failed)
+    await either.put(ready)
+    await either.put(failed)
     assert (await either.load_sandboxes(), await either.load_attachments()) == ([ready], [failed])
 
 

@@ -37,7 +37,7 @@ def test_a_pid_that_means_more_than_one_process_is_refused(pid: int) -> None:
 def test_a_process_is_signalled_by_its_pidfd() -> None:
     pid = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
     pidfd = syscalls.open_process(pid)
-    syscalls.signal_process(pidfd, signal.SIGKILL)
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     os.close(pidfd)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
 
