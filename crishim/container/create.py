@@ -103,7 +103,7 @@ class CreateContainer:
         await self._index.put(container)
         reach(ContainerFaultPoint.RECORDED)
         bundle = self._layout.bundle(container.id)
-        async with self._runtime.making(container, container.runtime_handler, bundle) as making:
+        async with self._runtime.making(container, bundle) as making:
             await self._images.hold(container.image_ref, container.id)
             image = await self._images.root(container.image_ref)
             root = await self._rootfs.mount(container.id, image.layers, sandbox.id_map)

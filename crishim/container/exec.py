@@ -26,7 +26,7 @@ class Exec:
         """Run ``command`` to its end. Raises DeadlineError when ``seconds`` pass first; nothing of it is left then."""
         container = self.running(container_id)
         process = await self.process(container, command, tty=False)
-        return await self._runtime.exec_sync(container, container.runtime_handler, process, seconds)
+        return await self._runtime.exec_sync(container, process, seconds)
 
     def running(self, container_id: str) -> Container:
         """The container, which must be running; raises NotFoundError, FailedPreconditionError."""

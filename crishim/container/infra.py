@@ -101,4 +101,4 @@ class Infra:
         if ids := sandbox.id_map:
             await self._files.give(str(rootfs), *ids.userns.on_node(0, 0))
         spec = infra_spec(container.id, sandbox, str(rootfs), str(CATATONIT), host)
-        return await self._runtime.run(container, container.runtime_handler, bundle, spec)
+        return await self._runtime.run(container, bundle, spec)

@@ -77,14 +77,14 @@ class Making(Protocol):
 class OciRuntime(Protocol):
     """Containers under an OCI runtime, each watched by a monitor that outlives this server."""
 
-    def making(self, container: Container, handler: str, bundle: Path) -> AbstractAsyncContextManager[Making]:
+    def making(self, container: Container, bundle: Path) -> AbstractAsyncContextManager[Making]:
         """Begin to make a container with what takes a while and needs no configuration; inside, it is to be made.
 
         Left with an error, nothing is left of it but the bundle.
         """
         ...
 
-    async def run(self, container: Container, handler: str, bundle: Path, spec: Mapping[str, Any]) -> Started:
+    async def run(self, container: Container, bundle: Path, spec: Mapping[str, Any]) -> Started:
         """Write ``spec`` into ``bundle`` and make a container that runs and has no monitor: nobody hears what it says
         or how it ends."""
         ...
@@ -93,11 +93,11 @@ class OciRuntime(Protocol):
         """As ``run``, but without an OCI runtime: the process that holds a pod's PID namespace."""
         ...
 
-    async def start(self, container: Container, handler: str) -> None:
+    async def start(self, container: Container) -> None:
         """Let the container run."""
         ...
 
-    async def started_at(self, container: Container, handler: str) -> int:
+    async def started_at(self, container: Container) -> int:
         """When a container was let run, nanoseconds since the epoch, be it that it has ended since; 0 if it was not.
 
         For after a crash in ``start``.
@@ -108,7 +108,7 @@ class OciRuntime(Protocol):
         """Send a signal to the init process, through a pidfd that was checked against ``pid_start``."""
         ...
 
-    async def kill_all(self, container: Container, handler: str) -> None:
+    async def kill_all(self, container: Container) -> None:
         """Send SIGKILL to every process of the container."""
         ...
 
@@ -120,17 +120,15 @@ class OciRuntime(Protocol):
         """How the container ended; None while it lives."""
         ...
 
-    async def delete(self, container_id: str, handler: str) -> None:
+    async def delete(self, container_id: str) -> None:
         """Remove all that the runtime and the monitor keep of a container that has ended; idempotent."""
         ...
 
-    async def update(self, container: Container, handler: str, resources: Mapping[str, Any]) -> None:
+    async def update(self, container: Container, resources: Mapping[str, Any]) -> None:
         """Change the resources of a container that is made or runs, to an OCI ``linux.resources`` object."""
         ...
 
-    async def exec_sync(
-        self, container: Container, handler: str, process: Mapping[str, Any], seconds: float | None
-    ) -> ExecResult:
+    async def exec_sync(self, container: Container, process: Mapping[str, Any], seconds: float | None) -> ExecResult:
         """Run an OCI ``process`` in the container. Raises DeadlineError when ``seconds`` pass; nothing of it
         is left then."""
         ...

@@ -52,7 +52,7 @@ class RecoverContainers:
             await _survive(container.id, self._reconcile(container))
         known = {container.id for container in self._index.all()}
         for container_id in sorted(_entries(self._layout.bundles, self._layout.kept) - known):
-            await _survive(container_id, self._remove.release(container_id, ""))
+            await _survive(container_id, self._remove.release(container_id))
             _log.warning("recovery.unknown_container_dropped", container=container_id)
 
     async def _reconcile(self, container: Container) -> None:
@@ -81,11 +81,11 @@ class RecoverContainers:
     async def _settle_start(self, container: Container) -> Container:
         """The container as it is, a start of it may have been cut off; one that can not be asked about is killed."""
         try:
-            if started_at := await self._runtime.started_at(container, container.runtime_handler):
+            if started_at := await self._runtime.started_at(container):
                 return await self._index.advance(container.id, Event.START, started_at=started_at)
         except CrishimError as error:
             await fail_start(self._index, container.id, f"the server ended while it was starting; {explain(error)}")
-            await self._runtime.kill_all(container, container.runtime_handler)
+            await self._runtime.kill_all(container)
             return container
         return await self._index.change(container.id, started_at=0) if container.started_at else container
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from crishim.container.index import ContainerIndex
 from crishim.container.layout import ContainerLayout
 from crishim.container.ports import Files, Images, OciRuntime, Rootfs
 from crishim.container.stop import stop
 from crishim.container.watch import OnChange, Watch
 from crishim.core.faultpoints import ContainerFaultPoint, reach
+from crishim.core.tasks import KeyedLock, both
 from crishim.model.container import Container, Event, State
 
 
 class RemoveContainer:
-    """Removes containers. Every step is idempotent, so a removal that failed is simply run again."""
+    """Removes containers, each of them once. Every step is idempotent: a removal that failed is simply run again."""
 
     def __init__(
         self,
@@ -29,39 +28,47 @@ class RemoveContainer:
     ) -> None:
         self._index, self._layout, self._runtime, self._rootfs = index, layout, runtime, rootfs
         self._images, self._files, self._watch, self._on_change = images, files, watch, on_change
+        self._turns = KeyedLock()
 
     async def remove(self, container_id: str) -> None:
-        """Remove a container whatever its state; one that is gone is fine."""
-        container = self._index.find(container_id)
-        if container is None:
-            return
+        """Remove a container whatever its state; one that is gone, or goes meanwhile, is fine."""
+        async with self._turns.hold(container_id):
+            if container := self._index.find(container_id):
+                await self._remove(container)
+
+    async def _remove(self, container: Container) -> None:
         await stop(self._watch, self._runtime, container, grace=0)
-        if self._index.get(container_id).state is not State.CREATING:
-            await self._index.advance(container_id, Event.REMOVE)
-        reach(ContainerFaultPoint.REMOVE_RECORDED)
-        await self._release(container)
-        removed = self._index.get(container_id)
-        await self._index.drop(container_id)
+        await both(self._record(container.id), self._release(container))
+        removed = self._index.get(container.id)
+        await self._index.drop(container.id)
         reach(ContainerFaultPoint.REMOVE_DONE)
         if removed.state is not State.CREATING:
             self._on_change(removed, Event.REMOVE)
 
+    async def _record(self, container_id: str) -> None:
+        """After a crash before this is written the container has ended, and is there to be removed again."""
+        if self._index.get(container_id).state is not State.CREATING:
+            await self._index.advance(container_id, Event.REMOVE)
+        reach(ContainerFaultPoint.REMOVE_RECORDED)
+
     async def _release(self, container: Container) -> None:
         if not container.infra:
-            await self.release(container.id, container.runtime_handler)
+            await self.release(container.id)
             return
-        await self._watch.end(container.id)
-        await self._runtime.delete(container.id, container.runtime_handler)
-        await self._files.remove_trees(str(self._layout.bundle(container.id)))  # all it has
+        await self._delete(container.id)
+        await self._remove_bundle(container.id)  # all it has
 
-    async def release(self, container_id: str, handler: str) -> None:
+    async def release(self, container_id: str) -> None:
         """Undo all that a container may have, whether or not there is a record of it; it has ended, or is killed."""
-        await self._watch.end(container_id)  # its own deletion may be under way
-        await self._runtime.delete(container_id, handler)
+        await self._delete(container_id)
         reach(ContainerFaultPoint.REMOVE_DELETED)
-        await self._rootfs.remove(container_id)
-        trees = str(self._layout.bundle(container_id)), str(self._layout.kept / container_id)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._files.remove_trees(*trees))
-            group.create_task(self._images.release(container_id))
+        await both(self._rootfs.remove(container_id), self._remove_bundle(container_id))
+        await self._images.release(container_id)
         reach(ContainerFaultPoint.REMOVE_FILES)
+
+    async def _delete(self, container_id: str) -> None:
+        await self._watch.end(container_id)  # its own deletion may be under way
+        await self._runtime.delete(container_id)
+
+    async def _remove_bundle(self, container_id: str) -> None:
+        await self._files.remove_trees(str(self._layout.bundle(container_id)))

@@ -24,7 +24,7 @@ async def start(index: ContainerIndex, runtime: OciRuntime, container: Container
     if container.state is not State.CREATED:
         raise FailedPreconditionError(f"container {container.id} is {container.state}; only a created one can start")
     outcome, noted = await asyncio.gather(
-        runtime.start(container, container.runtime_handler),
+        runtime.start(container),
         index.change(container.id, started_at=now_ns()),
         return_exceptions=True,
     )

@@ -24,7 +24,7 @@ async def stop(watch: Watch, runtime: OciRuntime, container: Container, grace: f
         await runtime.signal(container, signal_number(container.stop_signal))
         if await watch.end(container.id, grace):
             return
-    await runtime.kill_all(container, container.runtime_handler)
+    await runtime.kill_all(container)
     if not await watch.end(container.id, KILL_SECONDS):
         raise DeadlineError(f"container {container.id} goes on {KILL_SECONDS:g} s after SIGKILL")
 

@@ -30,5 +30,5 @@ async def update(
     host = hosts[container.runtime_handler]
     check_resources(wanted, host, "linux")
     resources = updated(container.resources, wanted)
-    await runtime.update(container, container.runtime_handler, linux_resources(resources, host))
+    await runtime.update(container, linux_resources(resources, host))
     await index.change(container.id, resources=resources)

@@ -45,7 +45,7 @@ class Watch:
         ended = await self._runtime.wait(container)
         await self.record(container.id, ended)
         try:
-            await self._runtime.delete(container.id, container.runtime_handler)
+            await self._runtime.delete(container.id)
         except Exception as error:  # removal tries again, and reports
             _log.warning("container.delete_failed", container=container.id, error=explain(error))
 

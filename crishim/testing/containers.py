@@ -48,9 +48,13 @@ class FakeRuntime:
         self._pids = itertools.count(1000)
 
     @asynccontextmanager
-    async def making(self, container: Container, handler: str, bundle: Path) -> AsyncIterator[FakeMaking]:
-        """Make a container; as with a real runtime, a failure may leave something behind."""
-        yield FakeMaking(self, container)
+    async def making(self, container: Container, bundle: Path) -> AsyncIterator[FakeMaking]:
+        """Make a container; as with the real one, a failure leaves nothing."""
+        try:
+            yield FakeMaking(self, container)
+        except BaseException:
+            self.made.pop(container.id, None)
+            raise
 
     def create(self, container: Container, spec: Mapping[str, Any]) -> Started:
         """Make a container at once."""
@@ -59,10 +63,10 @@ class FakeRuntime:
         self.failures.strike("create")
         return Started(pid=next(self._pids), pid_start=1)
 
-    async def run(self, container: Container, handler: str, bundle: Path, spec: Mapping[str, Any]) -> Started:
+    async def run(self, container: Container, bundle: Path, spec: Mapping[str, Any]) -> Started:
         """Make a container that runs."""
         made = self.create(container, spec)
-        await self.start(container, handler)
+        await self.start(container)
         return made
 
     async def start_infra(self, container: Container, bundle: Path, wanted: InfraProcess) -> Started:
@@ -71,12 +75,12 @@ class FakeRuntime:
         self.started.add(container.id)
         return made
 
-    async def start(self, container: Container, handler: str) -> None:
+    async def start(self, container: Container) -> None:
         """Let it run."""
         self.failures.strike("start")
         self.started.add(container.id)
 
-    async def started_at(self, container: Container, handler: str) -> int:
+    async def started_at(self, container: Container) -> int:
         """Some time if ``start`` did its work."""
         self.failures.strike("started_at")
         return 7 if container.id in self.started else 0
@@ -88,7 +92,7 @@ class FakeRuntime:
         if signal in self.deadly:
             self.finish(container.id, 128 + signal)
 
-    async def kill_all(self, container: Container, handler: str) -> None:
+    async def kill_all(self, container: Container) -> None:
         """Kill it."""
         self.failures.strike("kill_all")
         self.finish(container.id, 137)
@@ -108,19 +112,17 @@ class FakeRuntime:
         end = self._ends.get(container.id)
         return end.result() if end and end.done() else None
 
-    async def delete(self, container_id: str, handler: str) -> None:
+    async def delete(self, container_id: str) -> None:
         """Forget a container; one that is not there is fine."""
         self.failures.strike("delete")
         self.made.pop(container_id, None)
 
-    async def update(self, container: Container, handler: str, resources: Mapping[str, Any]) -> None:
+    async def update(self, container: Container, resources: Mapping[str, Any]) -> None:
         """Remember new resources."""
         self.failures.strike("update")
         self.updates.append((container.id, resources))
 
-    async def exec_sync(
-        self, container: Container, handler: str, process: Mapping[str, Any], seconds: float | None
-    ) -> ExecResult:
+    async def exec_sync(self, container: Container, process: Mapping[str, Any], seconds: float | None) -> ExecResult:
         """Answer with the command itself."""
         self.failures.strike("exec_sync")
         return ExecResult(" ".join(process["args"]).encode(), b"", 0)

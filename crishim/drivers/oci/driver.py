@@ -73,7 +73,7 @@ DEFAULT_LIMITS = Limits()
 class OciDriver:
     """Makes, runs and removes containers. Every call raises CrishimErrors only.
 
-    ``handler`` counts where a container is made; after that the OCI runtime that made it is used.
+    The handler of a container counts when it is made; after that the OCI runtime that made it is used.
     """
 
     def __init__(
@@ -101,12 +101,12 @@ class OciDriver:
         await self._removal.abandoned()
 
     @asynccontextmanager
-    async def making(self, container: Container, handler: str, bundle: Path) -> AsyncIterator[Making]:
+    async def making(self, container: Container, bundle: Path) -> AsyncIterator[Making]:
         """Begin to make a container that is to lie in ``bundle``, and make it inside: see ``Making``.
 
         Raises UnavailableError (handler, conmon). Left with an error, nothing is left of it but the bundle.
         """
-        program, monitor = self._handlers.get(handler), find_program(self._conmon)
+        program, monitor = self._handlers.get(container.runtime_handler), find_program(self._conmon)
         making = Making(
             container, program, bundle, monitor, self._places, self._notes, self._groups, self._limits.create
         )
@@ -116,10 +116,10 @@ class OciDriver:
             await self._undo(container.id, error, making)
             raise
 
-    async def run(self, container: Container, handler: str, bundle: Path, spec: Mapping[str, Any]) -> Started:
+    async def run(self, container: Container, bundle: Path, spec: Mapping[str, Any]) -> Started:
         """Make a container that runs and has no monitor: nobody hears what it says or how it ends."""
         self._groups.expect_moves()
-        note = plan_note(container, self._handlers.get(handler), bundle, spec)
+        note = plan_note(container, self._handlers.get(container.runtime_handler), bundle, spec)
         try:
             await threads.run(prepare, note, self._notes, spec)
             started = await run_unwatched(program_of(note, self._places), self._files(note), self._limits.create)
@@ -140,7 +140,7 @@ class OciDriver:
             await self._undo(container.id, error)
             raise
 
-    async def start(self, container: Container, handler: str) -> None:
+    async def start(self, container: Container) -> None:
         """Let the container run."""
         note = self._notes.get(container.id)
         self._notes.write(replace(note, start_begun=now_ns()))
@@ -148,7 +148,7 @@ class OciDriver:
         await program_of(note, self._places).call("start", container.id, seconds=self._limits.start)
         faults.reach("oci.start.started")
 
-    async def started_at(self, container: Container, handler: str) -> int:
+    async def started_at(self, container: Container) -> int:
         """When a container was let run, nanoseconds since the epoch, be it that it has ended since; 0 if it was not.
 
         For after a crash in ``start``; unless one was begun, the OCI runtime is not asked. Raises RuntimeFailedError
@@ -164,7 +164,7 @@ class OciDriver:
         """Send a signal to the init process; one that has ended is fine."""
         send(ProcessId(container.pid, container.pid_start), signal)
 
-    async def kill_all(self, container: Container, handler: str) -> None:
+    async def kill_all(self, container: Container) -> None:
         """Send SIGKILL to every process of the container; one that has ended is fine."""
         note = self._notes.find(container.id)
         await self._kill(container, note)
@@ -188,11 +188,11 @@ class OciDriver:
         alive = note is not None and note.monitor is not None and identify(note.monitor.pid) == note.monitor
         return None if alive else await self.wait(container)
 
-    async def delete(self, container_id: str, handler: str) -> None:
+    async def delete(self, container_id: str) -> None:
         """Remove all that the runtime and the monitor keep of a container, ended or not; idempotent."""
         await self._removal.remove(container_id, self._limits.delete)
 
-    async def update(self, container: Container, handler: str, resources: Mapping[str, Any]) -> None:
+    async def update(self, container: Container, resources: Mapping[str, Any]) -> None:
         """Change the resources of a container to an OCI ``linux.resources`` object."""
         note = self._notes.get(container.id)
         program, path = program_of(note, self._places), Path(note.bundle) / "resources.json"
@@ -203,7 +203,7 @@ class OciDriver:
             path.unlink(missing_ok=True)
 
     async def exec_sync(
-        self, container: Container, handler: str, process: Mapping[str, Any], seconds: float | None
+        self, container: Container, process: Mapping[str, Any], seconds: float | None
     ) -> ExecResult:
         """Run an OCI ``process`` in the container to its end; see ``exec_sync.exec_sync``."""
         program, drain = self._program(container.id), self._limits.drain
@@ -211,7 +211,7 @@ class OciDriver:
         return await exec_sync(self._execs, program, container.id, process, seconds=seconds, drain_seconds=drain)
 
     async def exec_streams(
-        self, container: Container, handler: str, process: Mapping[str, Any], wanted: Wanted
+        self, container: Container, process: Mapping[str, Any], wanted: Wanted
     ) -> ExecSession:
         """Start an OCI ``process`` in the container whose streams the caller gets; see ``exec_streams``."""
         program = self._program(container.id)

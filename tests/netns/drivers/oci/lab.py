@@ -128,20 +128,20 @@ class Lab:
         """Make a container that is to run ``args``."""
         container = self.container(container_id, **(config or {}))
         spec = self.spec(container_id, *args, terminal=container.config.tty, **others)
-        async with self.driver.making(container, "test", self.bundle(container_id)) as making:
+        async with self.driver.making(container, self.bundle(container_id)) as making:
             return with_process(container, await making.make(spec))
 
     async def run(self, *args: str, **others: Any) -> Container:
         """Make a container and start it."""
         container = await self.create(*args, **others)
-        await self.driver.start(container, "test")
+        await self.driver.start(container)
         return container
 
     async def run_unwatched(self, *args: str) -> Container:
         """Make a container without a monitor that runs."""
         container = self.container()
         spec = self.spec(container.id, *args)
-        return with_process(container, await self.driver.run(container, "test", self.bundle(), spec))
+        return with_process(container, await self.driver.run(container, self.bundle(), spec))
 
     async def run_infra(
         self, container_id: str = "c1", joined: NamespacePaths | None = None, oom_score_adj: int | None = None

@@ -23,7 +23,7 @@ async def container(lab: Lab) -> Container:
 
 
 async def run(lab: Lab, container: Container, script: str, seconds: float | None = 20.0) -> ExecResult:
-    return await lab.driver.exec_sync(container, "test", process("sh", "-c", script), seconds)
+    return await lab.driver.exec_sync(container, process("sh", "-c", script), seconds)
 
 
 async def test_output_and_exit_code_are_returned(lab: Lab, container: Container) -> None:
@@ -37,14 +37,14 @@ async def test_a_signal_counts_from_128(lab: Lab, container: Container, script: 
 
 async def test_a_command_that_is_not_there_is_an_error(lab: Lab, container: Container) -> None:
     with pytest.raises(RuntimeFailedError, match=r"nowhere.*not found"):
-        await lab.driver.exec_sync(container, "test", process("nowhere"), 20.0)
+        await lab.driver.exec_sync(container, process("nowhere"), 20.0)
     assert list(lab.state("execs")) == []
 
 
 async def test_a_failed_command_does_not_hold_up_the_end_of_its_container(lab: Lab, container: Container) -> None:
     with pytest.raises(RuntimeFailedError):
-        await lab.driver.exec_sync(container, "test", process("nowhere"), 20.0)
-    await lab.driver.kill_all(container, "test")
+        await lab.driver.exec_sync(container, process("nowhere"), 20.0)
+    await lab.driver.kill_all(container)
     async with asyncio.timeout(1.0):
         await lab.driver.wait(container)
 
@@ -114,8 +114,8 @@ async def test_many_commands_at_once_keep_their_exit_codes(lab: Lab, container: 
 async def test_the_end_of_the_container_ends_the_command(lab: Lab, container: Container) -> None:
     task = asyncio.create_task(run(lab, container, "sleep 500", seconds=None))
     await until(lambda: sorted(name.split()[1] for name in processes()) == ["conmon", "sleep", "sleep"])
-    await lab.driver.kill_all(container, "test")
+    await lab.driver.kill_all(container)
     assert (await task).exit_code == 137
     await lab.driver.wait(container)
-    await lab.driver.delete(container.id, "test")
+    await lab.driver.delete(container.id)
     assert lab.leftovers() == []

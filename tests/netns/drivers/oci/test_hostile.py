@@ -93,10 +93,10 @@ async def test_creation(lab: Lab, script: str, error: type[CrishimError], words:
 async def test_a_failed_deletion_leaves_no_process_and_is_done_again(lab: Lab, script: str) -> None:
     container = await made_by_fake(lab, "delete", script)
     with pytest.raises((DeadlineError, RuntimeFailedError)):
-        await lab.driver.delete(container.id, "test")
+        await lab.driver.delete(container.id)
     await until(lambda: processes() == [])
     await fake(lab, "nothing", "true")
-    await lab.driver.delete(container.id, "test")
+    await lab.driver.delete(container.id)
     assert lab.leftovers() == []
 
 
@@ -108,11 +108,11 @@ async def test_start_and_update(lab: Lab, script: str, error: type[CrishimError]
     await fake(lab, "start", script)
     container = await lab.create("sleep", "1000")
     with pytest.raises(error):
-        await lab.driver.start(container, "test")
+        await lab.driver.start(container)
     await fake(lab, "update", script)
     with pytest.raises(error):
-        await lab.driver.update(container, "test", {})
-    await lab.driver.delete(container.id, "test")
+        await lab.driver.update(container, {})
+    await lab.driver.delete(container.id)
     assert lab.leftovers() == []
 
 
@@ -120,7 +120,7 @@ async def test_start_and_update(lab: Lab, script: str, error: type[CrishimError]
 async def test_a_state_without_sense(lab: Lab, answer: str) -> None:
     container = await made_by_fake(lab, "state", f"echo '{answer}'")
     with pytest.raises(RuntimeFailedError, match="was not understood"):
-        await lab.driver.started_at(container, "test")
+        await lab.driver.started_at(container)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ async def test_a_state_without_sense(lab: Lab, answer: str) -> None:
 async def test_exec(lab: Lab, script: str, error: type[CrishimError]) -> None:
     container = await made_by_fake(lab, "exec", script)
     with pytest.raises(error):
-        await lab.driver.exec_sync(container, "test", process("true"), 0.5)
+        await lab.driver.exec_sync(container, process("true"), 0.5)
     assert lab.processes() == [str(container.pid)]
     assert lab.state("execs") == []
 

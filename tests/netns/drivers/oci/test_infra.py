@@ -176,19 +176,19 @@ async def test_its_end_is_noticed(lab: Lab) -> None:
     container = await lab.run_infra()
     os.kill(container.pid, 9)
     assert (await lab.driver.wait(container)).exit_code == 255
-    await lab.driver.delete(container.id, "")
+    await lab.driver.delete(container.id)
     assert lab.leftovers() == []
 
 
 async def end(lab: Lab, container: Container) -> None:
-    await lab.driver.kill_all(container, "")
+    await lab.driver.kill_all(container)
     await lab.driver.wait(container)
-    await lab.driver.delete(container.id, "")
+    await lab.driver.delete(container.id)
     assert lab.leftovers() == []
 
 
 async def test_a_living_one_can_be_deleted(lab: Lab) -> None:
-    await lab.driver.delete((await lab.run_infra()).id, "")
+    await lab.driver.delete((await lab.run_infra()).id)
     assert lab.leftovers() == []
 
 
@@ -196,7 +196,7 @@ async def test_many_at_once(lab: Lab) -> None:
     names = [f"c{number}" for number in range(8)]
     containers = await asyncio.gather(*(lab.run_infra(container_id=name) for name in names))
     assert len({container.pid for container in containers}) == 8
-    await asyncio.gather(*(lab.driver.delete(name, "") for name in names))
+    await asyncio.gather(*(lab.driver.delete(name) for name in names))
     assert lab.leftovers() == []
 
 

@@ -41,11 +41,11 @@ def victim(lab: Lab, fault: str = "") -> subprocess.Popen[bytes]:
 
 async def check_that_a_new_server_can_go_on(lab: Lab) -> None:
     await lab.open()
-    await lab.driver.delete("c1", "test")
+    await lab.driver.delete("c1")
     await until(lambda: lab.leftovers() == [])
     container = await lab.run("sh", "-c", "exit 4")
     assert (await lab.driver.wait(container)).exit_code == 4
-    await lab.driver.delete("c1", "test")
+    await lab.driver.delete("c1")
     assert lab.leftovers() == []
 
 

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.anyio
 async def test_a_container_waits_for_its_start(lab: Lab) -> None:
     container = await lab.create("echo", "hello")
     assert read_stat(container.pid) is not None
-    assert not await lab.driver.started_at(container, "test")
-    await lab.driver.start(container, "test")
+    assert not await lab.driver.started_at(container)
+    await lab.driver.start(container)
     assert (await lab.driver.wait(container)).exit_code == 0
     assert lab.log() == "stdout F hello\n"
 
@@ -42,8 +42,8 @@ async def test_both_streams_are_logged_in_parts_and_lines(lab: Lab) -> None:
 async def test_nothing_is_left_after_deletion(lab: Lab) -> None:
     container = await lab.run("true")
     await lab.driver.wait(container)
-    await lab.driver.delete(container.id, "test")
-    await lab.driver.delete(container.id, "test")
+    await lab.driver.delete(container.id)
+    await lab.driver.delete(container.id)
     assert lab.leftovers() == []
 
 
@@ -57,14 +57,14 @@ async def test_a_signal_reaches_the_first_process(lab: Lab) -> None:
 
 async def test_kill_all_ends_a_container_that_ignores_signals(lab: Lab) -> None:
     container = await lab.run("sh", "-c", "trap '' TERM; sleep 1000 & sleep 1000")
-    await lab.driver.kill_all(container, "test")
+    await lab.driver.kill_all(container)
     assert (await lab.driver.wait(container)).exit_code == 137
 
 
 async def test_kill_all_reaches_what_has_left_in_a_shared_pid_namespace(lab: Lab) -> None:
     container = await lab.run("sh", "-c", "setsid sleep 1000 & wait", namespaces={"pid": False})
     await until(lambda: len(lab.processes()) == 2)
-    await lab.driver.kill_all(container, "test")
+    await lab.driver.kill_all(container)
     await lab.driver.wait(container)
     await until(lambda: not lab.processes())
 
@@ -73,21 +73,21 @@ async def test_a_container_without_a_monitor_is_watched_all_the_same(lab: Lab) -
     container = await lab.run_unwatched("sleep", "1000")
     assert "conmon" not in "".join(processes())
     assert await lab.driver.ended(container) is None
-    await lab.driver.kill_all(container, "test")
+    await lab.driver.kill_all(container)
     await lab.driver.wait(container)
-    await lab.driver.delete(container.id, "test")
+    await lab.driver.delete(container.id)
     assert lab.leftovers() == []
 
 
 async def test_a_container_that_was_never_started_is_killed(lab: Lab) -> None:
     container = await lab.create("sleep", "1000")
-    await lab.driver.kill_all(container, "test")
+    await lab.driver.kill_all(container)
     assert (await lab.driver.wait(container)).exit_code == 137
 
 
 async def test_a_running_container_can_be_deleted(lab: Lab) -> None:
     container = await lab.run("sleep", "1000")
-    await lab.driver.delete(container.id, "test")
+    await lab.driver.delete(container.id)
     assert lab.leftovers() == []
 
 
@@ -107,7 +107,7 @@ async def test_want_of_memory_is_told(lab: Lab) -> None:
 
 async def test_resources_can_be_changed(lab: Lab) -> None:
     container = await lab.run("sleep", "1000")
-    await lab.driver.update(container, "test", {"memory": {"limit": 32 << 20}})
+    await lab.driver.update(container, {"memory": {"limit": 32 << 20}})
     assert lab.group_file("memory", "memory.limit_in_bytes", "memory.max") == f"{32 << 20}\n"
 
 
@@ -116,5 +116,5 @@ async def test_containers_do_not_wait_for_each_other(lab: Lab) -> None:
     containers = await asyncio.gather(*(lab.run("sh", "-c", "exit 3", container_id=name) for name in names))
     ends = await asyncio.gather(*map(lab.driver.wait, containers))
     assert [end.exit_code for end in ends] == [3] * 5
-    await asyncio.gather(*(lab.driver.delete(name, "test") for name in names))
+    await asyncio.gather(*(lab.driver.delete(name) for name in names))
     assert lab.leftovers() == []

@@ -27,7 +27,7 @@ def is_waiting(lab: Lab) -> bool:
 
 async def make(lab: Lab, use: Callable[[Making], Awaitable[object]]) -> None:
     """Make the container, as ``use`` does."""
-    async with lab.driver.making(lab.container(), "test", lab.bundle()) as making:
+    async with lab.driver.making(lab.container(), lab.bundle()) as making:
         await use(making)
 
 

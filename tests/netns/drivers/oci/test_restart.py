@@ -32,7 +32,7 @@ def with_pid(container: Container, pid: int) -> Container:
 async def test_a_new_server_waits_for_the_end(lab: Lab) -> None:
     container = await lab.run("sh", "-c", "sleep 0.3; echo late; exit 6")
     await lab.open()
-    assert await lab.driver.started_at(container, "test")
+    assert await lab.driver.started_at(container)
     assert (await lab.driver.wait(container)).exit_code == 6
     assert lab.log() == "stdout F late\n"
 
@@ -51,7 +51,7 @@ async def test_all_who_wait_are_told(lab: Lab) -> None:
     container = await lab.run("sleep", "1000")
     waiting = [asyncio.create_task(lab.driver.wait(container)) for _ in range(3)]
     await asyncio.sleep(0.05)
-    await lab.driver.kill_all(container, "test")
+    await lab.driver.kill_all(container)
     assert [end.exit_code for end in await asyncio.gather(*waiting)] == [137] * 3
 
 
@@ -61,26 +61,26 @@ async def test_a_container_whose_monitor_is_killed_is_ended(lab: Lab) -> None:
     ended = await lab.driver.wait(container)
     assert ended.exit_code == 137
     assert lab.processes() == []
-    await lab.driver.delete(container.id, "test")
+    await lab.driver.delete(container.id)
     assert lab.leftovers() == []
 
 
 async def test_a_container_nobody_knows_of_has_ended_somehow(lab: Lab) -> None:
     ended = await lab.driver.wait(lab.container("unknown"))
     assert ended.exit_code == 255
-    await lab.driver.delete("unknown", "test")
+    await lab.driver.delete("unknown")
 
 
 async def test_a_process_that_has_the_id_of_an_ended_container_is_left_alone(lab: Lab) -> None:
     container = await lab.run("sleep", "1000")
     stranger = lab.container("stranger")
     for other in (stranger, with_pid(stranger, container.pid), with_pid(stranger, 1), with_pid(stranger, -1)):
-        await lab.driver.kill_all(other, "test")
+        await lab.driver.kill_all(other)
     assert lab.processes() == [str(container.pid)]
 
 
 async def test_orphans_of_a_container_in_the_pid_namespace_of_the_node_are_reaped(lab: Lab) -> None:
     container = await lab.run("sh", "-c", "setsid sleep 0.1 & exit 0", namespaces={"pid": False})
     await lab.driver.wait(container)
-    await lab.driver.delete(container.id, "test")
+    await lab.driver.delete(container.id)
     assert lab.leftovers() == []

@@ -32,7 +32,7 @@ async def attached(lab: Lab, *args: str, **config: bool) -> tuple[Container, Att
     """A container that waits until a client is there."""
     container = await lab.create(*args, config={"stdin": True, **config})
     attachment = await lab.driver.attach(container)
-    await lab.driver.start(container, "test")
+    await lab.driver.start(container)
     return container, attachment
 
 
@@ -50,7 +50,7 @@ async def read(output: Output | None) -> bytes:
 
 
 async def session(lab: Lab, container: Container, *args: str, **wanted: bool) -> ExecSession:
-    return await lab.driver.exec_streams(container, "test", process(*args), Wanted(**wanted))
+    return await lab.driver.exec_streams(container, process(*args), Wanted(**wanted))
 
 
 async def test_a_moved_log_is_opened_anew(lab: Lab) -> None:
@@ -59,7 +59,7 @@ async def test_a_moved_log_is_opened_anew(lab: Lab) -> None:
     LOG.rename(f"{LOG}.1")
     await lab.driver.reopen_log(container)
     await until(lambda: LOG.stat().st_size > 100)
-    await lab.driver.kill_all(container, "test")
+    await lab.driver.kill_all(container)
     await lab.driver.wait(container)
     numbers = [int(line.split()[-1]) for log in ("c1.log.1", "c1.log") for line in lines(log)]
     assert numbers == list(range(1, len(numbers) + 1))
@@ -210,8 +210,8 @@ async def test_a_server_leaves_no_descriptor_open(lab: Lab) -> None:
         await command.wait()
         await command.aclose()
     with pytest.raises(DeadlineError):
-        await lab.driver.exec_sync(container, "test", process("sleep", "1000"), 0.05)
+        await lab.driver.exec_sync(container, process("sleep", "1000"), 0.05)
     other = await lab.run("true", container_id="c2")
     await lab.driver.wait(other)
-    await lab.driver.delete("c2", "test")
+    await lab.driver.delete("c2")
     assert len(descriptors()) == before

@@ -15,13 +15,13 @@ async def live(lab: Lab) -> None:
     """Make a container, start it, run a command in it, kill it and delete it; the same with those without a monitor."""
     await lab.open()
     container = await lab.run("sleep", "1000")
-    await lab.driver.exec_sync(container, "test", process("sleep", "0.02"), None)
-    await lab.driver.kill_all(container, "test")
+    await lab.driver.exec_sync(container, process("sleep", "0.02"), None)
+    await lab.driver.kill_all(container)
     await lab.driver.wait(container)
-    await lab.driver.delete(container.id, "test")
+    await lab.driver.delete(container.id)
     container = await lab.run_unwatched("sleep", "1000")
-    await lab.driver.delete(container.id, "test")
-    await lab.driver.delete((await lab.run_infra()).id, "")
+    await lab.driver.delete(container.id)
+    await lab.driver.delete((await lab.run_infra()).id)
 
 
 if __name__ == "__main__":

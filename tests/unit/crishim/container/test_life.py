@@ -119,6 +119,13 @@ async def test_an_image_that_is_mounted_is_held_as_long(world: ContainerWorld) -
     assert await world.leavings() == []
 
 
+async def test_two_may_remove_a_container_at_once(world: ContainerWorld) -> None:
+    """As when kubelet removes it while its pod is being removed."""
+    container_id = await world.run()
+    await asyncio.gather(world.containers.remove(container_id), world.containers.remove_all("pod"))
+    assert await world.leavings() == []
+
+
 async def test_stop_and_remove_may_be_repeated(world: ContainerWorld) -> None:
     container_id = await world.run()
     for verb in (world.containers.stop(container_id, 1), world.containers.stop(container_id, 1)):
