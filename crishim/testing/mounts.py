@@ -20,22 +20,10 @@ class FakeMounts:
         self.mounts: list[str] = []
         self.owners: dict[str, tuple[int, int]] = {}
 
-    async def mount_shm(self, path: str, size_bytes: int = 64 * 1024 * 1024) -> None:
-        """Mount at a directory made before."""
-        self.failures.strike("mount_shm")
-        if path not in self.directories:
-            raise SystemCallError(f"mount tmpfs {path}: ENOENT")
-        self.mounts.append(path)
-
     async def unmount(self, path: str) -> None:
         """Unmount all that is at ``path``."""
         self.failures.strike("unmount")
         self.mounts = [point for point in self.mounts if point != path]
-
-    async def mounted_under(self, directory: str) -> list[str]:
-        """The mount points at and below ``directory``."""
-        self.failures.strike("mounted_under")
-        return [point for point in self.mounts if _below(point, directory)]
 
     async def remove_trees(self, *paths: str) -> None:
         """Remove each of ``paths`` and all below it."""
@@ -50,19 +38,12 @@ class FakeMounts:
         for path, mode in tree.directories.items():
             await self.make_dir(path, mode)
         for path, data in {**tree.files, **dict.fromkeys(tree.copies, b"")}.items():
-            await self.write_file(path, data, 0o644)
+            self._write_file(path, data)
         if tree.shm is not None:
-            await self.mount_shm(tree.shm)
+            self._mount_shm(tree.shm)
         for path in (*tree.files, *tree.copies, *((tree.shm,) if tree.shm else ())):
             if tree.owner is not None:
                 await self.give(path, *tree.owner)
-
-    async def write_file(self, path: str, data: bytes, mode: int) -> None:
-        """Write a file into a directory made before."""
-        self.failures.strike("write_file")
-        if path.rpartition("/")[0] not in self.directories:
-            raise SystemCallError(f"write {path}: ENOENT")
-        self.files[path] = data
 
     async def give(self, path: str, uid: int, gid: int) -> None:
         """Change an owner."""
@@ -75,6 +56,18 @@ class FakeMounts:
         """Make a directory."""
         self.failures.strike("make_dir")
         self.directories[path] = mode
+
+    def _write_file(self, path: str, data: bytes) -> None:
+        self.failures.strike("write_file")
+        if path.rpartition("/")[0] not in self.directories:
+            raise SystemCallError(f"write {path}: ENOENT")
+        self.files[path] = data
+
+    def _mount_shm(self, path: str) -> None:
+        self.failures.strike("mount_shm")
+        if path not in self.directories:
+            raise SystemCallError(f"mount tmpfs {path}: ENOENT")
+        self.mounts.append(path)
 
 
 def _below(path: str, directory: str) -> bool:

@@ -11,7 +11,8 @@ import pytest
 
 from crishim.core.errors import SystemCallError
 from crishim.drivers.mount_driver import MountDriver
-from crishim.drivers.mounts import make_shared, read_mounts
+from crishim.drivers.mounts import make_shared, mounted_under, read_mounts
+from crishim.model.files import FileTree
 
 pytestmark = pytest.mark.anyio
 
@@ -38,27 +39,31 @@ def make(*paths: Path) -> None:
         path.mkdir(parents=True)
 
 
+async def mount_shm(path: Path | str) -> None:
+    await DRIVER.make_tree(FileTree(directories={}, files={}, shm=str(path)))
+
+
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def test_shm_is_as_pods_expect_it() -> None:
-    await DRIVER.mount_shm(str(SHM), 8 * 1024 * 1024)
-    assert {"nosuid", "nodev", "noexec", "size=8192k"} <= options(SHM)
+    await mount_shm(SHM)
+    assert {"nosuid", "nodev", "noexec", "size=65536k"} <= options(SHM)
     assert SHM.stat().st_mode & 0o7777 == 0o1777
 
 
 async def test_a_mount_needs_its_directory() -> None:
     with pytest.raises(SystemCallError, match=r"mount tmpfs /run/nowhere: ENOENT"):
-        await DRIVER.mount_shm("/run/nowhere")
+        await mount_shm("/run/nowhere")
 
 
 async def test_all_layers_are_unmounted_also_when_in_use() -> None:
     for _ in range(3):
-        await DRIVER.mount_shm(str(SHM))
+        await mount_shm(SHM)
     with (SHM / "busy").open("w"):
         await DRIVER.unmount(str(SHM))
-    assert await DRIVER.mounted_under(str(SHM)) == []
+    assert mounted_under(str(SHM)) == []
     await DRIVER.unmount(str(SHM))
 
 
@@ -67,14 +72,14 @@ async def test_mounts_are_found_at_and_below_in_their_order() -> None:
     make(beside)
     for path in (ROOT, beside):
         run("mount", "--bind", str(path), str(path))
-    await DRIVER.mount_shm(str(SHM))
-    assert await DRIVER.mounted_under(str(ROOT)) == [str(ROOT), str(SHM)]
+    await mount_shm(SHM)
+    assert mounted_under(str(ROOT)) == [str(ROOT), str(SHM)]
 
 
 async def test_a_directory_reached_through_a_link_shows_its_mounts() -> None:
-    await DRIVER.mount_shm(str(SHM))
+    await mount_shm(SHM)
     run("ln", "-s", str(ROOT), "/run/link")
-    assert await DRIVER.mounted_under("/run/link") == [str(SHM)]
+    assert mounted_under("/run/link") == [str(SHM)]
 
 
 async def test_a_tree_is_removed_without_reaching_into_its_mounts() -> None:
@@ -84,22 +89,22 @@ async def test_a_tree_is_removed_without_reaching_into_its_mounts() -> None:
     run("mount", "--rbind", str(precious), str(ROOT / "bound"))
     (ROOT / "file").touch()
     run("mount", "--bind", str(precious / "file"), str(ROOT / "file"))
-    await DRIVER.mount_shm(str(SHM))
-    await DRIVER.mount_shm(str(ROOT / "bound/below"))
+    await mount_shm(SHM)
+    await mount_shm(ROOT / "bound/below")
     await DRIVER.remove_trees(str(ROOT))
     assert run("ls", "/run/crishim", str(precious)).split() == ["/run/crishim:", "/run/precious:", "below", "file"]
-    assert (await DRIVER.mounted_under("/run/crishim"), (precious / "file").read_text()) == ([], "kept")
+    assert (mounted_under("/run/crishim"), (precious / "file").read_text()) == ([], "kept")
 
 
 async def test_two_hundred_leave_nothing() -> None:
-    await DRIVER.mounted_under("/run")
-    before = (open_files(), await DRIVER.mounted_under("/"))
+    mounted_under("/run")
+    before = (open_files(), mounted_under("/"))
     for number in range(200):
         path = f"/run/crishim/{number}"
         await DRIVER.make_dir(path, 0o711)
-        await DRIVER.mount_shm(path)
+        await mount_shm(path)
         await DRIVER.remove_trees(path)
-    assert (open_files(), await DRIVER.mounted_under("/")) == before
+    assert (open_files(), mounted_under("/")) == before
     assert run("ls", "/run/crishim") == "a"
 
 

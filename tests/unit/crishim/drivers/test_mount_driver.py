@@ -7,9 +7,14 @@ import pytest
 
 from crishim.core.errors import InvalidArgumentError, SystemCallError
 from crishim.drivers.mount_driver import MountDriver
+from crishim.model.files import FileTree
 from crishim.testing.mounts import FakeMounts
 
 pytestmark = pytest.mark.anyio
+
+
+def of_file(path: Path, content: bytes = b"") -> FileTree:
+    return FileTree(directories={}, files={str(path): content})
 
 
 def names(directory: Path) -> list[str]:
@@ -19,15 +24,15 @@ def names(directory: Path) -> list[str]:
 async def test_a_file_is_replaced_whole_with_its_mode(tmp_path: Path) -> None:
     target = tmp_path / "hosts"
     for content in (b"old", b"new"):
-        await MountDriver().write_file(str(target), content, 0o640)
-    assert (target.read_bytes(), target.stat().st_mode & 0o777) == (b"new", 0o640)
+        await MountDriver().make_tree(of_file(target, content))
+    assert (target.read_bytes(), target.stat().st_mode & 0o777) == (b"new", 0o644)
     assert names(tmp_path) == ["hosts"]
 
 
 async def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "directory").mkdir()
     with pytest.raises(SystemCallError, match=r"write .*directory: EISDIR"):
-        await MountDriver().write_file(str(tmp_path / "directory"), b"", 0o600)
+        await MountDriver().make_tree(of_file(tmp_path / "directory"))
     assert names(tmp_path) == ["directory"]
 
 
@@ -40,7 +45,7 @@ async def test_a_directory_gets_its_mode_whenever_asked(tmp_path: Path) -> None:
 
 async def test_a_tree_is_removed_and_removed_again(tmp_path: Path) -> None:
     await MountDriver().make_dir(str(tmp_path / "a/b"), 0o755)
-    await MountDriver().write_file(str(tmp_path / "a/b/c"), b"x", 0o644)
+    await MountDriver().make_tree(of_file(tmp_path / "a/b/c"))
     for _ in range(2):
         await MountDriver().remove_trees(str(tmp_path / "a"))
         assert names(tmp_path) == []
@@ -83,4 +88,4 @@ async def test_unmounting_what_is_not_mounted_is_fine(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mounts", [MountDriver(), FakeMounts()])
 async def test_a_file_needs_its_directory(mounts: MountDriver | FakeMounts, tmp_path: Path) -> None:
     with pytest.raises(SystemCallError, match="ENOENT"):
-        await mounts.write_file(f"{tmp_path}/nowhere/file", b"", 0o600)
+        await mounts.make_tree(of_file(tmp_path / "nowhere/file"))
