@@ -6,6 +6,7 @@ not as expected, say because another program flushed it, all of it is made again
 When the last owner goes, so does the table, at once or a while later: to make one takes ten times as long as to add to
 one, and a node's only pod is often followed by another. The files lie under /run: a reboot takes them together with the
 rules. The text of the table lies beside them, so that it can be made again by one who does not know what it was for.
+It is written before the table is made, and goes after it.
 """
 
 from __future__ import annotations
@@ -148,6 +149,8 @@ class OwnedTable:
         with locked(self._directory):
             if self.is_unused():
                 self._nft.run(self._gone())
+                # Last: as long as it is there, ``stored_tables`` knows of the table, and this can be tried again.
+                files.remove(self._directory / _BODY)
 
     def holdings(self) -> tuple[Holding, ...]:
         """What each owner has, out of the files."""
@@ -323,7 +326,7 @@ _HOLDINGS = Remembered(_SUFFIX, _read)
 def stored_tables(
     prefix: str, nft: Nft, state: Path = STATE, netfilter: Netfilter | None = None
 ) -> tuple[OwnedTable, ...]:
-    """The tables whose name begins with ``prefix`` and that have or had owners, as they were made."""
+    """The tables whose name begins with ``prefix`` and that the kernel may have, as they were made."""
     try:
         with os.scandir(state) as entries:
             names = sorted(entry.name for entry in entries if entry.name.startswith(prefix))

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from cni_runtime import faults
 from cni_runtime.net.libnftables import NftError
-from cni_runtime.net.nft import Element, OwnedTable, Owner, Table, TakenError
+from cni_runtime.net.nft import Element, OwnedTable, Owner, Table, TakenError, stored_tables
 
 TABLE = Table("mine", "set s { type ipv4_addr; }\nchain c {\n type nat hook postrouting priority 0;\n drop\n}")
 ONE, TWO = Owner("net", "one", "eth0"), Owner("net", "two", "eth0")
@@ -85,6 +86,31 @@ def test_an_unused_table_can_be_taken_away_later(table: OwnedTable, nft: FakeNft
     assert (nft.elements, table.is_unused()) == ({}, True)
     table.remove_unused()
     assert nft.elements is None
+
+
+def test_a_table_that_was_taken_away_is_forgotten_until_it_is_used_again(
+    table: OwnedTable, nft: FakeNft, tmp_path: Path
+) -> None:
+    table.put(ONE, (FIRST,))
+    table.drop(ONE, last=False)
+    table.remove_unused()
+    assert stored_tables("", nft, tmp_path) == ()
+    table.put(TWO, (SECOND,))
+    assert [stored.table for stored in stored_tables("", nft, tmp_path)] == [TABLE]
+
+
+def test_a_table_is_known_until_the_kernel_has_it_no_more(table: OwnedTable, nft: FakeNft, tmp_path: Path) -> None:
+    table.put(ONE, (FIRST,))
+    table.drop(ONE, last=False)
+    faults.arm("files.remove:raise")
+    try:
+        with pytest.raises(faults.FaultInjectedError):
+            table.remove_unused()
+    finally:
+        faults.arm()
+    (known,) = stored_tables("", nft, tmp_path)
+    known.remove_unused()
+    assert (nft.elements, stored_tables("", nft, tmp_path)) == (None, ())
 
 
 def test_one_more_owner_is_one_transaction(table: OwnedTable, nft: FakeNft) -> None:
