@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 
-import anyio.to_thread
+import anyio
 
 from cni_runtime.net import links
 from cni_runtime.net.inspect import Link, find_link, get_link, nsid_of
-from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, in_namespace
+from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, in_namespace, run_in_own_thread
 
 _GROUP = 0x636E6901
 _log = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ class Reaper:
         self._waiting: dict[int, Link] = {}
         self._chores: dict[str, Callable[[], None]] = {}
         self._task: asyncio.Task[None] | None = None
-        self._deleting = anyio.Lock()
+        self._working = anyio.Lock()
 
     def expect(self, veth: Link) -> None:
         """``veth`` is cut off and should go."""
@@ -109,12 +110,15 @@ class Reaper:
         self._start()
 
     async def flush(self) -> None:
-        """Delete at once all that waits, and see what is being deleted gone; do the chores. Raises OSError."""
-        async with self._deleting:
+        """Delete at once all that waits, and see what is being deleted gone; do the chores.
+
+        Raises OSError when links could not be deleted; what fails of the chores is logged.
+        """
+        async with self._working:
             waiting, self._waiting = self._waiting, {}
             chores, self._chores = self._chores, {}
             if waiting or chores:
-                await anyio.to_thread.run_sync(_work_off, waiting.values(), chores.values())
+                await run_in_own_thread(partial(_work_off, waiting.values(), chores.values()))
 
     async def aclose(self) -> None:
         """Work off all that waits, and end the task."""
@@ -125,9 +129,9 @@ class Reaper:
 
     def _start(self) -> None:
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._later(), name="veth-reaper")
+            self._task = asyncio.create_task(self._flush_later(), name="cni_runtime: reaper")
 
-    async def _later(self) -> None:
+    async def _flush_later(self) -> None:
         while self._waiting or self._chores:
             await asyncio.sleep(self._delay)
             try:
@@ -137,6 +141,11 @@ class Reaper:
 
 
 def _work_off(veths: Iterable[Link], chores: Iterable[Callable[[], None]]) -> None:
-    delete_cut_off(veths)
-    for chore in chores:
-        chore()
+    try:
+        delete_cut_off(veths)
+    finally:
+        for chore in chores:
+            try:
+                chore()
+            except OSError:
+                _log.exception("could not do what was left for later")

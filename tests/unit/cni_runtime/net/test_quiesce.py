@@ -1,0 +1,70 @@
+"""What is left for later is done, also when a part of it fails. What becomes of links is in tests/netns."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from cni_runtime.net.inspect import Link
+from cni_runtime.net.quiesce import Reaper
+
+pytestmark = pytest.mark.anyio
+
+
+def refuse() -> None:
+    raise OSError("refused")
+
+
+@contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def test_a_chore_that_fails_is_logged_and_the_others_are_done(caplog: pytest.LogCaptureFixture) -> None:
+    reaper, done = Reaper(delay=0), list[str]()
+    for name in ("first", "second"):
+        reaper.later(f"refused before the {name}", refuse)
+        reaper.later(name, lambda name=name: done.append(name))
+    with caplog.at_level(logging.ERROR):
+        await reaper.aclose()
+    assert done == ["first", "second"]
+    assert [record.getMessage() for record in caplog.records] == ["could not do what was left for later"] * 2
+
+
+async def test_chores_are_done_when_links_cannot_be_deleted() -> None:
+    reaper, done = Reaper(), list[str]()
+    reaper.expect(Link("veth1", 1))
+    reaper.later("chore", lambda: done.append("chore"))
+    with no_descriptors_left(), pytest.raises(OSError, match="Too many open files"):
+        await reaper.flush()
+    assert done == ["chore"]
+    await reaper.aclose()
+
+
+async def test_closing_waits_for_a_chore_that_is_under_way() -> None:
+    reaper, begun, go_on = Reaper(delay=0), threading.Event(), threading.Event()
+
+    def chore() -> None:
+        begun.set()
+        go_on.wait()
+
+    reaper.later("chore", chore)
+    await anyio.to_thread.run_sync(begun.wait)
+    closing = asyncio.create_task(reaper.aclose())
+    ended, _ = await asyncio.wait([closing], timeout=0.02)
+    go_on.set()
+    await closing
+    assert not ended
