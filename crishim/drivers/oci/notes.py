@@ -8,6 +8,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from cni_runtime import files
 from crishim.core.errors import FailedPreconditionError
 from crishim.drivers.process.identity import ProcessId
 from crishim.drivers.syscalls import system_call
@@ -50,18 +51,22 @@ class Notes:
         self._notes: dict[str, Note] = {}
 
     def load(self) -> None:
-        """Take over what an earlier server noted. Raises SystemCallError; what makes no sense is logged and left."""
+        """Take over what an earlier server noted, and remove what it had only begun to write.
+
+        Raises SystemCallError; what makes no sense is logged and left.
+        """
         with system_call("read", str(self._directory)):
-            notes = (_read(path) for path in self._directory.iterdir() if not path.name.startswith("."))
-            self._notes |= {note.container_id: note for note in notes if note}
+            for path in self._directory.iterdir():
+                if path.name.startswith("."):
+                    path.unlink()
+                elif note := _read(path):
+                    self._notes[note.container_id] = note
 
     def write(self, note: Note) -> None:
         """Write or replace a note: whole, or not at all."""
         path = self._directory / note.container_id
-        temporary = path.with_name(f".{path.name}")
         with system_call("write", str(path)):
-            temporary.write_bytes(msgspec.json.encode(note))
-            temporary.replace(path)
+            files.replace(path, msgspec.json.encode(note))
         self._notes[note.container_id] = note
 
     def all(self) -> list[Note]:
@@ -82,7 +87,7 @@ class Notes:
         """Forget a container; idempotent."""
         path = self._directory / container_id
         with system_call("unlink", str(path)):
-            path.unlink(missing_ok=True)
+            files.remove(path)
         self._notes.pop(container_id, None)
 
 

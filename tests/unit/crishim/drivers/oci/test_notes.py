@@ -48,6 +48,13 @@ def test_a_note_without_sense_is_left_and_does_not_hide_others(tmp_path: Path, c
     assert (notes.find("c0"), notes.find("c1")) == (None, NOTE)
 
 
+@pytest.mark.parametrize("name", [".c1", ".c1.partial"])
+def test_what_was_only_begun_goes_with_its_server(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("{")
+    assert reopened(tmp_path).all() == []
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_note_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     notes = Notes(tmp_path / "nowhere")
     with pytest.raises(SystemCallError, match=r"write .*/nowhere/c1: ENOENT"):
