@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 import structlog
 
+from cni_runtime import files
 from cni_runtime.conf.types import ConfDir, NetworkList
 from cni_runtime.errors import CniError, ErrorCode
 from crishim.core.config import Config, effective
@@ -24,6 +25,7 @@ NETWORK_NOT_READY = "NetworkPluginNotReady"
 NETWORK_LIMITED = "LimitedConnectivity"
 # The name under which runtimes have always rendered conf_template: a node that changes runtime keeps one file.
 RENDERED_CONF = "10-containerd-net.conflist"
+_FILE_MODE = 0o644
 
 
 class NetworkProbe(Protocol):
@@ -139,8 +141,6 @@ def _render_file(template: Path, values: dict[str, object], target: Path) -> Non
     try:
         text = render(template.read_text(), values, str(template))
         target.parent.mkdir(parents=True, exist_ok=True)
-        aside = target.with_name(f".{target.name}.tmp")
-        aside.write_text(text)
-        aside.replace(target)
+        files.replace(target, text.encode(), _FILE_MODE)
     except (OSError, UnicodeDecodeError) as error:
         raise UnavailableError(f"cannot render {template} into {target}: {error}") from error
