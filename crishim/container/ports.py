@@ -93,8 +93,8 @@ class OciRuntime(Protocol):
         """As ``run``, but without an OCI runtime: the process that holds a pod's PID namespace."""
         ...
 
-    async def start(self, container: Container) -> None:
-        """Let the container run."""
+    async def start(self, container: Container) -> int:
+        """Let the container run; when that was begun, nanoseconds since the epoch."""
         ...
 
     async def started_at(self, container: Container) -> int:

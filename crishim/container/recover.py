@@ -79,7 +79,10 @@ class RecoverContainers:
             self._watch.begin(container)
 
     async def _settle_start(self, container: Container) -> Container:
-        """The container as it is, a start of it may have been cut off; one that can not be asked about is killed."""
+        """The container as it is, a start of it may have been cut off; one that can not be asked about is killed.
+
+        ``started_at`` of one that was not started is what earlier versions recorded before a start.
+        """
         try:
             if started_at := await self._runtime.started_at(container):
                 return await self._index.advance(container.id, Event.START, started_at=started_at)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from crishim.container.index import ContainerIndex
 from crishim.container.ports import OciRuntime
 from crishim.container.watch import OnChange
@@ -19,22 +17,22 @@ async def start(index: ContainerIndex, runtime: OciRuntime, container: Container
     """Start ``container``; raises FailedPreconditionError unless it is in CREATED.
 
     The runtime keeps account of starts: after a crash here, recovery asks it.
-    A container that can not be started is EXITED with reason StartError, and the error goes to the caller.
+    A container that can not be started is EXITED with reason StartError, and the error goes to the caller. One whose
+    start can not be recorded is killed, for nobody would know that it runs.
     """
     if container.state is not State.CREATED:
         raise FailedPreconditionError(f"container {container.id} is {container.state}; only a created one can start")
-    outcome, noted = await asyncio.gather(
-        runtime.start(container),
-        index.change(container.id, started_at=now_ns()),
-        return_exceptions=True,
-    )
-    if isinstance(outcome, Exception):
-        await fail_start(index, container.id, explain(outcome))
-        raise outcome
-    if isinstance(noted, Exception):
-        raise noted
+    try:
+        started_at = await runtime.start(container)
+    except Exception as error:
+        await fail_start(index, container.id, explain(error))
+        raise
     reach(ContainerFaultPoint.STARTED)
-    started = await index.advance_from((State.CREATED,), container.id, Event.START)
+    try:
+        started = await index.advance_from((State.CREATED,), container.id, Event.START, started_at=started_at)
+    except Exception:
+        await runtime.kill_all(container)
+        raise
     if started is not None:  # else its end has been recorded already
         on_change(started, Event.START)
 

@@ -56,6 +56,7 @@ class Watch:
             container_id,
             Event.EXITED,
             exit_code=ended.exit_code,
+            started_at=ended.started_at,  # the end may be known before the start is
             finished_at=ended.finished_at,
             reason=reason_of(ended),
         )

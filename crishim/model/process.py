@@ -13,10 +13,14 @@ class Started(Struct, frozen=True):
 
 
 class Exit(Struct, frozen=True):
-    """How a container ended. ``exit_code`` is 128 + signal for a signal; times are nanoseconds since the epoch."""
+    """How a container ended. ``exit_code`` is 128 + signal for a signal; times are nanoseconds since the epoch.
+
+    ``started_at`` is when its start was begun, 0 if it was not.
+    """
 
     exit_code: int
     finished_at: int
+    started_at: int = 0
     oom_killed: bool = False
 
 

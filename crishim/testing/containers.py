@@ -75,10 +75,11 @@ class FakeRuntime:
         self.started.add(container.id)
         return made
 
-    async def start(self, container: Container) -> None:
+    async def start(self, container: Container) -> int:
         """Let it run."""
         self.failures.strike("start")
         self.started.add(container.id)
+        return 7
 
     async def started_at(self, container: Container) -> int:
         """Some time if ``start`` did its work."""
@@ -101,7 +102,8 @@ class FakeRuntime:
         """Let a container end."""
         end = self._ends[container_id]
         if not end.done():
-            end.set_result(Exit(exit_code, finished_at=1, oom_killed=oom_killed))
+            started_at = 7 if container_id in self.started else 0
+            end.set_result(Exit(exit_code, finished_at=1, started_at=started_at, oom_killed=oom_killed))
 
     async def wait(self, container: Container) -> Exit:
         """Wait for the end."""

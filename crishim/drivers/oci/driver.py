@@ -140,13 +140,14 @@ class OciDriver:
             await self._undo(container.id, error)
             raise
 
-    async def start(self, container: Container) -> None:
-        """Let the container run."""
-        note = self._notes.get(container.id)
-        self._notes.write(replace(note, start_begun=now_ns()))
+    async def start(self, container: Container) -> int:
+        """Let the container run; when that was begun, nanoseconds since the epoch."""
+        note = replace(self._notes.get(container.id), start_begun=now_ns())
+        self._notes.write(note)
         faults.reach("oci.start.noted")
         await program_of(note, self._places).call("start", container.id, seconds=self._limits.start)
         faults.reach("oci.start.started")
+        return note.start_begun
 
     async def started_at(self, container: Container) -> int:
         """When a container was let run, nanoseconds since the epoch, be it that it has ended since; 0 if it was not.
@@ -180,7 +181,9 @@ class OciDriver:
             await ended(note.monitor)
         out_of_memory = note is not None and note.by_oci_runtime and await threads.run(self._ran_out_of_memory, note)
         found = read_exit(self._places.exits / container.id) or await self._end_unwatched(container, note)
-        return replace(found, oom_killed=out_of_memory)
+        note = self._notes.find(container.id)  # of now
+        started_at = (note and note.start_begun) or container.started_at
+        return replace(found, oom_killed=out_of_memory, started_at=started_at)
 
     async def ended(self, container: Container) -> Exit | None:
         """How the container ended; None while its monitor lives."""
@@ -202,17 +205,13 @@ class OciDriver:
         finally:
             path.unlink(missing_ok=True)
 
-    async def exec_sync(
-        self, container: Container, process: Mapping[str, Any], seconds: float | None
-    ) -> ExecResult:
+    async def exec_sync(self, container: Container, process: Mapping[str, Any], seconds: float | None) -> ExecResult:
         """Run an OCI ``process`` in the container to its end; see ``exec_sync.exec_sync``."""
         program, drain = self._program(container.id), self._limits.drain
         self._groups.expect_moves()
         return await exec_sync(self._execs, program, container.id, process, seconds=seconds, drain_seconds=drain)
 
-    async def exec_streams(
-        self, container: Container, process: Mapping[str, Any], wanted: Wanted
-    ) -> ExecSession:
+    async def exec_streams(self, container: Container, process: Mapping[str, Any], wanted: Wanted) -> ExecSession:
         """Start an OCI ``process`` in the container whose streams the caller gets; see ``exec_streams``."""
         program = self._program(container.id)
         self._groups.expect_moves()

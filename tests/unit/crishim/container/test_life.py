@@ -13,6 +13,7 @@ from crishim.core.errors import (
     InvalidArgumentError,
     NotFoundError,
     SystemCallError,
+    UnavailableError,
 )
 from crishim.model.container import Event, ImageSpec, Mount, State
 from crishim.model.image import ImageRoot
@@ -69,6 +70,26 @@ async def test_a_start_that_fails_ends_the_container(world: ContainerWorld) -> N
         await world.containers.start(container_id)
     container = world.containers.get(container_id)
     assert (container.state, container.reason, container.exit_code) == (State.EXITED, "StartError", 128)
+
+
+async def test_a_start_that_can_not_be_recorded_is_taken_back(world: ContainerWorld) -> None:
+    container_id = await world.containers.create("pod", example_container())
+    world.store.failures["put_container"] = UnavailableError("disk full")
+    with pytest.raises(UnavailableError):
+        await world.containers.start(container_id)
+    world.store.failures.clear()
+    ended = await world.runtime.ended(world.containers.get(container_id))
+    assert ended is not None
+    assert ended.exit_code == 137
+
+
+async def test_an_end_before_the_start_is_recorded_says_when_that_was(world: ContainerWorld) -> None:
+    container_id = await world.containers.create("pod", example_container())
+    world.runtime.started.add(container_id)
+    world.runtime.finish(container_id, 3)
+    await world.containers.stop(container_id, 1)
+    container = world.containers.get(container_id)
+    assert (container.state, container.exit_code, container.started_at) == (State.EXITED, 3, 7)
 
 
 @pytest.mark.parametrize(
