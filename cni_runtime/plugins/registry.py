@@ -36,7 +36,7 @@ class BuiltinPlugins(Mapping[str, Plugin]):
 
     def __getitem__(self, plugin: str) -> Plugin:
         if plugin not in self._made:
-            self._made[plugin] = _make(_CLASSES[plugin])
+            self._made.setdefault(plugin, _make(_CLASSES[plugin]))  # another thread may have been quicker
         return self._made[plugin]
 
     def __iter__(self) -> Iterator[str]:
