@@ -8,6 +8,7 @@ import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -37,7 +38,7 @@ async def test_a_chore_that_fails_is_logged_and_the_others_are_done(caplog: pyte
     reaper, done = Reaper(delay=0), list[str]()
     for name in ("first", "second"):
         reaper.later(f"refused before the {name}", refuse)
-        reaper.later(name, lambda name=name: done.append(name))
+        reaper.later(name, partial(done.append, name))
     with caplog.at_level(logging.ERROR):
         await reaper.aclose()
     assert done == ["first", "second"]
