@@ -124,7 +124,7 @@ def _attributes(new_session: bool, real_ids: bool) -> ctypes.Array[ctypes.c_uint
 
 
 def _do(name: str, *arguments: object) -> None:
-    _check(_quick[name](*arguments), name)
+    _check(getattr(_quick, name)(*arguments), name)  # not [name], which would look it up each time
 
 
 def _strings(texts: Iterable[str]) -> ctypes.Array[ctypes.c_char_p]:
