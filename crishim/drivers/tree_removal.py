@@ -25,25 +25,28 @@ def remove_trees(*paths: str) -> None:
             raise InvalidArgumentError(f"remove {path!r}: expected an absolute path without . or ..")
         with system_call("remove", path):
             try:
-                _remove(path)
+                remove_tree_at(path, None)
             except OSError as error:
                 if error.errno != errno.EBUSY:
                     raise
                 _unmount_under(path)
-                _remove(path)
+                remove_tree_at(path, None)
 
 
-def _remove(path: str) -> None:
-    """Remove a directory and all in it, or as far as there is no mount: then it raises OSError (EBUSY)."""
-    if _is_gone(path, None):
+def remove_tree_at(name: str, parent: int | None) -> None:
+    """Remove the directory ``name`` of the open directory ``parent``, if it is there, and all in it.
+
+    Raises OSError: EBUSY as soon as there is a mount, ELOOP for what is no directory.
+    """
+    if _is_gone(name, parent):
         return
-    top = _open(path, None)
+    top = _open(name, parent)
     try:
         while not _empty(top, top, _DEPTH):
             pass
     finally:
         os.close(top)
-    os.rmdir(path)  # noqa: PTH106  # as the others
+    os.rmdir(name, dir_fd=parent)
 
 
 def _empty(directory: int, top: int, depth: int) -> bool:

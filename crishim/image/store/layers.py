@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
+
+from crishim.drivers.tree_removal import remove_trees
 
 
 class LayerFiles:
@@ -16,11 +17,13 @@ class LayerFiles:
         self._last = 0
 
     def prepare(self) -> frozenset[int]:
-        """Make the directories, empty staging and trash; the numbers that are there. Blocks."""
+        """Make the directories, empty staging and trash; the numbers that are there. Blocks.
+
+        Raises SystemCallError when the kernel refuses to empty them.
+        """
         for directory in (self._layers, self._staging, self._trash):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for leftover in (*self._staging.iterdir(), *self._trash.iterdir()):
-            shutil.rmtree(leftover)
+        remove_trees(*map(str, (*self._staging.iterdir(), *self._trash.iterdir())))
         numbers = frozenset(int(path.name) for path in self._layers.iterdir() if path.name.isdigit())
         self._last = max(numbers, default=0)
         return numbers
@@ -57,6 +60,5 @@ class LayerFiles:
         return discarded
 
     def empty(self, discarded: Iterable[Path]) -> None:
-        """Remove discarded directories for good. Blocks, for long."""
-        for path in discarded:
-            shutil.rmtree(path, ignore_errors=False)
+        """Remove discarded directories for good. Blocks, for long. Raises SystemCallError when the kernel refuses."""
+        remove_trees(*map(str, discarded))

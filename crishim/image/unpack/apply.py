@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Callable
 from typing import TypeVar
 
+from crishim.drivers.tree_removal import remove_tree_at
 from crishim.image.errors import LayerError, StorageError
 from crishim.image.unpack import header as tar
 from crishim.image.unpack.copyup import copy_file
@@ -201,7 +201,7 @@ class LayerWriter:
     def _remove(self, parent: int, parts: Parts) -> None:
         status = lstat_at(parent, parts[-1])
         if status is not None and stat.S_ISDIR(status.st_mode):
-            shutil.rmtree(parts[-1], dir_fd=parent)
+            remove_tree_at(os.fsdecode(parts[-1]), parent)
             self._tree.forget()
         else:
             os.unlink(parts[-1], dir_fd=parent)

@@ -234,3 +234,10 @@ def test_many_open_directories(tmp_path: Path) -> None:
     deep = [file(f"{'/'.join(f'd{number}' for number in range(count))}/f") for count in range(1, 150)]
     assert unpack(tmp_path / "l", tar(deep, dialect=tarfile.GNU_FORMAT)).inodes == 149 + 149
     assert len(list(Path("/proc/self/fd").iterdir())) < 60
+
+
+def test_a_deep_directory_gives_way_to_a_file(tmp_path: Path) -> None:
+    """Deeper than functions nest."""
+    layer = tar([directory("/".join(1100 * "d")), file("d", b"x")], dialect=tarfile.GNU_FORMAT)
+    unpack(tmp_path / "l", layer)
+    assert (tmp_path / "l/d").read_bytes() == b"x"
