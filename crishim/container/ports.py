@@ -177,8 +177,8 @@ class Node(Protocol):
         """Give ``path`` and all below it an SELinux label; raises InvalidArgumentError for one the node needs."""
         ...
 
-    async def make_missing_dir(self, path: str) -> None:
-        """Make a directory unless something is there."""
+    async def make_missing_dirs(self, *paths: str) -> None:
+        """Make directories unless something is there."""
         ...
 
     async def fill_volume(self, root: str, path: str, target: str, owner: tuple[int, int] | None) -> None:
@@ -196,8 +196,8 @@ class Node(Protocol):
         """Where ``path`` of the image mounted at ``root`` really is; raises InvalidArgumentError when it is not."""
         ...
 
-    async def propagation_of(self, path: str) -> Propagation:
-        """How mounts propagate at a path of the node."""
+    async def propagations_of(self, *paths: str) -> dict[str, Propagation]:
+        """How mounts propagate at each path of the node."""
         ...
 
     async def stat_device(self, path: str) -> tuple[DeviceNode, ...]:

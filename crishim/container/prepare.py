@@ -89,13 +89,11 @@ class Prepare:
         """
         config, handler = container.config, self._handlers[sandbox.runtime_handler].config
         passwd, group = await self._node.read_in_root(rootfs, "/etc/passwd", "/etc/group")
-        for path in host_paths(config):
-            await self._node.make_missing_dir(path)
+        await self._node.make_missing_dirs(*host_paths(config))
         if label := selinux_labels(config, sandbox, host).mount:
             for path in relabelled_paths(config):
                 await self._node.relabel(path, label)
-        found = {path: await self._node.propagation_of(path) for path in propagating_paths(config)}
-        check_propagation(config, found)
+        check_propagation(config, await self._node.propagations_of(*propagating_paths(config)))
         inputs = SpecInputs(
             container=container,
             sandbox=sandbox,

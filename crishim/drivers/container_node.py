@@ -14,7 +14,7 @@ from crishim.drivers.devices import DeviceNode, stat_device
 from crishim.drivers.host_facts import HostFacts, refreshed
 from crishim.drivers.overlay import OverlayDriver
 from crishim.drivers.process.command import run
-from crishim.drivers.propagation import Propagation, propagation_of
+from crishim.drivers.propagation import Propagation, propagations_of
 from crishim.drivers.relabel import relabel
 from crishim.drivers.rooted import read_in_root
 from crishim.drivers.syscalls import system_call
@@ -43,19 +43,17 @@ class ContainerNode:
         """See ``relabel.relabel``."""
         await relabel(path, label)
 
-    async def make_missing_dir(self, path: str) -> None:
-        """Make a directory and its parents, unless something is there."""
-        await threads.run(_make_missing_dir, path)
+    async def make_missing_dirs(self, *paths: str) -> None:
+        """Make directories and their parents, unless something is there."""
+        if paths:
+            await threads.run(_make_missing_dirs, paths)
 
     async def fill_volume(self, root: str, path: str, target: str, owner: tuple[int, int] | None) -> None:
         """Copy what the image has at ``path`` into the new directory ``target``, with owners, modes and attributes.
 
         Where the image has no directory, ``target`` is empty and of ``owner``, None for this server's user.
         """
-        await self.make_missing_dir(target)
-        if owner is not None:
-            await threads.run(_give, target, *owner)
-        source = await threads.run(_open_directory, root, path)
+        source = await threads.run(_begin_volume, root, path, target, owner)
         if source is None:
             return
         try:
@@ -71,9 +69,9 @@ class ContainerNode:
         """Where ``path`` really is, links resolved inside ``root``."""
         return await threads.run(_path_in_root, root, path)
 
-    async def propagation_of(self, path: str) -> Propagation:
-        """See ``propagation.propagation_of``."""
-        return await propagation_of(path)
+    async def propagations_of(self, *paths: str) -> dict[str, Propagation]:
+        """See ``propagation.propagations_of``."""
+        return await propagations_of(*paths)
 
     async def stat_device(self, path: str) -> tuple[DeviceNode, ...]:
         """See ``devices.stat_device``."""
@@ -84,15 +82,20 @@ class ContainerNode:
         return await cdi_edits(names)
 
 
-def _make_missing_dir(path: str) -> None:
-    with system_call("mkdir", path):
-        if not os.path.lexists(path):
-            Path(path).mkdir(0o755, parents=True)
+def _make_missing_dirs(paths: Iterable[str]) -> None:
+    for path in paths:
+        with system_call("mkdir", path):
+            if not os.path.lexists(path):
+                Path(path).mkdir(0o755, parents=True)
 
 
-def _give(path: str, uid: int, gid: int) -> None:
-    with system_call("chown", path):
-        os.chown(path, uid, gid)
+def _begin_volume(root: str, path: str, target: str, owner: tuple[int, int] | None) -> int | None:
+    """Make the directory ``target``; what to copy into it, opened, or None."""
+    _make_missing_dirs((target,))
+    if owner is not None:
+        with system_call("chown", target):
+            os.chown(target, *owner)
+    return _open_directory(root, path)
 
 
 def _open_directory(root: str, path: str) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
@@ -21,9 +22,9 @@ class Propagation(StrEnum):
     PRIVATE = "private"
 
 
-async def propagation_of(path: str) -> Propagation:
-    """How mounts propagate at ``path``: that of the mount it lies on; a symbolic link is followed."""
-    return await threads.run(_propagation_of, path)
+async def propagations_of(*paths: str) -> dict[str, Propagation]:
+    """How mounts propagate at each path: that of the mount it lies on; a symbolic link is followed."""
+    return await threads.run(_propagations_of, paths) if paths else {}
 
 
 def find_propagation(mountinfo: str, path: str) -> Propagation:
@@ -43,6 +44,7 @@ def _kind(line: str) -> Propagation:
     return Propagation.SLAVE if any(field.startswith("master:") for field in optional) else Propagation.PRIVATE
 
 
-def _propagation_of(path: str) -> Propagation:
+def _propagations_of(paths: Iterable[str]) -> dict[str, Propagation]:
     with system_call("read", str(_MOUNTINFO)):
-        return find_propagation(os.fsdecode(_MOUNTINFO.read_bytes()), os.path.realpath(path))
+        mountinfo = os.fsdecode(_MOUNTINFO.read_bytes())
+    return {path: find_propagation(mountinfo, os.path.realpath(path)) for path in paths}

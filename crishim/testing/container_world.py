@@ -79,9 +79,9 @@ class FakeNode:
             raise FileNotFoundError(2, "No such file or directory", path)
         return self.files[path].encode()
 
-    async def make_missing_dir(self, path: str) -> None:
-        """Make a directory."""
-        self.made.add(path)
+    async def make_missing_dirs(self, *paths: str) -> None:
+        """Make directories."""
+        self.made |= set(paths)
 
     async def fill_volume(self, root: str, path: str, target: str, owner: tuple[int, int] | None) -> None:
         """Make a directory."""
@@ -95,9 +95,9 @@ class FakeNode:
         """Where it would be."""
         return f"{root}/{path}".rstrip("/")
 
-    async def propagation_of(self, path: str) -> Propagation:
+    async def propagations_of(self, *paths: str) -> dict[str, Propagation]:
         """Everywhere."""
-        return Propagation.SHARED
+        return dict.fromkeys(paths, Propagation.SHARED)
 
     async def stat_device(self, path: str) -> tuple[DeviceNode, ...]:
         """A character device."""

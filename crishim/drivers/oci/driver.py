@@ -89,6 +89,7 @@ class OciDriver:
             raise ConfigError(f"state directory {base}: expected a path of at most {_LONGEST_BASE} bytes")
         self._places, self._handlers, self._groups = Places(base), handlers, groups
         self._conmon, self._limits = conmon, limits
+        self._monitor: Path | None = None  # where conmon was found
         self._notes = Notes(self._places.notes)
         self._execs = Execs(self._places, self._notes)
         self._infra = InfraProcesses(self._places, self._notes)
@@ -106,9 +107,10 @@ class OciDriver:
 
         Raises UnavailableError (handler, conmon). Left with an error, nothing is left of it but the bundle.
         """
-        program, monitor = self._handlers.get(container.runtime_handler), find_program(self._conmon)
+        program = self._handlers.get(container.runtime_handler)
+        self._monitor = self._monitor or find_program(self._conmon)
         making = Making(
-            container, program, bundle, monitor, self._places, self._notes, self._groups, self._limits.create
+            container, program, bundle, self._monitor, self._places, self._notes, self._groups, self._limits.create
         )
         try:
             yield making

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crishim.drivers.propagation import Propagation, find_propagation, propagation_of
+from crishim.drivers.propagation import Propagation, find_propagation, propagations_of
 
 MOUNTINFO = r"""
 20 1 8:1 / / rw shared:1 - ext4 /dev/a rw
@@ -39,4 +39,5 @@ def test_found(path: str, expected: Propagation) -> None:
 async def test_links_are_followed(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to("/proc/self")
-    assert await propagation_of(str(link)) is await propagation_of("/proc/self")
+    found = await propagations_of(str(link), "/proc/self")
+    assert found[str(link)] is found["/proc/self"]
