@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import platform
-import sys
-from typing import NamedTuple
 
+from crishim.drivers.call_numbers import NUMBERS, this_machine
 from crishim.drivers.syscalls import check, prctl, quick
 
 # <linux/prctl.h>
@@ -25,27 +23,10 @@ _KEYCTL_JOIN_SESSION_KEYRING = 1  # <linux/keyctl.h>
 _CAPABILITY_VERSION_3 = 0x20080522  # <linux/capability.h>
 
 
-class _Numbers(NamedTuple):
-    """System call numbers of one architecture, from its <asm/unistd.h>."""
-
-    setresuid: int
-    setresgid: int
-    setgroups: int
-    keyctl: int
-
-
 class _FilterProgram(ctypes.Structure):
     """``struct sock_fprog`` of <linux/filter.h>."""
 
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
-
-
-_GENERIC = _Numbers(setresuid=147, setresgid=149, setgroups=159, keyctl=219)
-_NUMBERS = {
-    "x86_64": _Numbers(setresuid=117, setresgid=119, setgroups=116, keyctl=250),
-    "aarch64": _GENERIC,
-    "riscv64": _GENERIC,
-}
 
 
 def restore_dumpable() -> None:
@@ -71,7 +52,7 @@ def give_up_privileges() -> None:
         if error.errno != errno.EINVAL:  # beyond the last one that the kernel knows
             raise
     try:
-        _system_call(_numbers().keyctl, _KEYCTL_JOIN_SESSION_KEYRING, 0)
+        _system_call("keyctl", _KEYCTL_JOIN_SESSION_KEYRING, 0)
     except OSError as error:
         if error.errno not in (errno.ENOSYS, errno.EPERM):  # where this process has no access to any keys either
             raise
@@ -83,10 +64,9 @@ def become(user: int) -> None:
     The effective ones stay until it starts a program with ``real_ids``; see ``cni_runtime.spawn``. So no process of
     that user may trace this one meanwhile.
     """
-    numbers = _numbers()
-    _system_call(numbers.setgroups, 0, 0)
-    for number in (numbers.setresgid, numbers.setresuid):
-        _system_call(number, user, -1, user)
+    _system_call("setgroups", 0, 0)
+    for name in ("setresgid", "setresuid"):
+        _system_call(name, user, -1, user)
     header, no_capabilities = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
     check(quick.capset(header, no_capabilities))
 
@@ -100,15 +80,8 @@ def filter_system_calls(program: bytes) -> None:
     prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(described))
 
 
-def _numbers() -> _Numbers:
-    numbers = _NUMBERS.get(platform.machine())
-    if numbers is None or sys.maxsize < 1 << 32:
-        raise OSError(errno.ENOSYS, "the system calls of this architecture are not known", platform.machine())
-    return numbers
-
-
-def _system_call(number: int, *arguments: int) -> int:
-    return check(quick.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments)))
+def _system_call(name: str, *arguments: int) -> int:
+    return check(quick.syscall(*map(ctypes.c_long, (NUMBERS[this_machine()][name], *arguments))))
 
 
 _was_dumpable = prctl(_PR_GET_DUMPABLE) == 1
