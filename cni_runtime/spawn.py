@@ -14,8 +14,9 @@ import errno
 import fcntl
 import functools
 import os
+import signal
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from msgspec import Struct
 
@@ -65,6 +66,20 @@ def posix_spawn(path: str, argv: Sequence[str], env: Mapping[str, str], inherite
         actions, attributes = _file_actions(inherited, undo), _attributes(inherited.new_session, inherited.real_ids)
         _check(_posix_spawn(ctypes.byref(pid), _text(path), actions, attributes, arguments, environment), path)
     return pid.value
+
+
+def pidfd_of(pid: int) -> int:
+    """A pidfd of a program that has just been started, which is the caller's to close. Raises OSError.
+
+    There may be no descriptors left: what cannot be watched must not run, so it is killed with its group, and reaped.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except BaseException:
+        with suppress(ProcessLookupError, ChildProcessError):  # somebody else has reaped it
+            os.killpg(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        raise
 
 
 def _file_actions(inherited: Inherited, undo: ExitStack) -> ctypes.Array[ctypes.c_uint64]:

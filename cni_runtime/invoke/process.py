@@ -22,7 +22,7 @@ import anyio
 import anyio.to_thread
 from msgspec import Struct
 
-from cni_runtime.spawn import Inherited, Stdio, posix_spawn
+from cni_runtime.spawn import Inherited, Stdio, pidfd_of, posix_spawn
 from cni_runtime.tasks import finish
 
 _CHUNK = 1 << 16
@@ -188,16 +188,7 @@ def _memory_file(content: bytes, owner: ExitStack) -> int:
 
 def _spawn(program: str, env: Mapping[str, str], streams: Stdio) -> tuple[int, int]:
     pid = posix_spawn(program, [program], env, Inherited(stdio=streams, new_session=True))
-    return pid, _pidfd(_checked(pid))
-
-
-def _pidfd(pid: int) -> int:
-    try:
-        return os.pidfd_open(pid)
-    except BaseException:
-        os.killpg(_checked(pid), signal.SIGKILL)
-        os.waitpid(pid, 0)
-        raise
+    return pid, pidfd_of(_checked(pid))
 
 
 def _checked(pid: int) -> int:

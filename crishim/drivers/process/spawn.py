@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from cni_runtime.spawn import Inherited, posix_spawn
+from cni_runtime.spawn import Inherited, pidfd_of, posix_spawn
 from crishim.core.errors import SystemCallError
 
 _children: set[int] = set()
@@ -61,7 +61,11 @@ def spawn(program: Program) -> Spawned:
         pid = posix_spawn(_file(program), program.argv, program.env, inherited)
         # At once: when this thread ends, the reaper takes a child that has no owner for an orphan.
         _children.add(pid)
-        return Spawned(pid, _open(pid))
+        try:
+            return Spawned(pid, pidfd_of(pid))
+        except BaseException:  # it has been reaped
+            forget_child(pid)
+            raise
     except OSError as error:
         raise SystemCallError(f"start {program.argv[0]}: {error.strerror}") from error
 
@@ -96,13 +100,3 @@ def _file(program: Program) -> str:
     if found := shutil.which(file, path=program.env.get("PATH", os.defpath)):
         return found
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), file)
-
-
-def _open(pid: int) -> int:
-    try:
-        return os.pidfd_open(pid)
-    except BaseException:  # no descriptors left: what can not be watched must not run
-        os.killpg(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        forget_child(pid)
-        raise

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from crishim.core.errors import SystemCallError
-from crishim.drivers.process.spawn import Program, Spawned, forget_child, is_child, spawn
+from crishim.drivers.process.spawn import Program, Spawned, _children, forget_child, is_child, spawn
 
 
 def reaped(spawned: Spawned) -> int:
@@ -50,16 +53,33 @@ def test_what_is_not_there_is_an_error(program: Program) -> None:
         spawn(program)
 
 
-def test_what_can_not_be_watched_does_not_run(tmp_path: Path) -> None:
+@contextmanager
+def no_more_descriptors() -> Iterator[int]:
+    """A last one, for a program to write to."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    script, out = f"sleep 0.1; touch {tmp_path}/ran", os.open("/dev/null", os.O_WRONLY)
+    out = os.open("/dev/null", os.O_WRONLY)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (out + 1, hard))  # all below are open
-        with pytest.raises(SystemCallError, match="start /bin/sh: Too many open files"):
-            spawn(Program(argv=("/bin/sh", "-c", script), env={}, stdout=out))
+        yield out
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         os.close(out)
+
+
+def test_what_can_not_be_watched_does_not_run(tmp_path: Path) -> None:
+    script = f"sleep 0.1; touch {tmp_path}/ran"
+    with no_more_descriptors() as out, pytest.raises(SystemCallError, match="start /bin/sh: Too many open files"):
+        spawn(Program(argv=("/bin/sh", "-c", script), env={}, stdout=out))
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
     assert not (tmp_path / "ran").exists()
+
+
+def test_what_can_not_be_watched_is_forgotten_when_it_has_been_reaped_by_another() -> None:
+    known, before = set(_children), signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
+    try:
+        with no_more_descriptors() as out, pytest.raises(SystemCallError, match="Too many open files"):
+            spawn(Program(argv=("/bin/true",), env={}, stdout=out))
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert _children == known
