@@ -6,7 +6,6 @@ from crishim.container.spec.annotations import spec_annotations
 from crishim.container.spec.cdi import apply_edits
 from crishim.container.spec.cgroup import cgroups_path
 from crishim.container.spec.devices import device_rules, devices
-from crishim.container.spec.infra import infra_spec
 from crishim.container.spec.inputs import OCI_VERSION, Json, SpecInputs
 from crishim.container.spec.mounts import mounts, root_propagation
 from crishim.container.spec.namespaces import id_mappings, namespaces
@@ -17,7 +16,7 @@ from crishim.container.spec.resources import linux_resources
 from crishim.container.spec.seccomp import seccomp
 from crishim.container.spec.selinux import selinux_labels
 
-__all__ = ["build_exec_process", "build_spec", "infra_spec"]
+__all__ = ["build_exec_process", "build_spec"]
 
 
 def build_spec(inputs: SpecInputs) -> Json:

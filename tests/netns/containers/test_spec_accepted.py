@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from crishim.container.spec.build import build_exec_process, build_spec, infra_spec
+from crishim.container.spec.build import build_exec_process, build_spec
 from crishim.container.spec.capabilities import DEFAULT_CAPABILITIES
+from crishim.container.spec.infra import infra_spec
 from crishim.core.capability_names import CAPABILITIES
 from crishim.drivers.cdi import CdiDeviceNode, CdiHook, CdiMount, ContainerEdits
 from crishim.drivers.cgroups import CgroupMode

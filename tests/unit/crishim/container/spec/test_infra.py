@@ -22,7 +22,14 @@ WITH_USERS = replace(pod_with(namespaces=OPTIONS), namespaces=NamespacePaths(use
 
 
 @pytest.mark.parametrize(
-    ("sandbox", "host", "needed"), [(pod(), HOST, False), (WITH_USERS, HOST, True), (pod(), SELINUX, True)]
+    ("sandbox", "host", "needed"),
+    [
+        (pod(), HOST, False),
+        (WITH_USERS, HOST, True),
+        (pod(), SELINUX, True),
+        (pod(), replace(HOST, seccomp=False), True),
+        (pod(), replace(HOST, architecture="s390x"), True),
+    ],
 )
 def test_few_need_an_oci_runtime(sandbox: Sandbox, host: HostFacts, needed: bool) -> None:
     assert needs_oci_runtime(sandbox, host) == needed
