@@ -1,7 +1,6 @@
 """nftables commands, run in this process by libnftables: 0.1 ms each, where the ``nft`` program takes 2 ms.
 
-One of the two places that use ctypes (the other is ``sockets``). Without the library the program is used.
-Source: libnftables(3).
+Without the library the program is used. Source: libnftables(3).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Netlink sockets, and threads that enter a network namespace to open them.
 
 A namespace is entered only by a thread that ends when it could not come back: no fork, and no worker thread that is
-left in the wrong namespace. The one place of this package that calls the C library, with ``libnftables``. Everything
-here blocks for at most milliseconds and belongs in a thread, best of all in one of ours (``run_in_own_thread``).
+left in the wrong namespace. Everything here blocks for at most milliseconds and belongs in a thread, best of all in
+one of ours (``run_in_own_thread``).
 """
 
 from __future__ import annotations
