@@ -5,7 +5,7 @@ import asyncio
 import anyio
 import pytest
 
-from cni_runtime.tasks import finish
+from cni_runtime.tasks import finish, to_the_end
 
 pytestmark = pytest.mark.anyio
 
@@ -50,3 +50,14 @@ async def test_a_cancelled_task_waits_and_is_cancelled_then() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert work.done
+
+
+async def test_a_cancellation_tells_of_the_error_that_came_meanwhile() -> None:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(to_the_end(future))
+    await asyncio.sleep(0)
+    task.cancel()
+    future.set_exception(ValueError("bug"))
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    assert repr(caught.value.__cause__) == "ValueError('bug')"
