@@ -5,7 +5,6 @@ note ──▶ process, which bears the path of its note ──▶ its id in the
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -42,13 +41,7 @@ class InfraProcesses:
         Then, and when the caller is cancelled, no process is left.
         """
         note = Note(container_id=container_id, program="", systemd_cgroup=False, bundle=str(bundle), log_path="")
-        starting = threads.start_alone(self._start, note, wanted)
-        try:
-            child = Child.take(await threads.to_the_end(starting))
-        except asyncio.CancelledError:
-            if starting.exception() is None:
-                await Child.take(starting.result()).end()
-            raise
+        child = await Child.of(threads.start_alone(self._start, note, wanted))
         try:
             faults.reach("oci.infra.started")
             started = check_init(child.pid, os.getpid())

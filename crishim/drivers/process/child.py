@@ -35,7 +35,14 @@ class Child:
 
         When the caller is cancelled meanwhile, the program has been killed and reaped before this returns.
         """
-        starting = asyncio.get_running_loop().run_in_executor(None, spawn, program)
+        return await cls.of(asyncio.get_running_loop().run_in_executor(None, spawn, program))
+
+    @classmethod
+    async def of(cls, starting: asyncio.Future[Spawned]) -> Child:
+        """Take care of what ``spawn`` is about to start in a thread. Raises as ``spawn`` does.
+
+        When the caller is cancelled meanwhile, the program has been killed and reaped before this returns.
+        """
         try:
             return cls.take(await threads.to_the_end(starting))
         except asyncio.CancelledError:
