@@ -3,6 +3,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+from structlog.testing import capture_logs
+
 from crishim.drivers.own_code import executable_mappings, release_code
 
 SMAPS = """\
@@ -30,6 +33,23 @@ def test_released_code_takes_no_memory_and_still_runs() -> None:
     release_code()
     assert resident() < before
     assert sorted([2, 1]) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("smaps", "error"),
+    [
+        (None, "No such file or directory"),
+        (b"00001000-00002000 r-xp 00000000 fe:00 11 /usr/lib/nowhere.so\nAnonymous: 0 kB\n", "Cannot allocate memory"),
+        (b"55d0a0000000-55d0a0001000 r--p 00000000 fe:00 11 /usr/lib/\xff\xe2\x80\xa8\xe2\x80\xa8.so\n", ""),
+    ],
+    ids=["unknown", "refused", "strange name"],
+)
+def test_code_that_can_not_be_released_is_kept(tmp_path: Path, smaps: bytes | None, error: str) -> None:
+    if smaps is not None:
+        (tmp_path / "smaps").write_bytes(smaps)
+    with capture_logs() as logs:
+        release_code(tmp_path / "smaps")
+    assert [error in entry["error"] for entry in logs] == ([True] if error else [])
 
 
 def resident() -> int:
