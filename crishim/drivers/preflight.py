@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from crishim.drivers import threads
 from crishim.drivers.cgroups import CgroupMode, cgroup_mode
-from crishim.drivers.mounts import read_mounts
+from crishim.drivers.mounts import Mount, parse_mountinfo
 
 _CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}  # <linux/capability.h>
 _IN_MEMORY = ("tmpfs", "ramfs")
@@ -45,6 +45,7 @@ async def check_node(requirements: Requirements, proc: Path = Path("/proc")) -> 
 
 
 def _check_node(requirements: Requirements, proc: Path) -> list[Check]:
+    mounts = parse_mountinfo(_read(proc / "self/mountinfo"))
     return [
         *_check_privileges(_read(proc / "self/status")),
         _check_switch("ip_forward", proc / "sys/net/ipv4/ip_forward", "pods reach nothing outside the node"),
@@ -54,8 +55,8 @@ def _check_node(requirements: Requirements, proc: Path) -> list[Check]:
             "pods on one bridge do not reach each other through a service address",
         ),
         _check_netns_dir(requirements.netns_dir),
-        _check_state_dir(requirements.state_dir),
-        _check_cgroups(),
+        _check_state_dir(requirements.state_dir, mounts),
+        _check_cgroups(mounts),
         *(_check_program(f"runtime {handler}", binary) for handler, binary in requirements.runtimes.items()),
         _check_program("nft", "nft"),
         *(_check_directory("CNI conf dir", directory) for directory in requirements.conf_dirs),
@@ -94,17 +95,19 @@ def _check_netns_dir(directory: Path) -> Check:
     return Check("netns dir", True, f"{directory} is there" if existing == directory else f"{directory} can be made")
 
 
-def _check_state_dir(directory: Path) -> Check:
-    mounts = {mount.point: mount.filesystem for mount in read_mounts()}
+def _check_state_dir(directory: Path, mounts: Sequence[Mount]) -> Check:
+    filesystems = {mount.point: mount.filesystem for mount in mounts}
     real = directory.resolve()
-    found = next(mounts[str(path)] for path in (real, *real.parents) if str(path) in mounts)
+    # Below a changed root the directory may lie in no mount that is shown.
+    found = next((filesystems[str(path)] for path in (real, *real.parents) if str(path) in filesystems), "")
     if found in _IN_MEMORY:
         return Check("state directory", True, f"{directory} is in memory")
-    return Check("state directory", False, f"{directory} is on {found}, not in memory: everything waits for its disk")
+    where = f"is on {found}, not in memory" if found else "is on an unknown file system, maybe not in memory"
+    return Check("state directory", False, f"{directory} {where}: everything waits for its disk")
 
 
-def _check_cgroups() -> Check:
-    mode = cgroup_mode(read_mounts())
+def _check_cgroups(mounts: Sequence[Mount]) -> Check:
+    mode = cgroup_mode(mounts)
     return Check("cgroups", mode is not CgroupMode.ABSENT, str(mode))
 
 

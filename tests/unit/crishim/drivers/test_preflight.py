@@ -19,6 +19,7 @@ def make_proc(root: Path, *, uid: int, capabilities: int, switch: str) -> Path:
     for name in SWITCHES:
         (root / "sys/net" / name).parent.mkdir(parents=True)
         (root / "sys/net" / name).write_text(f"{switch}\n")
+    (root / "self/mountinfo").write_bytes(Path("/proc/self/mountinfo").read_bytes())
     return root
 
 
@@ -57,3 +58,4 @@ async def test_a_missing_proc_is_no_crash(tmp_path: Path) -> None:
     checks = await check(Requirements(tmp_path, tmp_path), tmp_path)
     assert checks["root"].message == "runs as user unknown"
     assert "is not there" in checks["bridge netfilter"].message
+    assert "is on an unknown file system" in checks["state directory"].message
