@@ -29,7 +29,9 @@ class ImageRoots:
 
     async def root(self, image: ImageRecord) -> ImageRoot:
         """The layers and the configuration of an image."""
-        config = self._configs.pop(image.id, None) or await self._read(image)
+        config = self._configs.pop(image.id, None)
+        if config is None:
+            config = await self._read(image)
         self._configs[image.id] = config
         if len(self._configs) > _KEPT:
             del self._configs[next(iter(self._configs))]

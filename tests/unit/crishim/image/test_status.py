@@ -42,12 +42,23 @@ async def test_the_configurations_of_the_last_images_need_not_be_read_again(tmp_
         await roots.root(images[0])
 
 
+async def test_an_empty_configuration_need_not_be_read_again(tmp_path: Path) -> None:
+    store = ImageStore(tmp_path, MemoryImageRecords(), NoSync(), "", ())
+    store.blobs.prepare()
+    roots, image = ImageRoots(store), await keep(store, b"{}", "")
+    assert (await roots.root(image)).config == {}
+    store.blobs.path(digest_of(b"{}")).unlink()
+    assert (await roots.root(image)).config == {}
+
+
 async def add(store: ImageStore, number: int) -> ImageRecord:
-    digest = digest_of(content(str(number)))
-    await store.blobs.add(content(str(number)), digest)
-    return ImageRecord(
-        id=digest, manifest="", documents=(), packed=(), chain=(), size=0, created_at=1, user=str(number)
-    )
+    return await keep(store, content(str(number)), str(number))
+
+
+async def keep(store: ImageStore, document: bytes, user: str) -> ImageRecord:
+    digest = digest_of(document)
+    await store.blobs.add(document, digest)
+    return ImageRecord(id=digest, manifest="", documents=(), packed=(), chain=(), size=0, created_at=1, user=user)
 
 
 def content(user: str) -> bytes:
