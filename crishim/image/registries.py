@@ -42,7 +42,7 @@ class HttpRegistries:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._transport.close()
+        await self._transport.aclose()
 
 
 def open_registries() -> HttpRegistries:

@@ -8,8 +8,6 @@ import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from types import TracebackType
-from typing import Self
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -36,15 +34,7 @@ class Transport:
         self._read_timeout = read_timeout
         self._sessions: dict[tuple[TLS, tuple[int, ...]], ClientSession] = {}
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close every connection."""
         sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:

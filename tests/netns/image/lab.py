@@ -8,7 +8,7 @@ import os
 import stat
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,7 +131,7 @@ async def image_lab(
     """Opened like the server opens it; with the same ``root`` and ``records`` it is a restart."""
     records = records or MemoryImageRecords()
     owner = TaskOwner()
-    async with (registry or FakeRegistry()).serving() as serving, Transport(read_timeout=2.0) as transport:
+    async with (registry or FakeRegistry()).serving() as serving, aclosing(Transport(read_timeout=2.0)) as transport:
         backoff = Backoff(attempts=3, first=0.001)
         chosen = ImageSettings(root=root, **settings)  # type: ignore[arg-type]
         store = await open_store(root, records, NoSync(), "this boot", chosen.pinned)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 import pytest
@@ -87,7 +88,7 @@ class Lab:
 
 @pytest.fixture
 async def lab() -> AsyncIterator[Lab]:
-    async with FakeRegistry().serving() as registry, Transport(read_timeout=0.5) as transport:
+    async with FakeRegistry().serving() as registry, aclosing(Transport(read_timeout=0.5)) as transport:
         registry.add("app", "1", IMAGE)
         registry.blobs[BLOB] = CONTENT
         yield Lab(registry, transport)
