@@ -12,8 +12,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-MAX_WINDOW_LOG = 27
-_OPTIONS = {int(zstd.DecompressionParameter.window_log_max): MAX_WINDOW_LOG}
+_MAX_WINDOW_LOG = 27
+_OPTIONS = {int(zstd.DecompressionParameter.window_log_max): _MAX_WINDOW_LOG}
 
 
 def content(chunks: Iterable[bytes], piece: int) -> Iterator[bytes]:
