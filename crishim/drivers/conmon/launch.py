@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
 
 import anyio
@@ -37,11 +37,21 @@ class Launched:
 class WaitingMonitor:
     """A monitor that has done nothing yet, and ends when this process does."""
 
-    def __init__(self, launched: Launched) -> None:
-        self._child = Child.take(launched.spawned)
-        self._process = self._child.identify()
+    def __init__(self, launched: Launched, child: Child) -> None:
+        self._child, self._process = child, child.identify()
         self._gate, self._reading = launched.gate, launched.reading
         self._said, self._undo = launched.said, launched.undo
+
+    @classmethod
+    async def of(cls, launched: Launched) -> WaitingMonitor:
+        """Take care of what ``launch`` has started; it is ended when that fails. Raises SystemCallError."""
+        async with AsyncExitStack() as failed:
+            failed.callback(launched.undo.close)
+            child = Child.take(launched.spawned)
+            failed.push_async_callback(child.end)
+            monitor = cls(launched, child)
+            failed.pop_all()
+        return monitor
 
     async def make(self, record: Callable[[ProcessId], None], seconds: float) -> tuple[ProcessId, int]:
         """Let it make the container; returns who it is and the id of the container's first process.
@@ -67,7 +77,7 @@ class WaitingMonitor:
 def launch(monitor: Monitor, *, env: Mapping[str, str]) -> Launched:
     """Start ``monitor``, which waits in its bundle. Blocks. Raises InvalidArgumentError, SystemCallError.
 
-    What is returned is to become a ``WaitingMonitor``, and never to be forgotten.
+    What is returned is to become a ``WaitingMonitor`` at once, which takes care of it.
     """
     with ExitStack() as undo, ExitStack() as handed_over:
         said = OutputFile(_SAID_LIMIT)

@@ -82,7 +82,8 @@ class Making:
         """Not to be cancelled."""
         note = plan_note(self._container, self._handler, self._bundle, {})
         monitor = plan_monitor(self._container, note, conmon, self._places)
-        return WaitingMonitor(await threads.run(self._launch, note, replace(monitor, runtime=sealed(monitor.runtime))))
+        launched = await threads.run(self._launch, note, replace(monitor, runtime=sealed(monitor.runtime)))
+        return await WaitingMonitor.of(launched)
 
     def _launch(self, note: Note, monitor: Monitor) -> Launched:
         """All that blocks, in one turn of a thread."""

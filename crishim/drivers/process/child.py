@@ -12,7 +12,8 @@ import anyio
 from crishim.core.errors import NotFoundError
 from crishim.drivers import threads
 from crishim.drivers.process.identity import ProcessId, identify, read_stat, reap
-from crishim.drivers.process.spawn import Program, Spawned, forget_child, is_child, note_child, spawn
+from crishim.drivers.process.spawn import Program, Spawned, end, forget_child, is_child, note_child, spawn
+from crishim.drivers.syscalls import system_call
 
 _REAP_SECONDS = 5.0  # for a killed child; one stuck in the kernel is reaped whenever it ends
 
@@ -52,9 +53,13 @@ class Child:
 
     @classmethod
     def take(cls, spawned: Spawned) -> Child:
-        """Take care of what ``spawn`` has started, and of its pidfd."""
+        """Take care of what ``spawn`` has started, and of its pidfd; it is ended when that fails."""
         child = cls(spawned.pid)
-        child._watch(spawned.pidfd)
+        try:
+            child._watch(spawned.pidfd)
+        except BaseException:
+            end(spawned)
+            raise
         return child
 
     @classmethod
@@ -75,8 +80,12 @@ class Child:
         return child
 
     def identify(self) -> ProcessId:
-        """Its id with its start time; to be asked while it is not reaped. Raises NotFoundError after that."""
-        process = None if self._gone.is_set() else identify(self.pid)
+        """Its id with its start time; to be asked while it is not reaped. Raises NotFoundError after that.
+
+        Raises SystemCallError when the kernel does not say.
+        """
+        with system_call("identify process", str(self.pid)):
+            process = None if self._gone.is_set() else identify(self.pid)
         if process is None:
             raise NotFoundError(f"process {self.pid} has ended")
         return process

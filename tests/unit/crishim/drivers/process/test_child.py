@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from crishim.core.errors import NotFoundError, SystemCallError
+from crishim.drivers import threads
 from crishim.drivers.process.child import Child, note_reaped
 from crishim.drivers.process.identity import ProcessId, read_stat
 from crishim.drivers.process.search import group_members
-from crishim.drivers.process.spawn import Program, is_child
+from crishim.drivers.process.spawn import Program, is_child, spawn
 from tests.unit.crishim.drivers.process.conftest import Until
 
 pytestmark = pytest.mark.anyio
@@ -81,6 +82,15 @@ async def test_its_identity_is_known_until_its_end() -> None:
     await child.wait()
     with pytest.raises(NotFoundError):
         child.identify()
+
+
+async def test_what_can_not_be_watched_is_ended() -> None:
+    spawned = await threads.run(spawn, shell("sleep 1000"))
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        await threads.run(Child.take, spawned)
+    assert not is_child(spawned.pid)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(spawned.pid, os.WNOHANG)  # noqa: ASYNC222  # it does not wait
 
 
 @pytest.mark.parametrize("pid", [-1, 0, 1, os.getpid(), os.getppid(), 1 << 30])
