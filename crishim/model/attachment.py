@@ -44,8 +44,6 @@ class AttachmentRecord(Struct, frozen=True, kw_only=True):
     conflist: str
     source: str
     netns: str
-    boot_id: str
-    netns_inode: int = 0
     args: tuple[tuple[str, str], ...] = ()
     capability_args: Mapping[str, Any] = {}
     phase: Phase = Phase.ADDING

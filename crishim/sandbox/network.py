@@ -169,7 +169,6 @@ def _intent(sandbox: Sandbox, network: NetworkList, ifname: str) -> AttachmentRe
         conflist=network.raw,
         source=network.source,
         netns=sandbox.namespaces.net or "",
-        boot_id=sandbox.boot_id,
         args=cni_args(sandbox.id, sandbox.config),
         capability_args=capability_args(sandbox.config),
         progress=len(network.plugins),

@@ -102,7 +102,7 @@ class RunSandbox:
         ips: tuple[str, ...] = ()
         attached: Sequence[AttachmentRecord] = ()
         if planned:
-            ips, attached = await self._network.attach([replace(record, netns_inode=inode) for record in planned])
+            ips, attached = await self._network.attach(planned)
             await self._namespaces.write_sysctls(sandbox.namespaces, late)
         reach(FaultPoint.RUN_ATTACHED)
         state = advance(sandbox.id, sandbox.state, Event.READY)

@@ -45,8 +45,6 @@ def attachment(sandbox_id: str = "s", ifname: str = "eth0") -> AttachmentRecord:
         conflist="{}",
         source="/etc/cni/net.d/a.conflist",
         netns="/run/netns/cni-s",
-        netns_inode=1,
-        boot_id="b",
         args=(("K", "v"),),
         capability_args={"portMappings": [{"hostPort": 80}]},
         phase=Phase.ATTACHED,
@@ -207,6 +205,13 @@ async def test_a_record_with_fields_of_another_version_is_read(store: Store, pat
     del newer["reason"], newer["netns_inode"]
     execute(path, "UPDATE sandboxes SET record = ?", msgspec.json.encode(newer))
     assert await store.load_sandboxes() == [sandbox()]
+
+
+async def test_an_attachment_of_an_older_server_is_read(store: Store, path: Path) -> None:
+    await store.put(sandbox(), attachment())
+    older = {**msgspec.to_builtins(attachment()), "boot_id": "b", "netns_inode": 1}
+    execute(path, "UPDATE attachments SET record = ?", msgspec.json.encode(older))
+    assert await store.load_attachments() == [attachment()]
 
 
 async def test_a_record_of_an_unreadable_version_is_put_aside(store: Store, path: Path) -> None:

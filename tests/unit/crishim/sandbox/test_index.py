@@ -48,9 +48,7 @@ async def test_what_is_forgotten_while_it_changes_stays_forgotten() -> None:
 
 
 async def test_who_has_no_attachments_left_is_no_orphan() -> None:
-    record = AttachmentRecord(
-        sandbox_id="lost", network="n", ifname="eth0", conflist="", source="", netns="", boot_id=""
-    )
+    record = AttachmentRecord(sandbox_id="lost", network="n", ifname="eth0", conflist="", source="", netns="")
     index = SandboxIndex(MemoryStore())
     index.load((), (record,))
     assert index.orphans() == {"lost"}
