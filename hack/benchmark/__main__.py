@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +24,14 @@ from hack.benchmark.table import tables, times_table
 app = typer.Typer(help="Measure crishim next to its peer.", pretty_exceptions_enable=False)
 
 
+@contextmanager
+def showing() -> Iterator[tuple[Console, Callable[[str], None]]]:
+    """Where the tables go, and what is told how far the benchmark has come."""
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    with console.status("starting") as status:
+        yield console, status.update
+
+
 @app.command()
 def cri(
     pods: Annotated[int, typer.Option(help="Pods, and containers, per round, server and way of asking.")] = 8,
@@ -32,9 +42,8 @@ def cri(
 ) -> None:
     """Pods and containers of crishim and of containerd, which runs runc and executable plugins."""
     load = Load(pods=pods, rounds=rounds, ways=(1, at_once), runtimes=tuple(runtime), plugins=plugins)
-    console = Console(width=120) if not sys.stdout.isatty() else Console()
-    with console.status("starting") as status:
-        measured = compare(load, progress=status.update)
+    with showing() as (console, progress):
+        measured = compare(load, progress=progress)
     for one in tables(load, measured):
         console.print(one)
 
@@ -47,9 +56,8 @@ def critest(
 ) -> None:
     """Pods and containers one at a time, by the benchmark of the CRI validation suite."""
     load = SuiteLoad(pods=pods, rounds=rounds, runtimes=tuple(runtime))
-    console = Console(width=120) if not sys.stdout.isatty() else Console()
-    with console.status("starting") as status:
-        measured = compare_by_suite(load, progress=status.update)
+    with showing() as (console, progress):
+        measured = compare_by_suite(load, progress=progress)
     number = pods * rounds
     console.print(times_table(f"{number} pods, {number} containers, 1 at once, by critest", measured, TIMES))
 
@@ -63,9 +71,8 @@ def polling(
 ) -> None:
     """The answers to kubelet's questions, each second, while pods come and go."""
     load = PollingLoad(pods=pods, at_once=at_once, rounds=rounds, runtimes=tuple(runtime))
-    console = Console(width=120) if not sys.stdout.isatty() else Console()
-    with console.status("starting") as status:
-        measured = compare_polling(load, progress=status.update)
+    with showing() as (console, progress):
+        measured = compare_polling(load, progress=progress)
     console.print(polling_table(load, measured))
 
 
@@ -77,9 +84,8 @@ def image(
     ] = Path("/tmp"),
 ) -> None:
     """Pull and remove a large and a small image: crishim and containerd, from one registry on loopback."""
-    console = Console()
-    with console.status("starting") as status:
-        measured = compare_images(rounds, directory, progress=status.update)
+    with showing() as (console, progress):
+        measured = compare_images(rounds, directory, progress=progress)
     console.print(image_table(measured))
 
 
@@ -94,9 +100,8 @@ def cni(
 ) -> None:
     """Attach and detach pods: the built-in CNI plugins and the reference executables."""
     load = CniLoad(there=there, pods=pods, rounds=rounds, burst=burst, at_once=at_once, cycles=cycles)
-    console = Console(width=120) if not sys.stdout.isatty() else Console()
-    with console.status("starting") as status:
-        measured = compare_plugins(load, progress=status.update)
+    with showing() as (console, progress):
+        measured = compare_plugins(load, progress=progress)
     for one in cni_tables(load, measured):
         console.print(one)
 
@@ -108,9 +113,8 @@ def streaming(
 ) -> None:
     """Output and input of commands, and connections to pods in both directions, by kubectl's clients."""
     load = StreamingLoad(mib=mib, rounds=rounds)
-    console = Console(width=120) if not sys.stdout.isatty() else Console()
-    with console.status("starting") as status:
-        measured = compare_streams(load, progress=status.update)
+    with showing() as (console, progress):
+        measured = compare_streams(load, progress=progress)
     console.print(streaming_table(load, measured))
 
 
