@@ -8,7 +8,6 @@ back what the plan did. Effects in the pod's namespace are done by a thread that
 from __future__ import annotations
 
 import errno
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
@@ -19,6 +18,7 @@ from typing import ClassVar, Protocol
 from msgspec import Struct
 
 from cni_runtime import faults
+from cni_runtime.net.ifreq import link_index
 from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, in_namespace
 
 
@@ -36,14 +36,11 @@ class Place(Struct, frozen=True):
     pod: int | None
 
     def index(self, name: str) -> int:
-        """The index of the link of that name; raises NetlinkError when there is none.
-
-        Not asked for by netlink, where the answer has to wait for whoever changes a link of any namespace.
-        """
-        try:
-            return socket.if_nametoindex(name)
-        except OSError:
-            raise NetlinkError(errno.ENODEV, f"link {name} is not there") from None
+        """The index of the link of that name; raises NetlinkError when there is none, OSError."""
+        index = link_index(self.netlink, name)
+        if index is None:
+            raise NetlinkError(errno.ENODEV, f"link {name} is not there")
+        return index
 
 
 class Effect(Protocol):

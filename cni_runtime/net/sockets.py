@@ -67,6 +67,10 @@ class NetlinkSocket:
         """Close it; a second time does nothing."""
         self._socket.close()
 
+    def fileno(self) -> int:
+        """Its file descriptor."""
+        return self._socket.fileno()
+
     def __enter__(self) -> Self:
         return self
 

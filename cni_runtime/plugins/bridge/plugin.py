@@ -13,6 +13,7 @@ from cni_runtime.cache import ResultCache
 from cni_runtime.call import PluginCall
 from cni_runtime.errors import CniError
 from cni_runtime.net import plan as plans
+from cni_runtime.net.ifreq import link_mac
 from cni_runtime.net.inspect import find_link, list_addresses, list_links, read_host_links, read_netns
 from cni_runtime.net.links import random_mac, random_veth_name
 from cni_runtime.net.nft import OwnedTable
@@ -140,17 +141,18 @@ def _settled(call: PluginCall, config: BridgeConfig, names: Names, result: Resul
             wait_link_up(netlink, names.veth)
             if config.enabledad and any(ip.family == 6 for ip in result.ips):
                 wait_addresses_settled(pod, call.ifname)
-        bridge = find_link(netlink, config.bridge)
+        # Only now: a bridge whose MAC nobody has set takes that of one of its ports, maybe of the new one.
+        bridge_mac = link_mac(netlink, config.bridge) or ""
         wants_vlan_link = config.vlan and gateway_addresses(config, result)
-        vlan_link = find_link(netlink, config.vlan_link) if wants_vlan_link else None
+        vlan_mac = link_mac(netlink, config.vlan_link) or "" if wants_vlan_link else ""
     return bridge_result(
         config,
         names,
         result,
         netns=netns_of(call),
         ifname=call.ifname,
-        bridge_mac=bridge.mac if bridge else "",
-        vlan_mac=vlan_link.mac if vlan_link else "",
+        bridge_mac=bridge_mac,
+        vlan_mac=vlan_mac,
     )
 
 

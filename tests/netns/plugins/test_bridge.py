@@ -34,6 +34,10 @@ def require_vlan_filtering(pods: Pods) -> None:
         pytest.skip("this kernel has no VLAN filtering in bridges")
 
 
+def mac_of_bridge(pods: Pods) -> str:
+    return str(pods.host.ip("link", "show", "cni0")[0]["address"])
+
+
 def reserved() -> set[str]:
     return {path.name for path in RESERVATIONS.iterdir() if path.name[0].isdigit() or ":" in path.name}
 
@@ -268,6 +272,13 @@ async def test_with_live_ports_the_error_names_them_unless_forced(pods: Pods) ->
 async def test_the_bridge_keeps_its_mac(pods: Pods) -> None:
     macs = {(await pods.add(f"pod{number}", BRIDGE))["interfaces"][0]["mac"] for number in range(4)}
     assert len(macs) == 1
+
+
+async def test_the_result_tells_the_mac_that_a_bridge_takes_from_its_port(pods: Pods) -> None:
+    pods.host.run("ip", "link", "add", "cni0", "type", "bridge")
+    before = mac_of_bridge(pods)
+    answer = await pods.add("a", {**BRIDGE, "isDefaultGateway": False})
+    assert before != mac_of_bridge(pods) == answer["interfaces"][0]["mac"]
 
 
 async def test_eight_at_once_each_with_its_own_address(pods: Pods) -> None:
