@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from crishim.drivers.syscalls import system_call
 
 _MEMBERSHIP = Path("/proc/self/cgroup")
 _ATTEMPTS = 5  # to remove a group that is refilled meanwhile
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _ROUNDS = 1000  # of killing what is started faster than it is killed
 
 
@@ -79,18 +80,62 @@ class ControlGroups:
 
 
 def _processes(directories: Iterable[Path]) -> frozenset[int]:
-    places = (Path(place) for directory in directories for place, _, _ in os.walk(directory))
-    return frozenset(pid for place in places for pid in _read_procs(place))
+    groups = (group for directory in directories for group in _groups(directory))
+    return frozenset(pid for name, parent in groups for pid in _read_procs(f"{name}/cgroup.procs", parent))
 
 
-def _read_procs(directory: Path) -> list[int]:
+def _read_procs(path: str, parent: int | None) -> list[int]:
     try:
-        return [int(line) for line in (directory / "cgroup.procs").read_text(encoding="ascii").split()]
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=parent), encoding="ascii") as file:
+            return [int(line) for line in file.read().split()]
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):  # removed, or a group of threads
             return []
-        with system_call("read", f"{directory}/cgroup.procs"):
+        with system_call("read", path):
             raise
+
+
+def _groups(top: Path) -> Iterator[tuple[str, int | None]]:
+    """All groups below ``top``, the lowest first, then itself: its name, and the open directory that it is in, if any.
+
+    A container can nest groups deeper than functions nest and paths are long, but it can not move one elsewhere. So one
+    directory at a time is open, and ".." leads back.
+    """
+    with system_call("open", str(top)):
+        try:
+            here = os.open(top, _DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        try:
+            way: list[str] = []
+            todo = [_names(here)]
+            while todo:
+                if todo[-1]:
+                    name = todo[-1].pop()
+                    with suppress(FileNotFoundError):
+                        here = _step(here, name)
+                        way.append(name)
+                        todo.append(_names(here))
+                else:
+                    todo.pop()
+                    if way:
+                        here = _step(here, "..")
+                        yield way.pop(), here
+        finally:
+            os.close(here)
+    yield str(top), None
+
+
+def _names(directory: int) -> list[str]:
+    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return []  # the group has been removed
+
+
+def _step(directory: int, name: str) -> int:
+    reached = os.open(name, _DIRECTORY, dir_fd=directory)
+    os.close(directory)
+    return reached
 
 
 def _kill(directories: Sequence[Path]) -> frozenset[ProcessId]:
@@ -116,14 +161,14 @@ def _remove(directories: Iterable[Path]) -> bool:
     """Remove the groups; whether something is left because there are processes in it."""
     busy = False
     for directory in directories:
-        for place, _, _ in os.walk(directory, topdown=False):
+        for name, parent in _groups(directory):
             try:
-                Path(place).rmdir()
+                os.rmdir(name, dir_fd=parent)
             except FileNotFoundError:
                 continue
             except OSError as error:
                 if error.errno != errno.EBUSY:
-                    with system_call("rmdir", place):
+                    with system_call("rmdir", name):
                         raise
                 busy = True
     return busy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,20 @@ async def test_processes_below_a_group_are_killed_too(unified: Path, sleeper: su
     assert sleeper.wait() == -9
 
 
+@pytest.mark.parametrize(("name", "depth"), [("d", 1100), (250 * "d", 20)], ids=["functions", "paths"])
+async def test_groups_deeper_than_functions_nest_and_paths_are_long(
+    unified: Path, sleeper: subprocess.Popen[bytes], name: str, depth: int
+) -> None:
+    lowest = nest(unified / "g/sub", name, depth)
+    write(lowest, "cgroup.procs", f"{sleeper.pid}\n")
+    killed = await ControlGroups(Hierarchies({}, unified)).kill("/g")
+    assert [process.pid for process in killed] == [sleeper.pid]
+    os.unlink("cgroup.procs", dir_fd=lowest)  # as if it were none: the kernel's go with the group
+    os.close(lowest)
+    await ControlGroups(Hierarchies({}, unified)).remove("/g")
+    assert not (unified / "g").exists()
+
+
 async def test_version_2_kills_all_at_once(unified: Path) -> None:
     (unified / "g/cgroup.kill").write_text("")
     assert await ControlGroups(Hierarchies({}, unified)).kill("/g") == frozenset()
@@ -72,3 +87,19 @@ def test_kills_for_want_of_memory_in_version_2(unified: Path, name: str, text: s
 def test_kills_for_want_of_memory_in_version_1(unified: Path) -> None:
     (unified / "g/memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
     assert ControlGroups(Hierarchies({"memory": unified}, unified)).oom_kills("/g") == 1
+
+
+def nest(top: Path, name: str, depth: int) -> int:
+    """The lowest of ``depth`` directories in each other, open; by one path it can not be reached."""
+    parent = os.open(top, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=parent)
+        below = os.open(name, os.O_RDONLY, dir_fd=parent)
+        os.close(parent)
+        parent = below
+    return parent
+
+
+def write(directory: int, name: str, text: str) -> None:
+    with os.fdopen(os.open(name, os.O_WRONLY | os.O_CREAT, dir_fd=directory), "w") as file:
+        file.write(text)
