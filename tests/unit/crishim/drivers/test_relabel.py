@@ -7,6 +7,7 @@ import pytest
 
 from crishim.core.errors import InvalidArgumentError, SystemCallError
 from crishim.drivers.relabel import relabel
+from crishim.drivers.tree_removal import remove_trees
 
 pytestmark = pytest.mark.anyio
 
@@ -35,6 +36,23 @@ async def test_all_below(tree: Path) -> None:
     found = [os.getxattr(tree / name, ATTRIBUTE) for name in ("a", "a/b", "a/b/file")]
     assert found == 3 * [b"label"]
     assert os.listxattr(tree / "outside") == []
+
+
+async def test_one_file(tree: Path) -> None:
+    await relabel(str(tree / "a/b/file"), "label", ATTRIBUTE)
+    assert os.getxattr(tree / "a/b/file", ATTRIBUTE) == b"label"
+    assert os.listxattr(tree / "a/b") == []
+
+
+async def test_deeper_than_functions_nest(tree: Path) -> None:
+    top = lowest = tree / "deep"
+    for _ in range(1100):
+        lowest.mkdir()
+        lowest /= "d"
+    lowest.touch()
+    await relabel(str(top), "label", ATTRIBUTE)
+    assert os.getxattr(lowest, ATTRIBUTE) == b"label"
+    remove_trees(str(top))  # what comes after a test can not
 
 
 @pytest.mark.parametrize("path", ["/", "/usr", "/var/lib/", "/var/../etc"])
