@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-import anyio.to_thread
 from msgspec import Struct
 
 from cni_runtime import faults
@@ -18,6 +17,7 @@ from cni_runtime.net.effects import AddElements
 from cni_runtime.net.netfilter import Netfilter
 from cni_runtime.net.nft import Element, OwnedTable, locked
 from cni_runtime.net.plan import Effect, Place, Plan, Where
+from cni_runtime.net.sockets import run_in_own_thread
 from cni_runtime.plugins.base import (
     Context,
     Plugin,
@@ -44,22 +44,22 @@ class Firewall(Plugin):
 
     async def add(self, call: PluginCall, context: Context) -> Result:
         config, previous = firewall_config(call, context), require_previous(call)
-        await anyio.to_thread.run_sync(partial(_add, call, context, config, previous))
+        await run_in_own_thread(partial(_add, call, context, config, previous))
         return previous
 
     async def delete(self, call: PluginCall, context: Context) -> None:
-        await anyio.to_thread.run_sync(partial(_delete, call, context, _lenient_config(call, context)))
+        await run_in_own_thread(partial(_delete, call, context, _lenient_config(call, context)))
 
     async def check(self, call: PluginCall, context: Context) -> None:
         config, previous = firewall_config(call, context), require_previous(call)
-        await anyio.to_thread.run_sync(partial(_check, call, context, config, previous))
+        await run_in_own_thread(partial(_check, call, context, config, previous))
 
     async def gc(self, call: PluginCall, context: Context) -> None:
-        await anyio.to_thread.run_sync(partial(_collect, call, context))
+        await run_in_own_thread(partial(_collect, call, context))
 
     async def status(self, call: PluginCall, context: Context) -> None:
         config = firewall_config(call, context)
-        if config.backend == "firewalld" and not await anyio.to_thread.run_sync(firewalld.is_running):
+        if config.backend == "firewalld" and not await run_in_own_thread(firewalld.is_running):
             raise CniError("firewalld, the backend asked for, does not run", code=ErrorCode.PLUGIN_NOT_AVAILABLE)
 
 

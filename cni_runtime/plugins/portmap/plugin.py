@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar
 
-import anyio.to_thread
-
 from cni_runtime import faults
 from cni_runtime.cache import ResultCache
 from cni_runtime.call import PluginCall
@@ -17,7 +15,7 @@ from cni_runtime.net import plan as plans
 from cni_runtime.net.effects import SetSysctls
 from cni_runtime.net.nft import OwnedTable, Owner, TakenError, stored_tables
 from cni_runtime.net.plan import Effect, Plan, Where
-from cni_runtime.net.sockets import NetlinkSocket
+from cni_runtime.net.sockets import NetlinkSocket, run_in_own_thread
 from cni_runtime.net.way import Way, way_to
 from cni_runtime.plugins.base import (
     Context,
@@ -47,26 +45,26 @@ class Portmap(Plugin):
     async def add(self, call: PluginCall, context: Context) -> Result:
         config, previous, wanted = _asked(call, context)
         if wanted:
-            await anyio.to_thread.run_sync(partial(_add, call, context, config, wanted))
+            await run_in_own_thread(partial(_add, call, context, config, wanted))
         return previous
 
     async def delete(self, call: PluginCall, context: Context) -> None:
         # Without looking at the options: whatever they are by now, what ADD made has to go.
         tables = stored_tables(PREFIX, context.nft, context.state)
         if _asks_for_ports(call) or any(table.holding(owner_of(call)) for table in tables):
-            await anyio.to_thread.run_sync(partial(_delete, call, context, tables))
+            await run_in_own_thread(partial(_delete, call, context, tables))
 
     async def check(self, call: PluginCall, context: Context) -> None:
         config, _, wanted = _asked(call, context)
         if wanted:
-            await anyio.to_thread.run_sync(partial(_check, call, context, config, wanted))
+            await run_in_own_thread(partial(_check, call, context, config, wanted))
 
     async def gc(self, call: PluginCall, context: Context) -> None:
-        await anyio.to_thread.run_sync(partial(_collect, call, context))
+        await run_in_own_thread(partial(_collect, call, context))
 
     async def status(self, call: PluginCall, context: Context) -> None:
         portmap_config(call, context)
-        problem = await anyio.to_thread.run_sync(forward_policy_problem, context.netfilter)
+        problem = await run_in_own_thread(partial(forward_policy_problem, context.netfilter))
         if problem:
             raise CniError(problem, code=ErrorCode.LIMITED_CONNECTIVITY)
 
