@@ -19,6 +19,7 @@ from crishim.image.registry.client import RegistryClient
 from crishim.image.registry.download import download
 from crishim.image.tools import ImageTools
 from crishim.image.types import (
+    MAX_NESTING,
     Index,
     Manifest,
     check_layers,
@@ -28,7 +29,6 @@ from crishim.image.types import (
 )
 from crishim.model.image import ImageRecord
 
-_MAX_NESTING = 4
 _NO_LIMIT = 1 << 16
 
 
@@ -77,12 +77,12 @@ class Pull:
     async def _manifest(self, target: Digest) -> tuple[Digest, Manifest]:
         """The manifest for this platform, through any index on the way."""
         digest, size = target, None
-        for _ in range(_MAX_NESTING):
+        for _ in range(MAX_NESTING):
             document = decode_document(await self._document("manifests", digest, size), f"{self._reference} {digest}")
             if isinstance(document, Manifest):
                 return digest, document
             digest, size = self._choose(document)
-        raise ContentError(f"{self._reference}: more than {_MAX_NESTING} indexes inside each other")
+        raise ContentError(f"{self._reference}: more than {MAX_NESTING} indexes inside each other")
 
     def _choose(self, index: Index) -> tuple[Digest, int]:
         platform = self._tools.platform

@@ -17,6 +17,9 @@ from crishim.image.errors import ContentError, LimitError
 from crishim.image.platform import Platform
 from crishim.image.settings import Limits
 
+MAX_NESTING = 4
+"""How many documents are followed, each an index that leads to the next, until there is a manifest."""
+
 _T = TypeVar("_T")
 
 
@@ -157,7 +160,7 @@ def decode_document(body: bytes, what: str, content_type: str = "") -> Manifest 
     ``what`` names it in errors; ``content_type`` is what the registry called it. Raises ContentError when it is
     neither, is both (a known trick), has a schema this program does not read, or says two things about its type.
     """
-    probe = _decode(body, _Probe, what)
+    probe = decode(body, _Probe, what)
     if probe.has("fs_layers") or probe.schema_version == 1:
         raise ContentError(f"{what}: image manifest schema 1 is not supported; it was deprecated in 2019")
     if probe.has("manifests") and probe.has("layers"):
@@ -170,14 +173,14 @@ def decode_document(body: bytes, what: str, content_type: str = "") -> Manifest 
 
 
 def _checked_index(body: bytes, what: str) -> Index:
-    index = _decode(body, Index, what)
+    index = decode(body, Index, what)
     for descriptor in index.manifests:
         _check_descriptor(descriptor, what)
     return index
 
 
 def _checked_manifest(body: bytes, what: str) -> Manifest:
-    manifest = _decode(body, Manifest, what)
+    manifest = decode(body, Manifest, what)
     for descriptor in (manifest.config, *manifest.layers):
         _check_descriptor(descriptor, what)
     if manifest.config.media_type not in CONFIG_TYPES:
@@ -196,7 +199,7 @@ def _check_descriptor(descriptor: Descriptor, what: str) -> None:
 
 def decode_config(body: bytes, digest: str) -> ImageConfig:
     """An image configuration; raises ContentError when it is not one."""
-    config = _decode(body, ImageConfig, f"image configuration {digest}")
+    config = decode(body, ImageConfig, f"image configuration {digest}")
     for diff_id in config.rootfs.diff_ids:
         parse_digest(diff_id)
     return config
@@ -231,7 +234,8 @@ def check_layers(manifest: Manifest, config: ImageConfig, what: str) -> None:
         raise ContentError(f"{what}: {layers} layers but {diff_ids} diff ids in the configuration")
 
 
-def _decode(body: bytes, kind: type[_T], what: str) -> _T:
+def decode(body: bytes, kind: type[_T], what: str) -> _T:
+    """JSON as ``kind``; raises ContentError, naming ``what``, when it is not that."""
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
 from msgspec import Struct
 
 from crishim.image.archive.file import ArchiveFile
 from crishim.image.digest import Digest, algorithm, encoded
 from crishim.image.errors import ArchiveError, ContentError
-from crishim.image.types import Descriptor, Index, decode_document
+from crishim.image.types import Descriptor, Index, decode, decode_document
 
 INDEX, DOCKER_MANIFEST = "index.json", "manifest.json"
 
@@ -52,9 +51,9 @@ def read_layout(archive: ArchiveFile, limit: int) -> Sequence[OciImage] | Sequen
     if DOCKER_MANIFEST not in archive:
         raise ArchiveError(f"archive: has neither {INDEX} nor {DOCKER_MANIFEST}, so it is no image archive")
     try:
-        return msgspec.json.decode(archive.read(DOCKER_MANIFEST, limit), type=tuple[DockerImage, ...])
-    except msgspec.DecodeError as exc:
-        raise ArchiveError(f"archive: {DOCKER_MANIFEST}: {exc}") from exc
+        return decode(archive.read(DOCKER_MANIFEST, limit), tuple[DockerImage, ...], DOCKER_MANIFEST)
+    except ContentError as exc:
+        raise ArchiveError(f"archive: {exc}") from exc
 
 
 def _oci(body: bytes) -> Sequence[OciImage]:

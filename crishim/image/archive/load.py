@@ -22,6 +22,7 @@ from crishim.image.progress import Step
 from crishim.image.reference import parse_reference
 from crishim.image.tools import ImageTools
 from crishim.image.types import (
+    MAX_NESTING,
     Compression,
     Descriptor,
     Manifest,
@@ -92,18 +93,24 @@ class _Import:
 
     async def _oci(self, target: Descriptor) -> tuple[Digest, Manifest]:
         """Manifest, configuration and layers that ``target`` leads to for this platform."""
-        body = await self._document(target)
-        document = decode_document(body, f"archive blob {target.digest}")
-        if not isinstance(document, Manifest):
+        digest, manifest = await self._manifest(target)
+        check_limits(manifest, self._limits, f"archive blob {digest}")
+        await self._document(manifest.config)
+        for layer in manifest.layers:
+            await self._copy(layer.checked_digest, layer.size, blob_member(layer.checked_digest))
+        return digest, manifest
+
+    async def _manifest(self, target: Descriptor) -> tuple[Digest, Manifest]:
+        """The manifest for this platform, through any index on the way."""
+        for _ in range(MAX_NESTING):
+            document = decode_document(await self._document(target), f"archive blob {target.digest}")
+            if isinstance(document, Manifest):
+                return target.checked_digest, document
             position = choose(self._tools.platform, [entry.platform for entry in document.manifests])
             if position is None:
                 raise ArchiveError(f"archive: {target.digest} has no image for {self._tools.platform}")
-            return await self._oci(document.manifests[position])
-        check_limits(document, self._limits, f"archive blob {target.digest}")
-        await self._document(document.config)
-        for layer in document.layers:
-            await self._copy(layer.checked_digest, layer.size, blob_member(layer.checked_digest))
-        return target.checked_digest, document
+            target = document.manifests[position]
+        raise ArchiveError(f"archive: more than {MAX_NESTING} indexes inside each other")
 
     async def _docker(self, image: DockerImage) -> tuple[Digest, Manifest]:
         """The same of an entry of manifest.json; the manifest is made here, for the archive has none."""

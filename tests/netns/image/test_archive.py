@@ -96,6 +96,11 @@ BAD: dict[str, tuple[bytes | None, type[CrishimError], str]] = {
     "another tar": (tar([file("a")]), ArchiveError, "neither index.json nor manifest.json"),
     "garbage index": (tar([file("index.json", b"{")]), ArchiveError, "not valid"),
     "garbage manifest": (tar([file("manifest.json", b"[1]")]), ArchiveError, "manifest.json"),
+    "deep manifest": (
+        tar([file("manifest.json", b'[{"Config": "c", "Layers": [], "X": %s%s}]' % (3000 * b"[", 3000 * b"]"))]),
+        ArchiveError,
+        "manifest.json: not valid: maximum recursion depth",
+    ),
     "missing members": (
         tar([file("manifest.json", json.dumps([{"Config": "c.json", "Layers": []}]).encode())]),
         ArchiveError,
@@ -115,6 +120,15 @@ async def test_what_is_no_archive(lab: ImageLab, tmp_path: Path, case: str) -> N
     with pytest.raises(error, match=message):
         await lab.images.load(tmp_path / "a.tar")
     assert lab.files() == []
+
+
+async def test_indexes_without_end(lab: ImageLab, tmp_path: Path) -> None:
+    nested = ONE
+    for _ in range(4):
+        nested = index({host_platform(): nested})
+    write_oci_archive(tmp_path / "a.tar", {"a:1": nested})
+    with pytest.raises(ArchiveError, match="more than 4 indexes inside each other"):
+        await lab.images.load(tmp_path / "a.tar")
 
 
 async def test_a_device_is_no_archive(lab: ImageLab) -> None:
