@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from cni_runtime.net import codec
 from cni_runtime.net.codec import Request, attributes, get_u32
-from cni_runtime.net.inspect import get_link
+from cni_runtime.net.ifreq import link_name
 from cni_runtime.net.rtnl import Rta, Rtm
 from cni_runtime.net.sockets import NetlinkError, NetlinkSocket
 
@@ -30,9 +30,9 @@ def way_to(netlink: NetlinkSocket, address: str) -> Way | None:
         found = attributes(netlink.ask(way_request(address))[0].body, _ROUTE.size)
     except NetlinkError:
         return None
-    link = get_link(netlink, get_u32(found, Rta.OIF) or 0)
+    link = link_name(netlink, get_u32(found, Rta.OIF) or 0)
     source = str(ipaddress.ip_address(found[Rta.PREFSRC])) if Rta.PREFSRC in found else ""
-    return Way(link.name, source) if link else None
+    return Way(link, source) if link else None
 
 
 def way_request(address: str) -> Request:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cni_runtime.net.ifreq import link_index, link_mac
+from cni_runtime.net.ifreq import link_index, link_mac, link_name
 from cni_runtime.net.plan import Place
 from cni_runtime.net.sockets import NetlinkError, NetlinkSocket
 
@@ -21,12 +21,19 @@ def netlink() -> Iterator[NetlinkSocket]:
 
 
 def test_a_link_that_is_there(netlink: NetlinkSocket) -> None:
-    assert (link_index(netlink, "lo"), link_mac(netlink, "lo")) == (socket.if_nametoindex("lo"), "00:00:00:00:00:00")
+    index = socket.if_nametoindex("lo")
+    assert (link_index(netlink, "lo"), link_name(netlink, index)) == (index, "lo")
+    assert link_mac(netlink, "lo") == "00:00:00:00:00:00"
 
 
 @pytest.mark.parametrize("name", ["nowhere", "lo" + 14 * "o", ""])
 def test_a_link_that_is_not_there(netlink: NetlinkSocket, name: str) -> None:
     assert (link_index(netlink, name), link_mac(netlink, name)) == (None, None)
+
+
+@pytest.mark.parametrize("index", [0, (1 << 31) - 1])
+def test_an_index_that_is_not_there(netlink: NetlinkSocket, index: int) -> None:
+    assert link_name(netlink, index) is None
 
 
 def test_a_name_is_not_cut_to_that_of_another_link(netlink: NetlinkSocket) -> None:
