@@ -11,14 +11,15 @@ from msgspec import Struct
 from cni_runtime.call import PluginCall
 from cni_runtime.errors import CniError
 from cni_runtime.net import links
-from cni_runtime.net.inspect import Link, find_link, list_addresses
+from cni_runtime.net.ifreq import link_index
+from cni_runtime.net.inspect import get_link, list_addresses
 from cni_runtime.net.sockets import NetlinkSocket, in_namespace, opened, run_in_own_thread
 from cni_runtime.plugins.base import Context, Plugin, decode, netns_of, previous_of
 from cni_runtime.result import Interface, IPConfig, Result
 
 _NO_MAC = "00:00:00:00:00:00"
 
-_LoopbackFunction = Callable[[NetlinkSocket, Link], tuple[str, ...]]
+_LoopbackFunction = Callable[[NetlinkSocket, int], tuple[str, ...]]
 
 
 class LoopbackConfig(Struct, frozen=True):
@@ -59,26 +60,27 @@ def loopback_result(netns: str, addresses: tuple[str, ...]) -> Result:
 def _in_pod(netns: str, function: _LoopbackFunction) -> tuple[str, ...]:
     def act() -> tuple[str, ...]:
         with NetlinkSocket() as netlink:
-            link = find_link(netlink, "lo")
-            if link is None:
+            index = link_index(netlink, "lo")
+            if index is None:
                 raise CniError(f"network namespace {netns} has no lo")
-            return function(netlink, link)
+            return function(netlink, index)
 
     with opened(netns) as fd:
         return in_namespace(fd, act)
 
 
-def _bring_up(netlink: NetlinkSocket, link: Link) -> tuple[str, ...]:
-    netlink.ask(links.set_up(link.index))
-    return tuple(address.address for address in list_addresses(netlink, link.index))
+def _bring_up(netlink: NetlinkSocket, index: int) -> tuple[str, ...]:
+    netlink.ask(links.set_up(index))
+    return tuple(address.address for address in list_addresses(netlink, index))
 
 
-def _bring_down(netlink: NetlinkSocket, link: Link) -> tuple[str, ...]:
-    netlink.ask(links.set_up(link.index, up=False))
+def _bring_down(netlink: NetlinkSocket, index: int) -> tuple[str, ...]:
+    netlink.ask(links.set_up(index, up=False))
     return ()
 
 
-def _require_up(_netlink: NetlinkSocket, link: Link) -> tuple[str, ...]:
-    if not link.admin_up:
+def _require_up(netlink: NetlinkSocket, index: int) -> tuple[str, ...]:
+    link = get_link(netlink, index)
+    if link is None or not link.admin_up:
         raise CniError("loopback interface lo is down")
     return ()
