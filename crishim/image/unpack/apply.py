@@ -13,14 +13,13 @@ from crishim.image.errors import LayerError, StorageError
 from crishim.image.unpack import header as tar
 from crishim.image.unpack.copyup import copy_file
 from crishim.image.unpack.header import show
-from crishim.image.unpack.lower import Found, is_whiteout, lstat_at
+from crishim.image.unpack.lower import WALK, Found, is_whiteout, lstat_at
 from crishim.image.unpack.metadata import apply_to_fd, apply_to_name, check_owner, times
 from crishim.image.unpack.names import Meaning, Target, target
 from crishim.image.unpack.reader import Entry, TarReader
 from crishim.image.unpack.tree import Parts, Tree
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _WRITE = 1 << 20
 _FILESYSTEM_BLOCK = 4096
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
@@ -149,7 +148,7 @@ class LayerWriter:
         if origin == (*self._tree.resolve(where.parent), where.name):
             raise LayerError(f"tar entry {show(entry.header.name)}: hard link to itself")
         self._bring_up(entry, origin)
-        directory = os.open(b".", _DIRECTORY, dir_fd=self._tree.locate(b"/".join(origin[:-1]))[0])
+        directory = os.open(b".", WALK, dir_fd=self._tree.locate(b"/".join(origin[:-1]))[0])
         try:
             self._create(where, lambda parent: _link(directory, origin[-1], parent, where.name))
         finally:

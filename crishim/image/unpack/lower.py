@@ -6,13 +6,13 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from crishim.image.unpack.metadata import OPAQUE_XATTR, path_of
 
-_WALK = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+WALK = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Parts = Sequence[bytes]
 
@@ -70,8 +70,8 @@ class LowerLayers:
         hides = False
         if not parts:
             return layer.lstat(), True
-        with ExitStack() as stack:
-            directory = _open(stack, os.fsencode(layer))
+        directory = os.open(layer, WALK)
+        try:
             for index, name in enumerate(parts):
                 status = lstat_at(directory, name)
                 if status is None:
@@ -81,21 +81,26 @@ class LowerLayers:
                 if not stat.S_ISDIR(status.st_mode):
                     return None, True
                 hides = hides or is_opaque(directory, name)
-                directory = _open(stack, name, directory)
+                directory = step(directory, name)
+        finally:
+            os.close(directory)
         return None, hides
 
 
 @contextmanager
 def opened_parent(found: Found) -> Iterator[tuple[int, bytes]]:
     """The directory that holds ``found`` and the name in it."""
-    with ExitStack() as stack:
-        directory = _open(stack, os.fsencode(found.layer))
+    directory = os.open(found.layer, WALK)
+    try:
         for name in found.parts[:-1]:
-            directory = _open(stack, name, directory)
+            directory = step(directory, name)
         yield directory, found.parts[-1] if found.parts else b"."
+    finally:
+        os.close(directory)
 
 
-def _open(stack: ExitStack, name: bytes, directory: int | None = None) -> int:
-    fd = os.open(name, _WALK, dir_fd=directory)
-    stack.callback(os.close, fd)
-    return fd
+def step(directory: int, name: bytes) -> int:
+    """Open the directory ``name`` of ``directory``, then close that: a path may be deeper than files may be open."""
+    reached = os.open(name, WALK, dir_fd=directory)
+    os.close(directory)
+    return reached

@@ -9,19 +9,19 @@ from __future__ import annotations
 import os
 import stat
 from collections import OrderedDict, deque
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from crishim.image.errors import LayerError
 from crishim.image.unpack.header import show
-from crishim.image.unpack.lower import Found, LowerLayers, is_whiteout, lstat_at, opened_parent
+from crishim.image.unpack.lower import WALK, Found, LowerLayers, is_whiteout, lstat_at, opened_parent, step
 from crishim.image.unpack.metadata import copy_xattrs, path_of, set_opaque
 
 MAX_LINKS = 40
 _KEPT_OPEN = 64
-_WALK = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Parts = tuple[bytes, ...]
 
@@ -30,7 +30,7 @@ class Tree:
     """The directories under ``root``, an existing empty directory, above ``lower``. Close it to give the files back."""
 
     def __init__(self, root: Path, lower: LowerLayers) -> None:
-        self._root = os.open(root, _WALK)
+        self._root = os.open(root, WALK)
         self._lower = lower
         self._open: OrderedDict[bytes, int] = OrderedDict()
         self._opaque: set[Parts] = set()
@@ -102,8 +102,7 @@ class Tree:
 
     def here(self, parts: Parts) -> os.stat_result | None:
         """The status of ``parts`` in this layer alone."""
-        with ExitStack() as stack:
-            parent = self._walk(stack, parts[:-1])
+        with self._walk(parts[:-1]) as parent:
             return None if parent is None else lstat_at(parent, parts[-1])
 
     def is_opaque(self, parts: Parts) -> bool:
@@ -112,8 +111,7 @@ class Tree:
 
     def make_opaque(self, parts: Parts) -> None:
         """Let the existing directory ``parts`` hide everything below."""
-        with ExitStack() as stack:
-            parent = self._walk(stack, parts[:-1])
+        with self._walk(parts[:-1]) as parent:
             if parts and parent is not None:
                 set_opaque(parent, parts[-1])
                 self._opaque.add(parts)
@@ -125,8 +123,7 @@ class Tree:
     def finish(self) -> None:
         """Set the times of directories: making entries in them has changed these."""
         for parts, ns in self.times.items():
-            with ExitStack() as stack:
-                parent = self._walk(stack, parts[:-1])
+            with self._walk(parts[:-1]) as parent:
                 status = None if parent is None else lstat_at(parent, parts[-1] if parts else b".")
                 if parent is not None and status is not None and stat.S_ISDIR(status.st_mode):
                     os.utime(parts[-1] if parts else b".", ns=ns, dir_fd=parent, follow_symlinks=False)
@@ -136,8 +133,8 @@ class Tree:
         if status is not None:
             if not stat.S_ISLNK(status.st_mode):
                 return None
-            with ExitStack() as stack:
-                return os.readlink(parts[-1], dir_fd=self._walk(stack, parts[:-1]))
+            with self._walk(parts[:-1]) as parent:
+                return os.readlink(parts[-1], dir_fd=parent)
         found = self.below(parts)
         if found is None or not stat.S_ISLNK(found.status.st_mode):
             return None
@@ -146,7 +143,7 @@ class Tree:
 
     def _ensure(self, parts: Parts) -> int:
         """Open ``parts``, which has no links in it, making what is missing."""
-        fd = os.open(b".", _WALK, dir_fd=self._root)
+        fd = os.open(b".", WALK, dir_fd=self._root)
         for length in range(1, len(parts) + 1):
             try:
                 below = self._enter(fd, parts[:length])
@@ -158,7 +155,7 @@ class Tree:
     def _enter(self, parent: int, parts: Parts) -> int:
         name = parts[-1]
         try:
-            return os.open(name, _WALK, dir_fd=parent)
+            return os.open(name, WALK, dir_fd=parent)
         except FileNotFoundError:
             self._make_implicit(parent, parts)
         except OSError:
@@ -168,7 +165,7 @@ class Tree:
             os.unlink(name, dir_fd=parent)
             os.mkdir(name, 0o755, dir_fd=parent)
             self.make_opaque(parts)
-        return os.open(name, _WALK, dir_fd=parent)
+        return os.open(name, WALK, dir_fd=parent)
 
     def _make_implicit(self, parent: int, parts: Parts) -> None:
         """A directory the archive does not list: it looks like the one below, else like any other."""
@@ -188,18 +185,23 @@ class Tree:
             copy_xattrs(path_of(directory, lower_name), path_of(parent, name))
         self.times[parts] = (status.st_atime_ns, status.st_mtime_ns)
 
-    def _walk(self, stack: ExitStack, parts: Parts) -> int | None:
+    @contextmanager
+    def _walk(self, parts: Parts) -> Iterator[int | None]:
         """The directory ``parts`` of this layer, None when it is not there as a directory."""
-        if (kept := self._open.get(b"/".join(parts))) is not None:
-            return kept
-        fd = self._root
-        for name in parts:
+        kept = self._open.get(b"/".join(parts)) if parts else self._root
+        if kept is not None:
+            yield kept
+            return
+        fd, is_there = os.open(b".", WALK, dir_fd=self._root), True
+        try:
             try:
-                fd = os.open(name, _WALK, dir_fd=fd)
+                for name in parts:
+                    fd = step(fd, name)
             except (FileNotFoundError, NotADirectoryError):
-                return None
-            stack.callback(os.close, fd)
-        return fd
+                is_there = False
+            yield fd if is_there else None
+        finally:
+            os.close(fd)
 
     def _known_prefix(self, path: bytes) -> bytes:
         """The longest leading part of ``path`` that is kept open, and so is free of links."""

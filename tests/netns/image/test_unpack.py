@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 import subprocess
 import tarfile
@@ -234,6 +235,18 @@ def test_many_open_directories(tmp_path: Path) -> None:
     deep = [file(f"{'/'.join(f'd{number}' for number in range(count))}/f") for count in range(1, 150)]
     assert unpack(tmp_path / "l", tar(deep, dialect=tarfile.GNU_FORMAT)).inodes == 149 + 149
     assert len(list(Path("/proc/self/fd").iterdir())) < 60
+
+
+def test_paths_may_be_deeper_than_files_may_be_open(tmp_path: Path) -> None:
+    deep = "/".join(200 * "d")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (150, limits[1]))
+    try:
+        top, _ = unpack_all(tmp_path, [[directory("d", mode=0o700), file(f"{deep}/a")], [file(f"{deep}/b")]])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert (top / deep / "b").is_file()
+    assert look(top)["d"].mode == 0o700
 
 
 def test_a_deep_directory_gives_way_to_a_file(tmp_path: Path) -> None:
