@@ -21,6 +21,7 @@ from crishim.image.unpack.lower import WALK, Found, LowerLayers, is_whiteout, ls
 from crishim.image.unpack.metadata import copy_xattrs, path_of, set_opaque
 
 MAX_LINKS = 40
+MAX_DEPTH = 2048  # PATH_MAX of <linux/limits.h>, two bytes for each: no program can name what is deeper
 _KEPT_OPEN = 64
 
 Parts = tuple[bytes, ...]
@@ -71,6 +72,7 @@ class Tree:
 
     def resolve(self, path: bytes) -> Parts:
         """Where ``path`` really leads; names that exist nowhere stand for themselves. Makes nothing."""
+        _check_depth(path, path.count(b"/"))
         known = self._known_prefix(path)
         done: list[bytes] = known.split(b"/") if known else []
         todo = deque(path[len(known) :].split(b"/"))
@@ -85,6 +87,7 @@ class Tree:
             link = self._link_at((*done, name))
             if link is None:
                 done.append(name)
+                _check_depth(path, len(done))
                 continue
             links += 1
             if links > MAX_LINKS:
@@ -213,3 +216,8 @@ class Tree:
         self._open[path] = fd
         if len(self._open) > _KEPT_OPEN:
             os.close(self._open.popitem(last=False)[1])
+
+
+def _check_depth(path: bytes, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise LayerError(f"tar entry {show(path)}: more than {MAX_DEPTH} directories deep")

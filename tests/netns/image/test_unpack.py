@@ -137,6 +137,8 @@ HOSTILE: dict[str, tuple[Iterable[Member] | bytes, str]] = {
     "link to a whiteout": ([hard_link("b", ".wh.f")], "hard link to"),
     "file as root": ([file("./")], "only a directory"),
     "whiteout of the parent": ([file("a/.wh...")], "whiteout of nothing"),
+    "too deep": (tar([file("/".join(2050 * "d"))], dialect=tarfile.GNU_FORMAT), "2048 directories deep"),
+    "too deep over a link": ([symlink("l", "/".join(2000 * "d")), file(f"l/{'d/' * 60}f")], "2048 directories deep"),
     "name too long": ([file("n" * 300)], "too long"),
     "owner out of range": ([file("a", uid=1 << 33)], "out of range"),
     "no tar": (b"<html>404</html>" * 100, "header"),
