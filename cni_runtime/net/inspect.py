@@ -158,25 +158,15 @@ def nsid_of(nl: NetlinkSocket, netns_fd: int) -> int | None:
 
 def find_link(nl: NetlinkSocket, name: str) -> Link | None:
     """The link of that name, or None."""
-    reply = _answer(nl, _by_name(name))
+    body = _LINK.pack(0, 0, 0, 0, 0) + codec.text(Ifla.IFNAME, name) + _BRIEF
+    reply = _answer(nl, Request(Rtm.GETLINK, body, what=f"get link {name}"))
     return None if reply is None else link_of(reply)
-
-
-def find_index(nl: NetlinkSocket, name: str) -> int | None:
-    """The index of the link of that name, or None."""
-    reply = _answer(nl, _by_name(name))
-    return None if reply is None else int(_LINK.unpack_from(reply.body)[2])
 
 
 def get_link(nl: NetlinkSocket, index: int) -> Link | None:
     """The link of that index, or None."""
     reply = _answer(nl, Request(Rtm.GETLINK, _LINK.pack(0, 0, index, 0, 0) + _BRIEF, what=f"get link {index}"))
     return None if reply is None else link_of(reply)
-
-
-def _by_name(name: str) -> Request:
-    body = _LINK.pack(0, 0, 0, 0, 0) + codec.text(Ifla.IFNAME, name) + _BRIEF
-    return Request(Rtm.GETLINK, body, what=f"get link {name}")
 
 
 def _answer(nl: NetlinkSocket, request: Request) -> Reply | None:

@@ -10,7 +10,8 @@ from msgspec import Struct
 from cni_runtime.net import codec, links, tc
 from cni_runtime.net.children import ask_for_kind
 from cni_runtime.net.codec import Request
-from cni_runtime.net.inspect import find_index, find_link
+from cni_runtime.net.ifreq import link_index
+from cni_runtime.net.inspect import find_link
 from cni_runtime.net.plan import Place, Where
 from cni_runtime.net.rtnl import Ifla, IflaInfo, Rtm
 from cni_runtime.net.sockets import NetlinkSocket
@@ -79,7 +80,7 @@ class RedirectReceived(Struct, frozen=True):
 
 def delete_qdisc(netlink: NetlinkSocket, link: str, kind: str) -> None:
     """Delete the qdiscs of that kind from a link, if both are there. Raises OSError."""
-    index = find_index(netlink, link)
+    index = link_index(netlink, link)
     if index is not None:
         found = (qdisc for qdisc in tc.list_qdiscs(netlink, index) if qdisc.kind == kind)
         netlink.run([tc.delete_qdisc(index, qdisc.parent) for qdisc in found])

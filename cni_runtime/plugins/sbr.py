@@ -21,7 +21,8 @@ from cni_runtime.call import PluginCall
 from cni_runtime.errors import CniError, ConfigError, ErrorCode
 from cni_runtime.net import plan as plans
 from cni_runtime.net import rules, tables
-from cni_runtime.net.inspect import find_index, list_addresses, list_routes
+from cni_runtime.net.ifreq import link_index
+from cni_runtime.net.inspect import list_addresses, list_routes
 from cni_runtime.net.plan import Effect, Plan
 from cni_runtime.net.routes import MAIN_TABLE, RouteSpec
 from cni_runtime.net.rules import AddRule, Rule
@@ -133,7 +134,7 @@ def _add(call: PluginCall, config: SbrConfig, ips: tuple[IPConfig, ...]) -> None
 
 def _look(ifname: str) -> Seen | None:
     with NetlinkSocket() as netlink:
-        index = find_index(netlink, ifname)
+        index = link_index(netlink, ifname)
         if index is None:
             return None
         routes = tables.list_link_routes(netlink, index)
@@ -154,7 +155,7 @@ def _delete(call: PluginCall, config: SbrConfig) -> None:
 
 def _delete_rules(ifname: str, table: int | None) -> None:
     with NetlinkSocket() as netlink:
-        index = find_index(netlink, ifname)
+        index = link_index(netlink, ifname)
         if index is None:
             return
         own = {str(ip_interface(address.address).ip) for address in list_addresses(netlink, index)}
