@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from crishim.core.errors import InvalidArgumentError
@@ -49,11 +50,12 @@ class OverlayDriver:
         The last who holds on to an overlay has to wait until all of the file system below is written back. That is a
         thread which nobody waits for.
         """
-        held = ExitStack()
+        held: list[int] = []
         try:
             await threads.run(_remove_container, self._containers / container_id, held)
         finally:
-            threads.begin(held.close)
+            for root in held:
+                threads.begin(partial(os.close, root))
 
     async def mount_image(self, target: str, layers: Sequence[str], ids: IdMap | None = None) -> None:
         """Mount ``layers``, topmost first, read-only at the directory ``target``, which is made; ``ids`` as above."""
@@ -84,10 +86,10 @@ def _mount_container(directory: Path, layers: Sequence[str], ids: IdMap | None) 
     return str(root)
 
 
-def _remove_container(directory: Path, held: ExitStack) -> None:
+def _remove_container(directory: Path, held: list[int]) -> None:
     root = directory / "rootfs"
     with suppress(FileNotFoundError, NotADirectoryError):
-        held.callback(os.close, os.open(root, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
+        held.append(os.open(root, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
     unmount_all(str(root))
     remove_trees(str(directory))
 

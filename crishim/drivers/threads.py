@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import _thread
 import asyncio
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import ParamSpec, TypeVar
@@ -46,7 +45,7 @@ def start_alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 
 def begin(function: Callable[[], object]) -> None:
     """Call ``function``, which must not raise, in a thread that nobody waits for."""
-    threading.Thread(target=function, name="begun", daemon=True).start()
+    _thread.start_new_thread(function, ())
 
 
 async def to_the_end(future: asyncio.Future[T]) -> T:

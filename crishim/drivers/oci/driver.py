@@ -181,7 +181,7 @@ class OciDriver:
         note = self._notes.find(container.id)
         if note is not None and note.monitor is not None:
             await ended(note.monitor)
-        out_of_memory = note is not None and note.by_oci_runtime and await threads.run(self._ran_out_of_memory, note)
+        out_of_memory = note is not None and note.by_oci_runtime and self._ran_out_of_memory(note)
         found = read_exit(self._places.exits / container.id) or await self._end_unwatched(container, note)
         note = self._notes.find(container.id)  # of now
         started_at = (note and note.start_begun) or container.started_at

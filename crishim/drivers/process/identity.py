@@ -6,7 +6,7 @@ import errno
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -121,9 +121,11 @@ def _open(process: ProcessId) -> int | None:
         if error.errno in _GONE:
             return None
         raise
-    # Checked after it was opened: the start time was noted before, so whoever has it now is who was opened.
-    stat = read_stat(process.pid)
-    if stat is not None and stat.start == process.start:
-        return pidfd
-    os.close(pidfd)
-    return None
+    with ExitStack() as undo:
+        undo.callback(os.close, pidfd)
+        # Checked after it was opened: the start time was noted before, so whoever has it now is who was opened.
+        stat = read_stat(process.pid)
+        if stat is None or stat.start != process.start:
+            return None
+        undo.pop_all()
+    return pidfd

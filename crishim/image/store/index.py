@@ -54,6 +54,15 @@ class ImageIndex:
         images = (record.chain for record in self.images.values() if record.id != without)
         return _union(images) | _union(hold.chain for hold in self.holds.values())
 
+    def only_held_by(self, owner: str) -> set[str]:
+        """The layers that the hold of ``owner`` alone keeps. Mostly the first images that are looked at have all."""
+        left = set(self.holds[owner].chain)
+        for record in (*self.images.values(), *(hold for hold in self.holds.values() if hold.owner != owner)):
+            if not left:
+                break
+            left.difference_update(record.chain)
+        return left
+
     def blobs_in_use(self, *, without: str = "") -> set[str]:
         """The blobs that belong to an image other than ``without``."""
         return _union(record.blobs for record in self.images.values() if record.id != without)

@@ -138,12 +138,9 @@ class ImageStore:
     async def release(self, owner: str) -> None:
         """End a hold; layers that nothing needs any more are removed. An unknown owner is no error."""
         async with self._lock:
-            if (hold := self.index.holds.get(owner)) is None:
+            if owner not in self.index.holds:
                 return
-            await self._records.delete(holds=(owner,))
-            del self.index.holds[owner]
-            unused = set(hold.chain) - self.index.chains_in_use()
-            discarded = await self._delete(layers=unused) if unused else []
+            discarded = await self._delete(holds=(owner,), layers=self.index.only_held_by(owner))
         if discarded:
             await self._empty(discarded)
 
@@ -185,17 +182,24 @@ class ImageStore:
         self.index.put(*records)
 
     async def _delete(
-        self, *, images: Sequence[str] = (), layers: Iterable[str] = (), blobs: Iterable[str] = ()
+        self,
+        *,
+        images: Sequence[str] = (),
+        layers: Iterable[str] = (),
+        holds: Sequence[str] = (),
+        blobs: Iterable[str] = (),
     ) -> list[Path]:
         """Records first, in one transaction, then names in the file system; what is left is only to be emptied."""
         chains = [chain for chain in layers if chain in self.index.layers and chain not in self._pins]
-        await self._records.delete(images=images, layers=chains)
+        await self._records.delete(images=images, layers=chains, holds=holds)
         faultpoints.reach(ImageFault.REMOVE_RECORDED)
         for image_id in images:
             self.index.images.pop(image_id, None)
+        for owner in holds:
+            self.index.holds.pop(owner, None)
         numbers = [self.index.layers.pop(chain).number for chain in chains]
         unpinned = [Digest(blob) for blob in blobs if blob not in self._pins]
-        discarded = await threads.run(self._discard, numbers, unpinned)
+        discarded = await threads.run(self._discard, numbers, unpinned) if numbers or unpinned else []
         faultpoints.reach(ImageFault.REMOVE_DISCARDED)
         return discarded
 
