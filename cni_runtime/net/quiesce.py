@@ -10,6 +10,7 @@ namespace does, which the kernel does off everybody's path and for many at once.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -77,7 +78,11 @@ def delete_cut_off(veths: Iterable[Link]) -> int:
                 host.run([links.set_group(link.index, _GROUP) for link in there])
             except NetlinkError as exc:
                 _log.debug("a link went by itself: %s", exc)
-            host.ask(links.delete_group(_GROUP))
+            try:
+                host.ask(links.delete_group(_GROUP))
+            except NetlinkError as exc:
+                if exc.errno != errno.ENODEV:  # all of them went by themselves
+                    raise
         return len(there)
 
 
@@ -112,13 +117,17 @@ class Reaper:
     async def flush(self) -> None:
         """Delete at once all that waits, and see what is being deleted gone; do the chores.
 
-        Raises OSError when links could not be deleted; what fails of the chores is logged.
+        Raises OSError when links could not be deleted, which still wait then; what fails of the chores is logged.
         """
         async with self._working:
             waiting, self._waiting = self._waiting, {}
             chores, self._chores = self._chores, {}
             if waiting or chores:
-                await run_in_own_thread(partial(_work_off, waiting.values(), chores.values()))
+                try:
+                    await run_in_own_thread(partial(_work_off, waiting.values(), chores.values()))
+                except OSError:
+                    self._waiting = waiting | self._waiting
+                    raise
 
     async def aclose(self) -> None:
         """Work off all that waits, and end the task."""

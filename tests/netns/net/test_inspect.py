@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cni_runtime.net.codec import Request
-from cni_runtime.net.inspect import inspect_host_links, inspect_netns, read_netns
+from cni_runtime.net.inspect import Link, inspect_host_links, inspect_netns, read_netns
 from cni_runtime.net.links import add_bridge, add_veth, random_mac
 from cni_runtime.net.quiesce import Reaper, cut_off, delete_cut_off
 from cni_runtime.net.rtnl import Rtm
@@ -127,6 +128,18 @@ async def test_the_reaper_leaves_alone_what_is_in_use_again(host_netns: Host, po
     host_netns.run("ip", "link", "set", "veth1", "up")
     await reaper.aclose()
     assert "veth1" in host_netns.links()
+
+
+def test_a_link_may_go_by_itself_while_it_is_to_be_deleted(host_netns: Host, pod: Path) -> None:
+    with opened(pod) as fd:
+        found = cut_off(fd, "eth0")
+    assert found is not None
+
+    def seen_for_the_last_time() -> Iterator[Link]:
+        yield found
+        host_netns.run("ip", "link", "del", "veth1")
+
+    assert delete_cut_off(seen_for_the_last_time()) == 1
 
 
 def test_many_cut_off_pairs_go_in_one_request(host_netns: Host) -> None:

@@ -55,6 +55,15 @@ async def test_chores_are_done_when_links_cannot_be_deleted() -> None:
     await reaper.aclose()
 
 
+async def test_links_that_could_not_be_deleted_are_tried_again() -> None:
+    reaper = Reaper()
+    reaper.expect(Link("veth1", 1))
+    for _ in range(2):
+        with no_descriptors_left(), pytest.raises(OSError, match="Too many open files"):
+            await reaper.flush()
+    await reaper.aclose()
+
+
 async def test_closing_waits_for_a_chore_that_is_under_way() -> None:
     reaper, begun, go_on = Reaper(delay=0), threading.Event(), threading.Event()
 
