@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Collection, Iterable, Sequence
 
@@ -55,12 +56,14 @@ class ImageIndex:
         return _union(images) | _union(hold.chain for hold in self.holds.values())
 
     def only_held_by(self, owner: str) -> set[str]:
-        """The layers that the hold of ``owner`` alone keeps. Mostly the first images that are looked at have all."""
+        """The layers that stay because of this hold alone: none as long as the image is there, so images come first."""
         left = set(self.holds[owner].chain)
-        for record in (*self.images.values(), *(hold for hold in self.holds.values() if hold.owner != owner)):
+        images = (image.chain for image in self.images.values())
+        holds = (hold.chain for hold in self.holds.values() if hold.owner != owner)
+        for chain in itertools.chain(images, holds):
+            left.difference_update(chain)
             if not left:
                 break
-            left.difference_update(record.chain)
         return left
 
     def blobs_in_use(self, *, without: str = "") -> set[str]:

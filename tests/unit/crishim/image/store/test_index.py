@@ -86,6 +86,17 @@ def test_what_is_in_use() -> None:
     assert (made.blobs_in_use(), made.blobs_in_use(without="sha256:" + "a" * 64)) == ({"x"}, set())
 
 
+@pytest.mark.parametrize(
+    ("chain", "left"),
+    [((), set()), (("1", "2"), set()), (("1", "3", "4"), {"4"}), (("5",), {"5"})],
+    ids=["nothing", "an image has all", "one is not of others", "nobody else"],
+)
+def test_what_one_hold_alone_keeps(chain: tuple[str, ...], left: set[str]) -> None:
+    index = ImageIndex()
+    index.put(_image("a", chain=("1", "2")), HoldRecord("one", ("2", "3")), HoldRecord("it", chain))
+    assert index.only_held_by("it") == left
+
+
 def test_wholeness() -> None:
     made = ImageIndex()
     made.put(_layer("1"))
