@@ -28,7 +28,10 @@ def _relabel(path: str, label: bytes, attribute: str) -> None:
         raise InvalidArgumentError(f"relabel {path}: the node itself needs its label")
     with system_call("setxattr", path):
         _set(real, label, attribute)
-        root = os.open(real, os.O_PATH | os.O_CLOEXEC)
+        try:
+            root = os.open(real, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
         try:
             _label_below(root, label, attribute)
         finally:

@@ -20,8 +20,8 @@ from crishim.image.unpack.header import show
 from crishim.image.unpack.lower import WALK, Found, LowerLayers, is_whiteout, lstat_at, opened_parent, step
 from crishim.image.unpack.metadata import copy_xattrs, path_of, set_opaque
 
-MAX_LINKS = 40
-MAX_DEPTH = 2048  # PATH_MAX of <linux/limits.h>, two bytes for each: no program can name what is deeper
+_MAX_LINKS = 40
+_MAX_DEPTH = 2048  # PATH_MAX of <linux/limits.h>, two bytes for each: no program can name what is deeper
 _KEPT_OPEN = 64
 
 Parts = tuple[bytes, ...]
@@ -90,7 +90,7 @@ class Tree:
                 _check_depth(path, len(done))
                 continue
             links += 1
-            if links > MAX_LINKS:
+            if links > _MAX_LINKS:
                 raise LayerError(f"tar entry {show(path)}: too many levels of symbolic links")
             if link.startswith(b"/"):
                 done.clear()
@@ -219,5 +219,5 @@ class Tree:
 
 
 def _check_depth(path: bytes, depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise LayerError(f"tar entry {show(path)}: more than {MAX_DEPTH} directories deep")
+    if depth > _MAX_DEPTH:
+        raise LayerError(f"tar entry {show(path)}: more than {_MAX_DEPTH} directories deep")
