@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from cni_runtime.tasks import to_the_end
 from crishim.core.errors import UnavailableError
 from crishim.drivers.database import Database
-from crishim.drivers.threads import to_the_end
 
 T = TypeVar("T")
 

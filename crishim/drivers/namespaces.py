@@ -7,7 +7,6 @@ child (see ``user_namespaces``); a thread enters them and does the rest.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import fcntl
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cni_runtime import faults
+from cni_runtime.tasks import finish
 from crishim.core.errors import CrishimError, InvalidArgumentError
 from crishim.core.sysctls import NamespaceKind, sysctl_namespace, sysctl_path
 from crishim.drivers import syscalls, threads
@@ -58,7 +58,7 @@ class NamespaceDriver:
         step which failed; then nothing is pinned. A path must not exist before; its directory is made if needed.
         """
         if spec.userns is not None:
-            return await threads.to_the_end(asyncio.ensure_future(_create_owned(spec, spec.userns)))
+            return await finish(_create_owned(spec, spec.userns))
         return await threads.run_alone(_create, spec)
 
     async def write_sysctls(self, paths: NamespacePaths, sysctls: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import ParamSpec, TypeVar
 
-import anyio
+from cni_runtime.tasks import to_the_end
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -46,18 +46,3 @@ def start_alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 def begin(function: Callable[[], object]) -> None:
     """Call ``function``, which must not raise, in a thread that nobody waits for."""
     _thread.start_new_thread(function, ())
-
-
-async def to_the_end(future: asyncio.Future[T]) -> T:
-    """The result of ``future``; a cancellation that arrives meanwhile is raised when the future is done."""
-    cancelled: asyncio.CancelledError | None = None
-    # The scope holds off anyio's cancellation, the loop that of asyncio, such as gRPC's when a client goes away.
-    with anyio.CancelScope(shield=True):
-        while not future.done():
-            try:
-                await asyncio.wait([future])
-            except asyncio.CancelledError as error:
-                cancelled = error
-    if cancelled is not None:
-        raise cancelled from future.exception()
-    return future.result()

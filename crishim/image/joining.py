@@ -12,7 +12,8 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from crishim.drivers.threads import run_alone, to_the_end
+from cni_runtime.tasks import finish
+from crishim.drivers.threads import run_alone
 
 T = TypeVar("T")
 
@@ -84,7 +85,7 @@ async def cancellable(work: Callable[[threading.Event], T]) -> T:
 async def _ended(*tasks: asyncio.Task[Any]) -> None:
     """Wait until tasks have cleaned up; what they raise has been told already or has nobody to go to."""
     if tasks:
-        await to_the_end(asyncio.ensure_future(asyncio.wait(tasks)))
+        await finish(asyncio.wait(tasks))
     for task in tasks:
         if not task.cancelled():
             task.exception()

@@ -7,7 +7,6 @@ The note comes first and goes last: ``delete`` finds all of a container by it, a
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cni_runtime import faults
+from cni_runtime.tasks import finish
 from crishim.core.clock import now_ns
 from crishim.core.errors import ConfigError, explain
 from crishim.drivers import threads
@@ -251,7 +251,7 @@ class OciDriver:
             await self._removal.remove(container_id, self._limits.delete)
 
         try:
-            await threads.to_the_end(asyncio.ensure_future(undo()))
+            await finish(undo())
         except Exception as undo_error:
             error.add_note(f"container {container_id} could not be undone yet: {explain(undo_error)}")
 

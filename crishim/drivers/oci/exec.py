@@ -7,7 +7,6 @@ what to end.
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +17,8 @@ import msgspec
 from msgspec import Struct
 
 from cni_runtime import faults
+from cni_runtime.tasks import finish
 from crishim.core.errors import NotFoundError, RuntimeFailedError
-from crishim.drivers import threads
 from crishim.drivers.oci.notes import Notes
 from crishim.drivers.oci.places import Places
 from crishim.drivers.oci.program import OciProgram, environment, errors_in_log
@@ -81,7 +80,7 @@ class Exec(Struct, frozen=True):
 
     async def kill(self) -> None:
         """Kill the command and all it started, and return when they have ended; a cancellation waits too."""
-        await threads.to_the_end(asyncio.ensure_future(self._kill()))
+        await finish(self._kill())
 
     async def _kill(self) -> None:
         with anyio.move_on_after(_KILL_SECONDS):

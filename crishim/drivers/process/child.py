@@ -9,8 +9,8 @@ from contextlib import suppress
 
 import anyio
 
+from cni_runtime.tasks import finish, to_the_end
 from crishim.core.errors import NotFoundError
-from crishim.drivers import threads
 from crishim.drivers.process.identity import ProcessId, identify, read_stat, reap
 from crishim.drivers.process.spawn import Program, Spawned, end, forget_child, is_child, note_child, spawn
 from crishim.drivers.syscalls import system_call
@@ -45,7 +45,7 @@ class Child:
         When the caller is cancelled meanwhile, the program has been killed and reaped before this returns.
         """
         try:
-            return cls.take(await threads.to_the_end(starting))
+            return cls.take(await to_the_end(starting))
         except asyncio.CancelledError:
             if starting.exception() is None:
                 await cls.take(starting.result()).end()
@@ -110,7 +110,7 @@ class Child:
         """Kill it with its group unless it has ended, and wait until it is reaped; a cancellation waits too."""
         self.kill_group()
         if not self._gone.is_set():
-            await threads.to_the_end(asyncio.ensure_future(self._wait_shortly()))
+            await finish(self._wait_shortly())
 
     async def _wait_shortly(self) -> None:
         with anyio.move_on_after(_REAP_SECONDS):
