@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
+from cni_runtime.tasks import to_the_end
 from crishim.core.errors import NotFoundError
 from crishim.drivers import threads
 from crishim.image import faultpoints
@@ -34,7 +35,7 @@ def _to_the_end(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coro
 
     @functools.wraps(method)
     async def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        return await threads.to_the_end(asyncio.create_task(method(*args, **kwargs), name=f"images {method.__name__}"))
+        return await to_the_end(asyncio.create_task(method(*args, **kwargs), name=f"images {method.__name__}"))
 
     return run
 
