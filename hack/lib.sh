@@ -30,6 +30,7 @@ ensure_apt() {
 
 # ensure_venv [EXTRA]: .venv holds this project, editable, with the optional dependencies EXTRA.
 # A venv that was made with "dev" also serves those who ask for less.
+# Its Python is the distribution's, which is built with optimizations that one from elsewhere on PATH may lack.
 ensure_venv() {
   local extra=${1:-} stamp=$ROOT/.venv/.installed
   local want
@@ -38,7 +39,7 @@ ensure_venv() {
   say "venv: .venv ${extra:+with $extra}"
   if [ ! -x "$ROOT/.venv/bin/pip" ]; then
     ensure_apt python3-venv
-    python3 -m venv "$ROOT/.venv"
+    /usr/bin/python3 -m venv "$ROOT/.venv"
   fi
   "$ROOT/.venv/bin/pip" install -q --disable-pip-version-check -e "$ROOT${extra:+[$extra]}"
   echo "$want $extra." >"$stamp"
