@@ -7,7 +7,6 @@ one of ours (``run_in_own_thread``).
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import ctypes
 import errno
@@ -15,7 +14,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from mmap import mmap
 from pathlib import Path
@@ -167,34 +166,14 @@ async def run_in_own_thread(function: Callable[[], T]) -> T:
     It cannot be stopped: a caller that is cancelled, be it by anyio or by ``Task.cancel``, is so when it has ended.
     """
     await anyio.lowlevel.checkpoint_if_cancelled()
-    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
-    outcome: _Outcome[T] = _Outcome(loop=loop)
-
-    def call() -> Callable[[], None]:
-        _local.comes_back = True
-        try:
-            result = context.run(function)
-        except BaseException as exc:
-            return partial(_tell, loop, outcome.set_exception, exc)
-        return partial(_tell, loop, outcome.set_result, result)
-
-    threads.start(call)
-    with anyio.CancelScope(shield=True):  # or anyio would try to cancel it again and again
-        result = await outcome
+    result = await threads.call(partial(contextvars.copy_context().run, _coming_back, function))
     await anyio.lowlevel.checkpoint_if_cancelled()
     return result
 
 
-class _Outcome(asyncio.Future[T]):
-    """Of what cannot be stopped. A task that is cancelled while it waits for this is so when this is there."""
-
-    def cancel(self, msg: object = None) -> bool:
-        return False
-
-
-def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[[T], None], value: T) -> None:
-    with suppress(RuntimeError):  # the loop is closed, so nobody waits
-        loop.call_soon_threadsafe(callback, value)
+def _coming_back(function: Callable[[], T]) -> T:
+    _local.comes_back = True
+    return function()
 
 
 def _return_to(netns_fd: int) -> None:

@@ -7,12 +7,17 @@ busy machine takes milliseconds, several times in an ADD. There are as many thre
 from __future__ import annotations
 
 import _thread
+import asyncio
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Final
+from typing import Final, TypeVar
 
+from cni_runtime.outcome import Outcome, come
+
+T = TypeVar("T")
 Job = Callable[[], Callable[[], None]]
 """Does the work and returns what is to be called when the thread can take the next job. Neither raises."""
 
@@ -66,6 +71,18 @@ def start(job: Job) -> None:
         # Not threading.Thread, whose start() blocks until the new thread has had its first turn.
         _thread.start_new_thread(worker.run, ())
     worker.jobs.put(job)
+
+
+def begin(function: Callable[[], T]) -> Outcome[T]:
+    """Have ``function`` called by a thread. Does not block; see ``start``."""
+    outcome: Outcome[T] = Outcome(loop=asyncio.get_running_loop())
+    start(partial(outcome.work_out, function))
+    return outcome
+
+
+async def call(function: Callable[[], T]) -> T:
+    """``function()`` called by a thread, while the event loop goes on; raises what it raises. See ``come``."""
+    return await come(begin(function))
 
 
 def leave() -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from cni_runtime.tasks import to_the_end
 from crishim.core.errors import UnavailableError
 from crishim.drivers.database import Database
+from crishim.drivers.threads import Thread
 
 T = TypeVar("T")
 
@@ -21,26 +19,26 @@ class DatabaseThread:
     Every call is finished before a cancellation of it is raised.
     """
 
-    def __init__(self, name: str, database: Database, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, name: str, database: Database, thread: Thread) -> None:
         self._name, self._database, self._thread = name, database, thread
         self._closed = False
 
     @classmethod
     async def open(cls, name: str, path: Path, schema: Sequence[str], version: int) -> DatabaseThread:
         """Open the database file at ``path``: see ``Database``; ``name`` is for the thread and for errors."""
-        thread = ThreadPoolExecutor(1, name)
+        thread = Thread()
         try:
-            return cls(name, await _in(thread, lambda: Database(path, schema, version)), thread)
+            return cls(name, await thread.run(lambda: Database(path, schema, version)), thread)
         except BaseException:
-            thread.shutdown(wait=False)
+            thread.end()
             raise
 
     async def close(self) -> None:
         """Close the file, once; further calls of ``do`` raise UnavailableError."""
         if not self._closed:
             self._closed = True
-            await _in(self._thread, self._database.close)
-            self._thread.shutdown(wait=False)
+            await self._thread.run(self._database.close)
+            self._thread.end()
 
     @property
     def problems(self) -> list[str]:
@@ -51,8 +49,4 @@ class DatabaseThread:
         """The result of ``work``; raises what it raises."""
         if self._closed:
             raise UnavailableError(f"the {self._name} is closed")
-        return await _in(self._thread, lambda: work(self._database))
-
-
-async def _in(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-    return await to_the_end(asyncio.get_running_loop().run_in_executor(thread, work))
+        return await self._thread.run(lambda: work(self._database))

@@ -10,7 +10,6 @@ import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 from crishim.core.errors import InvalidArgumentError
@@ -55,7 +54,7 @@ class OverlayDriver:
             await threads.run(_remove_container, self._containers / container_id, held)
         finally:
             for root in held:
-                threads.begin(partial(os.close, root))
+                threads.start_alone(os.close, root)
 
     async def mount_image(self, target: str, layers: Sequence[str], ids: IdMap | None = None) -> None:
         """Mount ``layers``, topmost first, read-only at the directory ``target``, which is made; ``ids`` as above."""

@@ -9,40 +9,62 @@ from __future__ import annotations
 import _thread
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import ParamSpec, TypeVar
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, ParamSpec, TypeVar
 
-from cni_runtime.tasks import to_the_end
+from cni_runtime.net import threads
+from cni_runtime.outcome import Outcome, come
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 
 async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call ``function`` in a thread of the event loop's pool."""
-    return await to_the_end(asyncio.get_running_loop().run_in_executor(None, lambda: function(*args, **kwargs)))
+    """Call ``function`` in a thread that does other things before and afterwards."""
+    return await threads.call(partial(function, *args, **kwargs))
+
+
+def start(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Outcome[T]:
+    """As ``run``, for a caller that needs the result even when it is cancelled, or not at all."""
+    return threads.begin(partial(function, *args, **kwargs))
 
 
 async def run_alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call ``function`` in a thread that ends afterwards, so it may change what belongs to a thread: namespaces."""
-    return await to_the_end(start_alone(function, *args, **kwargs))
+    return await come(start_alone(function, *args, **kwargs))
 
 
-def start_alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-    """As ``run_alone``, for a caller that needs the result even when it is cancelled; see ``to_the_end``."""
-    outcome: Future[T] = Future()
-
-    def work() -> None:
-        try:
-            outcome.set_result(function(*args, **kwargs))
-        except BaseException as error:  # handed to the caller, whatever it is
-            outcome.set_exception(error)
-
+def start_alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Outcome[T]:
+    """As ``run_alone``, for a caller that needs the result even when it is cancelled."""
+    outcome: Outcome[T] = Outcome(loop=asyncio.get_running_loop())
     # Not threading.Thread, whose start() blocks until the new thread has had its first turn.
-    _thread.start_new_thread(work, ())
-    return asyncio.wrap_future(outcome)
+    _thread.start_new_thread(_work_out, (outcome, partial(function, *args, **kwargs)))
+    return outcome
 
 
-def begin(function: Callable[[], object]) -> None:
-    """Call ``function``, which must not raise, in a thread that nobody waits for."""
-    _thread.start_new_thread(function, ())
+class Thread:
+    """A thread of somebody's own, which does one thing after the other."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[tuple[Outcome[Any], Callable[[], Any]] | None] = SimpleQueue()
+        _thread.start_new_thread(self._work, ())
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Call ``function`` after all that was asked for before."""
+        outcome: Outcome[T] = Outcome(loop=asyncio.get_running_loop())
+        self._calls.put((outcome, function))
+        return await come(outcome)
+
+    def end(self) -> None:
+        """End it after all that was asked for before; then nothing more may be."""
+        self._calls.put(None)
+
+    def _work(self) -> None:
+        while call := self._calls.get():
+            _work_out(*call)
+            del call  # or it would stay until the next one
+
+
+def _work_out(outcome: Outcome[T], function: Callable[[], T]) -> None:
+    outcome.work_out(function)()

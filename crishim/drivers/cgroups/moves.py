@@ -13,6 +13,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from crishim.drivers import threads
 from crishim.drivers.cgroups.hierarchy import Hierarchies
 
 
@@ -28,7 +29,7 @@ class Moves:
         """A process will be moved in a few milliseconds. Returns at once."""
         if self._own_group is None or (self._begun and not self._begun.done()):
             return
-        self._begun = asyncio.get_running_loop().run_in_executor(None, _move_nowhere, self._own_group)
+        self._begun = threads.start(_move_nowhere, self._own_group)
 
 
 def own_group(mounted: Hierarchies, membership: str) -> Path | None:

@@ -11,6 +11,7 @@ import anyio
 
 from cni_runtime.tasks import finish, to_the_end
 from crishim.core.errors import NotFoundError
+from crishim.drivers import threads
 from crishim.drivers.process.identity import ProcessId, identify, read_stat, reap
 from crishim.drivers.process.spawn import Program, Spawned, end, forget_child, is_child, note_child, spawn
 from crishim.drivers.syscalls import system_call
@@ -36,7 +37,7 @@ class Child:
 
         When the caller is cancelled meanwhile, the program has been killed and reaped before this returns.
         """
-        return await cls.of(asyncio.get_running_loop().run_in_executor(None, spawn, program))
+        return await cls.of(threads.start(spawn, program))
 
     @classmethod
     async def of(cls, starting: asyncio.Future[Spawned]) -> Child:

@@ -1,0 +1,35 @@
+"""What a thread comes to reaches the event loop, whatever that is and whoever has been cancelled."""
+
+import asyncio
+import threading
+
+import pytest
+
+from cni_runtime.net import threads
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(("error", "expected"), [(ValueError("no"), ValueError), (StopIteration(), RuntimeError)])
+async def test_an_error_comes_back(error: Exception, expected: type[Exception]) -> None:
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(expected, match=r"no|StopIteration"):
+        await asyncio.wait_for(threads.call(fail), 5)
+
+
+async def test_a_cancellation_tells_of_the_error_that_came_meanwhile() -> None:
+    go_on = threading.Event()
+
+    def fail() -> None:
+        go_on.wait(5)
+        raise ValueError("bug")
+
+    task = asyncio.create_task(threads.call(fail))
+    await asyncio.sleep(0)
+    task.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    assert repr(caught.value.__cause__) == "ValueError('bug')"
