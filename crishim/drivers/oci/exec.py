@@ -107,11 +107,12 @@ class Execs:
 
     async def abandon(self, container_id: str = "") -> None:
         """Kill and forget the commands of a container, or of all, that are still known."""
-        for directory in list(self._places.execs.glob(f"{container_id or '*'}.*")):
+        for directory in list(self._places.execs.iterdir()):
             name, _, mark = directory.name.rpartition(".")
-            left = Exec(name, int(mark, 16), directory)
-            await left.kill()
-            left.close()
+            if name == (container_id or name):
+                left = Exec(name, int(mark, 16), directory)
+                await left.kill()
+                left.close()
 
 
 def _marked(process: Mapping[str, Any], mark: int) -> dict[str, Any]:

@@ -4,38 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from msgspec import Struct
 
+class Places:
+    """The directories below ``base``.
 
-class Places(Struct, frozen=True):
-    """The directories below ``base``."""
+    ``notes`` has one note per container: see ``notes``. ``exits``: one file per container that has ended, written by
+    its monitor. ``execs``: one directory per command that runs in a container: see ``exec``. ``sockets``: those that
+    monitors and commands get their terminals through; they are gone after a moment. ``states``: what the OCI runtimes
+    keep, one directory for each of them.
+    """
 
-    base: Path
-
-    @property
-    def notes(self) -> Path:
-        """One note per container: see ``notes``."""
-        return self.base / "notes"
-
-    @property
-    def exits(self) -> Path:
-        """One file per container that has ended, written by its monitor."""
-        return self.base / "exits"
-
-    @property
-    def execs(self) -> Path:
-        """One directory per command that runs in a container: see ``exec``."""
-        return self.base / "execs"
-
-    @property
-    def sockets(self) -> Path:
-        """Sockets that monitors and commands get their terminals through; they are gone after a moment."""
-        return self.base / "s"
-
-    @property
-    def states(self) -> Path:
-        """What the OCI runtimes keep, one directory for each of them."""
-        return self.base / "runtimes"
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.notes = base / "notes"
+        self.exits = base / "exits"
+        self.execs = base / "execs"
+        self.sockets = base / "s"
+        self.states = base / "runtimes"
 
     def state(self, program: Path) -> Path:
         """What one OCI runtime keeps. No other user of it on this node sees our containers, and we see no others."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -79,17 +81,25 @@ class Removal:
     async def _delete_state(self, note: Note, seconds: float) -> None:
         program = program_of(note, self._places)
         # Where nothing is there an OCI runtime that hangs need not be asked; most keep a directory.
-        if (program.state / note.container_id).exists() or any(program.state.glob(f"{note.container_id}*")):
+        if _entries(program.state, note.container_id):
             await program.call("delete", "--force", note.container_id, seconds=seconds)
 
     def _files(self, note: Note) -> MonitorFiles:
         return MonitorFiles(note.container_id, Path(note.bundle), self._places.exits)
 
     def _forget(self, note: Note) -> None:
-        unfinished = self._places.exits.glob(f"{note.container_id}.*")  # of a monitor that was killed
+        unfinished = _entries(self._places.exits, f"{note.container_id}.")  # of a monitor that was killed
         for path in (*self._files(note).all, *unfinished):
             _unlink(path)
         self._notes.remove(note.container_id)
+
+
+def _entries(directory: Path, start: str) -> list[Path]:
+    """What is in a directory under names with this beginning; nothing in one that is not there."""
+    with suppress(FileNotFoundError):
+        names = os.listdir(directory)  # noqa: PTH208  # there may be many, and a Path takes longer to make
+        return [directory / name for name in names if name.startswith(start)]
+    return []
 
 
 def _unlink(path: Path) -> None:

@@ -7,13 +7,13 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 
 import anyio
 from msgspec import Struct
 
 from crishim.drivers.syscalls import open_process, system_call
 
+_STAT_BYTES = 4096  # it is one line
 _GONE = (errno.ESRCH, errno.ENOENT)
 
 
@@ -54,9 +54,15 @@ def parse_stat(content: bytes) -> Stat:
 def read_stat(pid: int) -> Stat | None:
     """What the kernel says of a process; None when there is none."""
     try:
-        return parse_stat(Path(f"/proc/{pid}/stat").read_bytes())
-    except (FileNotFoundError, ProcessLookupError):
+        file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
         return None
+    try:
+        return parse_stat(os.read(file, _STAT_BYTES))
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(file)
 
 
 def identify(pid: int) -> ProcessId | None:
