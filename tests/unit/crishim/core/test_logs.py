@@ -4,12 +4,13 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Any
 
 import pytest
 import structlog
 
-from crishim.core.logs import configure
+from crishim.core.logs import PlainRenderer, configure
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +83,50 @@ def test_a_second_configuration_replaces_the_first(stream: io.StringIO) -> None:
     assert "made" in stream.getvalue()
     assert "sandbox=abc" in stream.getvalue()
     assert stream.getvalue().count("\n") == 1
+
+
+def test_a_logger_without_a_name_has_that_of_the_module_that_uses_it(stream: io.StringIO) -> None:
+    configure("info", "json", stream)
+    structlog.get_logger().info("a")
+    assert records(stream)[0]["logger"] == __name__
+
+
+def test_what_can_not_be_written_harms_nobody(stream: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json", stream)
+    stream.close()
+    structlog.get_logger("x").info("made", netns="/run/netns/a")
+    assert "I/O operation on closed file" in (told := capsys.readouterr().err)
+    assert "/run/netns/a" in told
+
+
+class _Kind(StrEnum):
+    ONE = "one"
+
+
+def _ended() -> ValueError:
+    try:
+        raise ValueError("broken")
+    except ValueError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param({"b": "plain", "a": "", "c": "two words", "d": "x='y'\n"}, id="strings, sorted"),
+        pytest.param({"ms": 1.5, "none": None, "kind": _Kind.ONE, "list": ["a", _Kind.ONE]}, id="others"),
+        pytest.param({"event": "long enough to need no padding at all"}, id="a long event"),
+        pytest.param({"event": ""}, id="no event"),
+        pytest.param({"event": ValueError("an object")}, id="an event that is no string"),
+        pytest.param({"level": "critical", "logger_name": "x"}, id="a second logger"),
+        pytest.param({"exc_info": _ended(), "a": 1}, id="an exception"),
+        pytest.param({"exc_info": None, "stack": "of calls"}, id="a stack"),
+    ],
+)
+def test_a_plain_line_is_that_of_the_console_renderer(values: dict[str, Any]) -> None:
+    record = {"time": "2026-11-24T03:18:02.345121Z", "level": "info", "logger": "crishim.x", "event": "made", **values}
+    console = structlog.dev.ConsoleRenderer(
+        colors=False, timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
+    )
+    assert PlainRenderer()(None, "", record.copy()) == console(None, "", record.copy())
