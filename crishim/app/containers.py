@@ -156,7 +156,7 @@ def build_containers(
     )
     execute = Exec(index, places, node, oci.driver)
     containers = Containers(index, create, remove, oci.driver, watch, in_flight, tell, execute, oci.hosts)
-    recovery = RecoverContainers(index, places, oci.driver, remove, watch)
+    recovery = RecoverContainers(index, places, oci.driver, images, remove, watch)
     return ContainerParts(index, containers, recovery, stats, execute, oci.driver, _features(oci))
 
 

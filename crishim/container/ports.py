@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -48,6 +48,10 @@ class Images(Protocol):
 
     async def release(self, container_id: str) -> None:
         """Give back what ``hold`` kept; idempotent."""
+        ...
+
+    def holders(self) -> Collection[str]:
+        """The containers that layers are kept for, be it that nothing else of them is known."""
         ...
 
 

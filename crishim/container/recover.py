@@ -8,6 +8,7 @@ CREATED, RUNNING   otherwise                 watch it; one that ended meanwhile 
 EXITED             -                         nothing
 REMOVING           -                         remove
 (no record)        a bundle or a root        remove what it has
+(no record)        layers kept for it        give them back
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import structlog
 
 from crishim.container.index import ContainerIndex
 from crishim.container.layout import ContainerLayout
-from crishim.container.ports import OciRuntime
+from crishim.container.ports import Images, OciRuntime
 from crishim.container.remove import RemoveContainer
 from crishim.container.start import fail_start
 from crishim.container.watch import Watch
@@ -40,10 +41,11 @@ class RecoverContainers:
         index: ContainerIndex,
         layout: ContainerLayout,
         runtime: OciRuntime,
+        images: Images,
         remove: RemoveContainer,
         watch: Watch,
     ) -> None:
-        self._index, self._layout, self._runtime = index, layout, runtime
+        self._index, self._layout, self._runtime, self._images = index, layout, runtime, images
         self._remove, self._watch = remove, watch
 
     async def reconcile(self) -> None:
@@ -54,6 +56,8 @@ class RecoverContainers:
         for container_id in sorted(_entries(self._layout.bundles, self._layout.kept) - known):
             await _survive(container_id, self._remove.release(container_id))
             _log.warning("recovery.unknown_container_dropped", container=container_id)
+        for container_id in sorted(set(self._images.holders()) - known):
+            await _survive(container_id, self._images.release(container_id))
 
     async def _reconcile(self, container: Container) -> None:
         if container.state in (State.CREATING, State.REMOVING):

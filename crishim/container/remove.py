@@ -40,7 +40,7 @@ class RemoveContainer:
         await stop(self._watch, self._runtime, container, grace=0)
         await both(self._record(container.id), self._release(container))
         removed = self._index.get(container.id)
-        await self._index.drop(container.id)
+        await self._forget(container)
         reach(ContainerFaultPoint.REMOVE_DONE)
         if removed.state is not State.CREATING:
             self._on_change(removed, Event.REMOVE)
@@ -58,12 +58,18 @@ class RemoveContainer:
         await self._delete(container.id)
         await self._remove_bundle(container.id)  # all it has
 
+    async def _forget(self, container: Container) -> None:
+        """After a crash in the middle of this, recovery gives the image back."""
+        if container.infra:
+            await self._index.drop(container.id)
+        else:
+            await both(self._index.drop(container.id), self._images.release(container.id))
+
     async def release(self, container_id: str) -> None:
-        """Undo all that a container may have, whether or not there is a record of it; it has ended, or is killed."""
+        """Undo what the node has of a container, whether or not there is a record of it; it has ended, or is killed."""
         await self._delete(container_id)
         reach(ContainerFaultPoint.REMOVE_DELETED)
         await both(self._rootfs.remove(container_id), self._remove_bundle(container_id))
-        await self._images.release(container_id)
         reach(ContainerFaultPoint.REMOVE_FILES)
 
     async def _delete(self, container_id: str) -> None:

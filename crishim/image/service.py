@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -121,6 +121,10 @@ class Images:
     async def release(self, container_id: str) -> None:
         """Give back what ``hold`` kept; idempotent."""
         await self._store.release(container_id)
+
+    def holders(self) -> Collection[str]:
+        """Whom images are kept for."""
+        return self._store.index.holds.keys()
 
     async def _pull(self, reference: Reference, auth: RequestAuth | None) -> str:
         progress = self._progress[str(reference)] = Progress()

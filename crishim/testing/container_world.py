@@ -164,7 +164,7 @@ class ContainerWorld:
         self.containers = Containers(
             self.index, create, remove, self.runtime, watch, in_flight, self._on_change, execute, hosts
         )
-        self.recovery = RecoverContainers(self.index, layout, self.runtime, remove, watch)
+        self.recovery = RecoverContainers(self.index, layout, self.runtime, self.images, remove, watch)
 
     async def run(self, name: str = "main", **more: Any) -> str:
         """Make and start a container."""

@@ -181,3 +181,7 @@ class FakeImages:
         """Give them back."""
         self.failures.strike("release")
         self.held.pop(container_id, None)
+
+    def holders(self) -> list[str]:
+        """Who keeps something."""
+        return list(self.held)

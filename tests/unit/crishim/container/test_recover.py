@@ -38,6 +38,13 @@ async def test_what_was_half_done_is_undone(world: ContainerWorld, state: State)
     assert await world.leavings() == []
 
 
+async def test_layers_are_not_kept_for_nobody(world: ContainerWorld) -> None:
+    container_id = await world.run()
+    await world.images.hold("sha256:b0", "gone")
+    await world.restart()
+    assert world.images.holders() == [container_id]
+
+
 async def test_another_boot_has_ended_everything(world: ContainerWorld) -> None:
     container_id = await world.run()
     await world.store.put_container(replace(world.containers.get(container_id), boot_id="earlier"))
