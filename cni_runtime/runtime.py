@@ -6,12 +6,11 @@ Source: CNI specification 1.1.0, section 3 "Execution of Network Configurations"
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
 import msgspec
 from msgspec import Struct
 
@@ -23,7 +22,7 @@ from cni_runtime.conf.inject import gc_config
 from cni_runtime.conf.types import NetworkList
 from cni_runtime.errors import CniError, DecodeError, VersionError
 from cni_runtime.gate import Gate
-from cni_runtime.net.sockets import run_in_own_thread
+from cni_runtime.net import threads
 from cni_runtime.result import Result, decode_result, encode_result
 from cni_runtime.rollback import RollbackError, undo
 from cni_runtime.tasks import finish
@@ -220,7 +219,7 @@ class CniRuntime:
         return chain.steps
 
     async def _stale(self, network: NetworkList, kept: Sequence[tuple[str, str]]) -> list[Attachment]:
-        cached = await anyio.to_thread.run_sync(self._cache.attachments, network.name)
+        cached = await threads.call(partial(self._cache.attachments, network.name))
         return [_attachment(item) for item in cached if (item.container_id, item.if_name) not in kept]
 
     def _chain(self, network: NetworkList, attachment: Attachment | None = None, before: Before | None = None) -> Chain:
@@ -241,11 +240,11 @@ class CniRuntime:
             capability_args=attachment.capability_args or None,
             result=raw,
         )
-        await _to_the_end(partial(self._cache.write, kept))
+        await threads.call(partial(self._cache.write, kept))  # a rollback needs to know what ADD gave so far
 
     async def _forget(self, network: NetworkList, attachment: Attachment) -> None:
         key = network.name, attachment.container_id, attachment.ifname
-        await _to_the_end(partial(self._cache.remove, *key))
+        await threads.call(partial(self._cache.remove, *key))
 
     def _cached_result(self, network: NetworkList, attachment: Attachment) -> dict[str, Any] | None:
         """What ADD gave, in the network's version; None when that is unknown, or too old to be told to a plugin."""
@@ -259,12 +258,6 @@ class CniRuntime:
         except CniError as exc:
             log.warning("container %s: ignoring the cached result: %s", attachment.container_id, exc)
             return None
-
-
-async def _to_the_end(function: Callable[[], None]) -> None:
-    """Call ``function`` in a thread even in a cancelled scope: a rollback needs to know what ADD gave so far."""
-    with anyio.CancelScope(shield=True):
-        await run_in_own_thread(function)
 
 
 def _attachment(cached: CachedAttachment) -> Attachment:

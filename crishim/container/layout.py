@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 from msgspec import Struct
 
 
-class ContainerLayout(Struct, frozen=True):
+class ContainerLayout(Struct, frozen=True, dict=True):
     """The server's directories, and from them a container's. A reboot forgets what is below ``state``."""
 
     root: Path
     state: Path
 
-    @property
+    @cached_property
     def bundles(self) -> Path:
         """Holds one OCI bundle per container."""
         return self.state / "containers"
 
-    @property
+    @cached_property
     def kept(self) -> Path:
         """Holds one directory per container with what a reboot must not lose."""
         return self.root / "containers"

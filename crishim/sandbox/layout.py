@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import cached_property
 from pathlib import Path
 
 from msgspec import Struct
@@ -44,19 +45,19 @@ class SandboxPaths(Struct, frozen=True):
         return self.kept / "resolv.conf"
 
 
-class Layout(Struct, frozen=True):
+class Layout(Struct, frozen=True, dict=True):
     """The server's directories, and from them a sandbox's."""
 
     root: Path
     state: Path
     netns_dir: Path = NETNS_DIR
 
-    @property
+    @cached_property
     def kept_sandboxes(self) -> Path:
         """Holds one directory per sandbox, kept over a reboot."""
         return self.root / "sandboxes"
 
-    @property
+    @cached_property
     def volatile_sandboxes(self) -> Path:
         """Holds one directory per sandbox, forgotten by a reboot."""
         return self.state / "sandboxes"
