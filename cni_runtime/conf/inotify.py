@@ -14,16 +14,8 @@ from asyncinotify import Event, Inotify, Mask
 from cni_runtime.conf.lookup import Concerns, concerns
 
 _ATTEMPTS = 5
-_EVENTS = (
-    Mask.CREATE
-    | Mask.DELETE
-    | Mask.MOVE
-    | Mask.MODIFY
-    | Mask.CLOSE_WRITE
-    | Mask.DELETE_SELF
-    | Mask.MOVE_SELF
-    | Mask.ONLYDIR
-)
+_ENTRIES = Mask.CREATE | Mask.DELETE | Mask.MOVE | Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.ONLYDIR
+_CONTENTS = Mask.MODIFY | Mask.CLOSE_WRITE
 
 
 class Watches:
@@ -65,8 +57,13 @@ def open_watches(directory: Path) -> Watches:
 def _add(inotify: Inotify, wanted: Concerns) -> bool:
     """Watch all of ``wanted``; False when one of them has gone."""
     try:
-        for path in wanted:
-            inotify.add_watch(path, _EVENTS)
+        for path, names in wanted.items():
+            inotify.add_watch(path, _ENTRIES if _are_directories(path, names) else _ENTRIES | _CONTENTS)
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
+
+
+def _are_directories(path: Path, names: frozenset[str] | None) -> bool:
+    """Whether only directories matter in ``path``, so that what is written to files, maybe all the time, does not."""
+    return names is not None and all((path / name).is_dir() for name in names)

@@ -190,6 +190,14 @@ async def test_a_file_behind_a_link_is_followed(watched: _Watched, tmp_path: Pat
         await watched.becomes(version)
 
 
+async def test_a_file_behind_a_link_is_followed_when_it_is_written_in_place(watched: _Watched, tmp_path: Path) -> None:
+    watched.directory.mkdir(parents=True)
+    (watched.directory / "10.conflist").symlink_to(tmp_path / "volume" / "net.conflist")
+    for name in ("a", "b"):
+        _write(tmp_path / "volume" / "net.conflist", name)
+        await watched.becomes(name)
+
+
 async def test_a_directory_that_is_a_link_is_followed(watched: _Watched, tmp_path: Path) -> None:
     watched.directory.parent.mkdir()
     for version in ("v1", "v2"):
