@@ -74,10 +74,20 @@ def _reap(pid: int) -> None:
 
 
 def _zombies() -> list[ProcessId]:
+    if not _has_zombies():  # mostly so: whoever waited for the child that ended has reaped it by now
+        return []
     # The kernel leaves orphans to the first thread of a process.
     listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
     stats = ((pid, read_stat(pid)) for pid in map(int, listed) if not is_child(pid))
     return [ProcessId(pid, stat.start) for pid, stat in stats if stat and stat.has_ended]
+
+
+def _has_zombies() -> bool:
+    """Whether any child has ended and was not reaped, whoever started it."""
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # there are no children
+        return False
 
 
 def _is_of_another_namespace(pid: int) -> bool:
