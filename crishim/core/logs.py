@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from datetime import UTC, datetime
 from typing import TextIO
 
 import structlog
@@ -19,11 +20,17 @@ from structlog.types import EventDict, Processor
 
 from crishim.core.config.types import LogFormat, LogLevel
 
+
+def _add_time(_logger: object, _method: str, record: EventDict) -> EventDict:
+    record["time"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return record
+
+
 _SHARED: tuple[Processor, ...] = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
-    structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    _add_time,
 )
 
 
@@ -77,9 +84,9 @@ class PlainRenderer:
         """One line; more with a trace, which is left to the other renderer."""
         if not self._UNUSUAL.isdisjoint(record):
             return self._any(logger, method, record)
-        time, level, event, name = (str(record.pop(key)) for key in ("time", "level", "event", "logger"))
+        time, level, event, name = record.pop("time"), record.pop("level"), record.pop("event"), record.pop("logger")
         values = [key + "=" + self._text(record[key]) for key in sorted(record)]
-        return " ".join([time, f"[{level:9}]", f"{event:30}", f"[{name}]", *values]).rstrip(" ")
+        return " ".join([time, f"[{level:9}]", f"{event!s:30}", f"[{name}]", *values]).rstrip(" ")
 
     def _text(self, value: object) -> str:
         return value if isinstance(value, str) and not self._QUOTED.search(value) else repr(value)
