@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 # StopContainer is not among them: it mostly waits for others, and its signal is not to come late.
 _CALLS = (
@@ -37,21 +37,27 @@ class Turns:
         """What the calls of ``rpc`` are to be within."""
         return self.one if rpc in _CALLS else nullcontext
 
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
+    def one(self) -> AbstractAsyncContextManager[None]:
         """Wait for a turn, and have it during the body."""
+        return _Turn(self._free, self._seconds)
+
+
+class _Turn(AbstractAsyncContextManager[None]):
+    """A turn of one call."""
+
+    def __init__(self, free: asyncio.Semaphore, seconds: float) -> None:
+        self._free, self._seconds = free, seconds
+
+    async def __aenter__(self) -> None:
         await self._free.acquire()
-        counts = True
+        self._counts = True
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._end)
 
-        def end() -> None:
-            nonlocal counts
-            if counts:
-                counts = False
-                self._free.release()
+    async def __aexit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._end()
 
-        timer = asyncio.get_running_loop().call_later(self._seconds, end)
-        try:
-            yield
-        finally:
-            timer.cancel()
-            end()
+    def _end(self) -> None:
+        if self._counts:
+            self._counts = False
+            self._free.release()
