@@ -126,7 +126,7 @@ def build_containers(
     in_flight: InFlight,
 ) -> ContainerParts:
     """The container verbs, their statistics, and what puts containers right at the start."""
-    index = ContainerIndex(store)
+    index = ContainerIndex(store, owner)
     stats = Stats(index, _usage(config, sandboxes, oci), owner, sandboxes.all)
 
     def tell(container: Container, event: Event) -> None:

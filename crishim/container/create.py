@@ -19,7 +19,7 @@ from crishim.container.watch import OnChange, Watch
 from crishim.core.clock import boot_id, now_ns
 from crishim.core.errors import AlreadyExistsError, FailedPreconditionError, explain
 from crishim.core.faultpoints import ContainerFaultPoint, reach
-from crishim.core.tasks import InFlight
+from crishim.core.tasks import InFlight, both
 from crishim.model.container import Container, ContainerConfig, Event, State
 from crishim.model.sandbox import Sandbox
 from crishim.model.sandbox import State as SandboxState
@@ -100,11 +100,10 @@ class CreateContainer:
         await self._remove.remove(holder.id)
 
     async def _make(self, sandbox: Sandbox, container: Container, host: HostFacts) -> None:
-        await self._index.put(container)
-        reach(ContainerFaultPoint.RECORDED)
         bundle = self._layout.bundle(container.id)
         async with self._runtime.making(container, bundle) as making:
-            await self._images.hold(container.image_ref, container.id)
+            await both(self._index.put(container), self._images.hold(container.image_ref, container.id))
+            reach(ContainerFaultPoint.RECORDED)
             image = await self._images.root(container.image_ref)
             root = await self._rootfs.mount(container.id, image.layers, sandbox.id_map)
             reach(ContainerFaultPoint.ROOTFS)
@@ -129,6 +128,7 @@ class CreateContainer:
         try:
             async with asyncio.timeout(UNDO_SECONDS):
                 await self._remove.remove(container_id)
+                await self._images.release(container_id)  # of one that was never recorded
         except Exception as undo_error:
             _log.warning("container.undo_incomplete", container=container_id, error=explain(undo_error))
             error.add_note(f"container {container_id} could not be undone yet: {explain(undo_error)}")

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from crishim.container.ports import Records
 from crishim.core.errors import InvalidArgumentError, NotFoundError
-from crishim.core.tasks import KeyedLock
+from crishim.core.tasks import KeyedLock, TaskOwner
 from crishim.model.container import Container, ContainerFilter, Event, State, advance
 
 
@@ -17,10 +17,11 @@ class ContainerIndex:
 
     Changes of one container wait for each other: its end may come while its start is being written. Of an infra
     container only that it runs is written: what was begun before is found by its bundle, and its end by its absence.
+    That any other container runs is written a little later.
     """
 
-    def __init__(self, records: Records) -> None:
-        self._records = records
+    def __init__(self, records: Records, owner: TaskOwner) -> None:
+        self._records, self._owner = records, owner
         self._containers: dict[str, Container] = {}
         self._turns = KeyedLock()
 
@@ -108,11 +109,31 @@ class ContainerIndex:
                 return None
             return await self._advance(container, event, changes)
 
+    async def begin(self, container_id: str, started_at: int) -> Container | None:
+        """As ``advance_from`` CREATED by START, but it is written down behind the caller.
+
+        Nothing is lost by that: after a crash the OCI runtime is asked whether a container that was created runs.
+        """
+        async with self._turns.hold(container_id):
+            container = self.find(container_id)
+            if container is None or container.state is not State.CREATED:
+                return None
+            state = advance(container_id, container.state, Event.START)
+            running = self._containers[container_id] = replace(container, state=state, started_at=started_at)
+        self._owner.spawn(f"record start {container_id}", self._write(container_id))
+        return running
+
     async def drop(self, container_id: str) -> None:
         """Forget a container of which nothing is left."""
         async with self._turns.hold(container_id):
             await self._records.delete_container(container_id)
             self._containers.pop(container_id, None)
+
+    async def _write(self, container_id: str) -> None:
+        """Write what is known by now."""
+        async with self._turns.hold(container_id):
+            if container := self.find(container_id):
+                await self._records.put_container(container)
 
     async def _advance(self, container: Container, event: Event, changes: Mapping[str, object]) -> Container:
         moved = replace(container, state=advance(container.id, container.state, event), **changes)

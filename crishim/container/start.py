@@ -17,8 +17,7 @@ async def start(index: ContainerIndex, runtime: OciRuntime, container: Container
     """Start ``container``; raises FailedPreconditionError unless it is in CREATED.
 
     The runtime keeps account of starts: after a crash here, recovery asks it.
-    A container that can not be started is EXITED with reason StartError, and the error goes to the caller. One whose
-    start can not be recorded is killed, for nobody would know that it runs.
+    A container that can not be started is EXITED with reason StartError, and the error goes to the caller.
     """
     if container.state is not State.CREATED:
         raise FailedPreconditionError(f"container {container.id} is {container.state}; only a created one can start")
@@ -28,11 +27,7 @@ async def start(index: ContainerIndex, runtime: OciRuntime, container: Container
         await fail_start(index, container.id, explain(error))
         raise
     reach(ContainerFaultPoint.STARTED)
-    try:
-        started = await index.advance_from((State.CREATED,), container.id, Event.START, started_at=started_at)
-    except Exception:
-        await runtime.kill_all(container)
-        raise
+    started = await index.begin(container.id, started_at)
     if started is not None:  # else its end has been recorded already
         on_change(started, Event.START)
 

@@ -8,6 +8,7 @@ import pytest
 
 from crishim.container.index import ContainerIndex
 from crishim.core.errors import NotFoundError
+from crishim.core.tasks import TaskOwner
 from crishim.model.container import Container, Event, State
 from crishim.testing.container_world import example_container
 from crishim.testing.store import MemoryStore
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def filled(state: State) -> ContainerIndex:
-    index = ContainerIndex(MemoryStore())
+    index = ContainerIndex(MemoryStore(), TaskOwner())
     config = example_container()
     await index.put(
         Container(id="c1", sandbox_id="pod", config=config, runtime_handler="", created_at=1, boot_id="b", state=state)

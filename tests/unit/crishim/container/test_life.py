@@ -72,15 +72,22 @@ async def test_a_start_that_fails_ends_the_container(world: ContainerWorld) -> N
     assert (container.state, container.reason, container.exit_code) == (State.EXITED, "StartError", 128)
 
 
-async def test_a_start_that_can_not_be_recorded_is_taken_back(world: ContainerWorld) -> None:
+async def test_a_start_that_can_not_be_recorded_is_found_out(world: ContainerWorld) -> None:
     container_id = await world.containers.create("pod", example_container())
     world.store.failures["put_container"] = UnavailableError("disk full")
-    with pytest.raises(UnavailableError):
-        await world.containers.start(container_id)
+    await world.containers.start(container_id)
+    await asyncio.sleep(0)
     world.store.failures.clear()
-    ended = await world.runtime.ended(world.containers.get(container_id))
-    assert ended is not None
-    assert ended.exit_code == 137
+    await world.restart()
+    container = world.containers.get(container_id)
+    assert (container.state, container.started_at) == (State.RUNNING, 7)
+
+
+async def test_a_start_is_recorded_before_its_end(world: ContainerWorld) -> None:
+    container_id = await world.run()
+    await world.containers.stop(container_id, 1)
+    (record,) = await world.store.load_containers()
+    assert (record.state, record.started_at, record.exit_code) == (State.EXITED, 7, 143)
 
 
 async def test_an_end_before_the_start_is_recorded_says_when_that_was(world: ContainerWorld) -> None:
