@@ -47,6 +47,9 @@ Size = Annotated[int, Meta(ge=1, le=2**62, description="an integer, 1 or more")]
 Texts = Annotated[tuple[str, ...], Meta(description="a list of strings")]
 Table = Annotated[dict[str, Any], Meta(description="a table")]
 AbsolutePath = Annotated[str, Meta(pattern=r"^/[^\0]*\Z", description="an absolute path")]
+PlainPath = Annotated[
+    str, Meta(pattern=r"^(?!.*/\.\.?(/|\Z))/[^\0]*\Z", description="an absolute path without . or ..")
+]
 AbsolutePaths = Annotated[tuple[AbsolutePath, ...], Meta(description="a list of absolute paths")]
 OptionalPath = Annotated[str, Meta(pattern=r"^(/[^\0]*)?\Z", description="an absolute path, or an empty string")]
 SearchPath = Annotated[
@@ -266,8 +269,8 @@ class CrishimImagesTable(Struct, frozen=True):
 class CrishimTable(Struct, frozen=True):
     """``crishim``: the keys that containerd does not have."""
 
-    root: AbsolutePath = "/var/lib/crishim"
-    state: AbsolutePath = "/run/crishim"
+    root: PlainPath = "/var/lib/crishim"
+    state: PlainPath = "/run/crishim"
     address: SocketPath = "/run/crishim/crishim.sock"
     log_level: Annotated[LogLevel, Meta(description='"debug", "info", "warning" or "error"')] = LogLevel.INFO
     log_format: Annotated[LogFormat, Meta(description='"console" or "json"')] = LogFormat.CONSOLE

@@ -46,6 +46,8 @@ ERRORS = [
     ("crishim.cni.exceptions = { '../x' = 'exec' }", "crishim.cni.exceptions: found a table, expected a table of plug"),
     ("crishim.cni.exceptions = { x = 'y' }", 'each "builtin", "exec" or "auto"'),
     ("crishim.log_level = 7", 'crishim.log_level: found 7, expected "debug", "info", "warning" or "error"'),
+    ("crishim.root = '/a/../b'", 'crishim.root: found "/a/../b", expected an absolute path without . or ..'),
+    ("crishim.state = '/a/.'", 'crishim.state: found "/a/.", expected an absolute path without . or ..'),
     ("crishim.root = 0x" + 5000 * "f", "crishim.root: found an integer of 20000 bits, expected an absolute path"),
     ("crishim.root = 1979-05-27", "crishim.root: found 1979-05-27, expected"),
     ("version = 5", "version: found 5, expected 2, 3 or 4"),
