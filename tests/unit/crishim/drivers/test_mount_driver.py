@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from crishim.core.errors import InvalidArgumentError, SystemCallError
 from crishim.drivers.mount_driver import MountDriver
 from crishim.model.files import FileTree
 from crishim.testing.mounts import FakeMounts
+from crishim.testing.trees import nest
 
 pytestmark = pytest.mark.anyio
 
@@ -59,16 +59,9 @@ async def test_a_path_that_may_be_another_is_not_removed(path: str) -> None:
 
 async def test_a_tree_deeper_than_functions_nest_is_removed(tmp_path: Path) -> None:
     """What a container makes, it makes from within: no path is that long."""
-    deep = 1500
     top = tmp_path / "deep"
     top.mkdir()
-    parent = os.open(top, os.O_RDONLY)
-    for _ in range(deep):
-        os.mkdir("d", dir_fd=parent)
-        below = os.open("d", os.O_RDONLY, dir_fd=parent)
-        os.close(parent)
-        parent = below
-    os.close(parent)
+    nest(top, 1500)
     await MountDriver().remove_trees(str(top))
     assert names(tmp_path) == []
 

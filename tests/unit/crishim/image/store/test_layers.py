@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from crishim.core.errors import SystemCallError
 from crishim.image.store.layers import LayerFiles
+from crishim.testing.trees import nest
 
 DEEP = 1100  # more than functions nest
 
@@ -20,31 +20,20 @@ def layers(tmp_path: Path) -> LayerFiles:
     return made
 
 
-def fill(top: Path) -> None:
-    """No path is that long, so the directories are made as a layer's are: one in the other."""
-    parent = os.open(top, os.O_RDONLY)
-    for _ in range(DEEP):
-        os.mkdir("d", dir_fd=parent)
-        below = os.open("d", os.O_RDONLY, dir_fd=parent)
-        os.close(parent)
-        parent = below
-    os.close(parent)
-
-
 def left(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.glob("*/*"))
 
 
 def test_a_deep_layer_is_removed(layers: LayerFiles, tmp_path: Path) -> None:
     staged = layers.stage()
-    fill(staged)
+    nest(staged, DEEP)
     layers.publish(staged, 7)
     layers.empty(layers.discard([layers.path(7), layers.path(8)]))
     assert left(tmp_path) == []
 
 
 def test_what_a_killed_server_left_is_removed_however_deep(layers: LayerFiles, tmp_path: Path) -> None:
-    fill(layers.stage())
+    nest(layers.stage(), DEEP)
     layers.discard([layers.stage()])
     layers.publish(layers.stage(), 7)
     assert LayerFiles(tmp_path).prepare() == {7}
