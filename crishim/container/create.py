@@ -102,9 +102,8 @@ class CreateContainer:
     async def _make(self, sandbox: Sandbox, container: Container, host: HostFacts) -> None:
         bundle = self._layout.bundle(container.id)
         async with self._runtime.making(container, bundle) as making:
-            await both(self._index.put(container), self._images.hold(container.image_ref, container.id))
+            _, image = await both(self._index.put(container), self._images.hold(container.image_ref, container.id))
             reach(ContainerFaultPoint.RECORDED)
-            image = await self._images.root(container.image_ref)
             root = await self._rootfs.mount(container.id, image.layers, sandbox.id_map)
             reach(ContainerFaultPoint.ROOTFS)
             prepared = await self._prepare.prepare(sandbox, container, image, root, host)

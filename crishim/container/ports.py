@@ -36,14 +36,11 @@ class Images(Protocol):
     """The images of the node."""
 
     async def root(self, reference: str) -> ImageRoot:
-        """Layers and configuration of an image by any of its names or its id; raises NotFoundError.
-
-        The image can not be removed from disk while a container that was made of it is recorded: see ``hold``.
-        """
+        """Layers and configuration of an image by any of its names or its id; raises NotFoundError."""
         ...
 
-    async def hold(self, image_id: str, container_id: str) -> None:
-        """Keep the layers of an image, with those that are kept already, until ``release``; idempotent."""
+    async def hold(self, image_id: str, container_id: str) -> ImageRoot:
+        """As ``root``; its layers are kept, with those that are kept already, until ``release``. Idempotent."""
         ...
 
     async def release(self, container_id: str) -> None:

@@ -111,12 +111,13 @@ class Images:
             raise NotFoundError(f"image {reference} is not there")
         return await self._roots.root(image)
 
-    async def hold(self, image_id: str, container_id: str) -> None:
-        """Keep the layers of an image, removed or not, with those kept already, until ``release``; idempotent.
+    async def hold(self, image_id: str, container_id: str) -> ImageRoot:
+        """As ``root``; its layers are kept, the image removed or not, with those kept already, until ``release``.
 
-        Raises NotFoundError.
+        Idempotent. Raises NotFoundError.
         """
         await self._store.hold(container_id, image_id)
+        return await self.root(image_id)
 
     async def release(self, container_id: str) -> None:
         """Give back what ``hold`` kept; idempotent."""

@@ -172,10 +172,11 @@ class FakeImages:
             raise NotFoundError(f"image {reference} does not exist")
         return self.roots[reference]
 
-    async def hold(self, image_id: str, container_id: str) -> None:
+    async def hold(self, image_id: str, container_id: str) -> ImageRoot:
         """Keep an image, with those that are kept already."""
         self.failures.strike("hold")
         self.held.setdefault(container_id, set()).add(image_id)
+        return await self.root(image_id)
 
     async def release(self, container_id: str) -> None:
         """Give them back."""
