@@ -140,7 +140,8 @@ async def test_remove_ends_it_first_and_leaves_nothing(world: ContainerWorld, st
 
 
 async def test_an_image_that_is_mounted_is_held_as_long(world: ContainerWorld) -> None:
-    world.images.roots["data:1"] = ImageRoot("sha256:da", "data:1", ("/layers/d",), {})
+    data = ImageRoot("sha256:da", "data:1", ("/layers/d",), {})
+    world.images.roots |= {data.reference: data, data.image_id: data}
     container_id = await world.run(mounts=(Mount("/data", image=ImageSpec("data:1"), readonly=True),))
     assert world.images.held == {container_id: {"sha256:b0", "sha256:da"}}
     await world.containers.remove(container_id)
