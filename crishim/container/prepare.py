@@ -21,6 +21,7 @@ from crishim.container.spec.seccomp import parse_profile, seccomp_file
 from crishim.container.spec.selinux import selinux_labels
 from crishim.container.spec.user import resolve_user
 from crishim.container.spec.volumes import image_volumes
+from crishim.container.users import ImageUsers
 from crishim.container.validate import check_config
 from crishim.core.config import RuntimeHandler
 from crishim.core.errors import FailedPreconditionError, InvalidArgumentError
@@ -60,7 +61,7 @@ class Prepare:
         device_ownership: bool,
     ) -> None:
         self._index, self._layout, self._handlers, self._pod_files = index, layout, handlers, pod_files
-        self._images, self._node, self._infra = images, node, infra
+        self._images, self._node, self._infra, self._users = images, node, infra, ImageUsers(node)
         self._device_ownership = device_ownership
 
     async def check(self, sandbox: Sandbox, config: ContainerConfig) -> HostFacts:
@@ -88,7 +89,7 @@ class Prepare:
         container that does not run.
         """
         config, handler = container.config, self._handlers[sandbox.runtime_handler].config
-        passwd, group = await self._node.read_in_root(rootfs, "/etc/passwd", "/etc/group")
+        users = await self._users.of(image, rootfs)
         await self._node.make_missing_dirs(*host_paths(config))
         if label := selinux_labels(config, sandbox, host).mount:
             for path in relabelled_paths(config):
@@ -100,7 +101,7 @@ class Prepare:
             image_config=image.config,
             rootfs=rootfs,
             files=self._pod_files(sandbox.id),
-            user=resolve_user(config, image.config, passwd, group),
+            user=resolve_user(config, image.config, users.passwd, users.group),
             host=host,
             image_mounts=await self._image_mounts(container, sandbox.id_map),
             volumes=await self._volumes(container, image, rootfs, sandbox.id_map),

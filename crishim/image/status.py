@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from crishim.core.latest import Latest
 from crishim.image.digest import Digest
 from crishim.image.store.store import ImageStore
 from crishim.image.types import ImageConfig, decode_config
@@ -25,16 +26,14 @@ class ImageRoots:
 
     def __init__(self, store: ImageStore) -> None:
         self._store = store
-        self._configs: dict[str, Mapping[str, Any]] = {}
+        self._configs: Latest[str, Mapping[str, Any]] = Latest(_KEPT)
 
     async def root(self, image: ImageRecord) -> ImageRoot:
         """The layers and the configuration of an image."""
-        config = self._configs.pop(image.id, None)
+        config = self._configs.get(image.id)
         if config is None:
             config = await self._read(image)
-        self._configs[image.id] = config
-        if len(self._configs) > _KEPT:
-            del self._configs[next(iter(self._configs))]
+            self._configs.put(image.id, config)
         layers = tuple(str(path) for path in self._store.layer_paths(image.chain))
         return ImageRoot(image.id, (*image.repo_digests, image.id)[0], layers, config)
 

@@ -51,11 +51,15 @@ def example_container(name: str = "main", **more: Any) -> ContainerConfig:
 
 
 class FakeNode:
-    """A node with files from a dictionary; ``made``: directories that were made; ``labels``: those of SELinux."""
+    """A node with files from a dictionary; ``made``: directories that were made; ``labels``: those of SELinux.
+
+    ``reads`` counts how often files of an image were asked for.
+    """
 
     def __init__(self) -> None:
         self.failures = Failures()
         self.files = dict(PASSWD)
+        self.reads = 0
         self.made: set[str] = set()
         self.labels: dict[str, str] = {}
         self.apparmor_profiles: frozenset[str] = frozenset()
@@ -71,6 +75,7 @@ class FakeNode:
     async def read_in_root(self, root: str, *paths: str) -> tuple[str, ...]:
         """Files of an image."""
         self.failures.strike("read_in_root")
+        self.reads += 1
         return tuple([self.files.get(path, "") for path in paths])
 
     async def read_file(self, path: str) -> bytes:
