@@ -85,6 +85,11 @@ async def call(function: Callable[[], T]) -> T:
     return await come(begin(function))
 
 
+def waiting() -> int:
+    """How many threads wait for a job."""
+    return len(_idle)
+
+
 def leave() -> None:
     """Let the calling thread end with its present job: it is in a state that others should not find."""
     _local.left = True

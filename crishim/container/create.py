@@ -100,10 +100,10 @@ class CreateContainer:
         await self._remove.remove(holder.id)
 
     async def _make(self, sandbox: Sandbox, container: Container, host: HostFacts) -> None:
+        _, image = await both(self._index.put(container), self._images.hold(container.image_ref, container.id))
+        reach(ContainerFaultPoint.RECORDED)
         bundle = self._layout.bundle(container.id)
         async with self._runtime.making(container, bundle) as making:
-            _, image = await both(self._index.put(container), self._images.hold(container.image_ref, container.id))
-            reach(ContainerFaultPoint.RECORDED)
             root = await self._rootfs.mount(container.id, image.layers, sandbox.id_map)
             reach(ContainerFaultPoint.ROOTFS)
             prepared = await self._prepare.prepare(sandbox, container, image, root, host)

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from cni_runtime.net.threads import waiting
 from crishim.core.errors import InvalidArgumentError, SystemCallError
 from crishim.drivers import syscalls
 from crishim.drivers.mounts import read_mounts
@@ -64,15 +65,11 @@ def own_namespaces() -> set[str]:
 
 
 def stray_threads() -> int:
-    """How many of the threads that were to end have not, given a moment; those of the event loop's pool stay."""
+    """How many of the threads that were to end have not, given a moment; those that wait for other work stay."""
     end = time.monotonic() + 2
-    while (strays := count("/proc/self/task") - len(lasting_threads())) and time.monotonic() < end:
+    while (strays := count("/proc/self/task") - threading.active_count() - waiting()) and time.monotonic() < end:
         time.sleep(0.001)
     return strays
-
-
-def lasting_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if not thread.name.startswith("alone-")]
 
 
 async def test_the_pod_has_its_own_and_the_node_keeps_its_own() -> None:
