@@ -127,7 +127,6 @@ class CreateContainer:
         try:
             async with asyncio.timeout(UNDO_SECONDS):
                 await self._remove.remove(container_id)
-                await self._images.release(container_id)  # of one that was never recorded
         except Exception as undo_error:
             _log.warning("container.undo_incomplete", container=container_id, error=explain(undo_error))
             error.add_note(f"container {container_id} could not be undone yet: {explain(undo_error)}")

@@ -17,7 +17,7 @@ class ContainerIndex:
 
     Changes of one container wait for each other: its end may come while its start is being written. Of an infra
     container only that it runs is written: what was begun before is found by its bundle, and its end by its absence.
-    That a container runs is written a little later than it is shown.
+    That any other container runs is written a little later than it is shown.
     """
 
     def __init__(self, records: Records, owner: TaskOwner) -> None:
@@ -83,14 +83,9 @@ class ContainerIndex:
 
     async def put(self, container: Container) -> None:
         """Write a record, then show it; for whoever makes the container, and alone knows it."""
-        if not container.infra:
+        if not container.infra or container.state is State.RUNNING:
             await self._records.put_container(container)
         self._containers[container.id] = container
-
-    def show(self, container: Container) -> None:
-        """Show a record that is written behind the caller: after a crash what it says is found out otherwise."""
-        self._containers[container.id] = container
-        self._owner.spawn(f"record {container.id}", self._write(container.id))
 
     async def change(self, container_id: str, **changes: object) -> Container:
         """Change what is known of a container, but for its state. Raises NotFoundError."""
@@ -115,15 +110,18 @@ class ContainerIndex:
             return await self._advance(container, event, changes)
 
     async def begin(self, container_id: str, started_at: int) -> Container | None:
-        """As ``advance_from`` CREATED by START, but only shown: the OCI runtime knows which containers run."""
+        """As ``advance_from`` CREATED by START, but it is written down behind the caller.
+
+        Nothing is lost by that: after a crash the OCI runtime is asked whether a container that was created runs.
+        """
         async with self._turns.hold(container_id):
             container = self.find(container_id)
             if container is None or container.state is not State.CREATED:
                 return None
             state = advance(container_id, container.state, Event.START)
-            running = replace(container, state=state, started_at=started_at)
-            self.show(running)
-            return running
+            running = self._containers[container_id] = replace(container, state=state, started_at=started_at)
+        self._owner.spawn(f"record start {container_id}", self._write(container_id))
+        return running
 
     async def drop(self, container_id: str) -> None:
         """Forget a container of which nothing is left."""

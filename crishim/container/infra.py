@@ -89,8 +89,7 @@ class Infra:
             made = await self._runtime.start_infra(container, bundle, infra_process(sandbox, host))
         state = advance(container.id, advance(container.id, container.state, Event.MADE), Event.START)
         running = replace(container, state=state, started_at=now_ns(), pid=made.pid, pid_start=made.pid_start)
-        # Its bundle is enough to end it after a crash, and it is written before any container in it is.
-        self._index.show(running)
+        await self._index.put(running)
         self._watch.begin(running)
         return made.pid
 

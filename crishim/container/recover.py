@@ -56,7 +56,8 @@ class RecoverContainers:
         for container_id in sorted(_entries(self._layout.bundles, self._layout.kept) - known):
             await _survive(container_id, self._remove.release(container_id))
             _log.warning("recovery.unknown_container_dropped", container=container_id)
-        for container_id in sorted(set(self._images.holders()) - known):
+        left = _entries(self._layout.bundles, self._layout.kept)  # of what could not be removed its layers stay as well
+        for container_id in sorted(set(self._images.holders()) - known - left):
             await _survive(container_id, self._images.release(container_id))
 
     async def _reconcile(self, container: Container) -> None:

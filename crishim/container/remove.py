@@ -35,6 +35,8 @@ class RemoveContainer:
         async with self._turns.hold(container_id):
             if container := self._index.find(container_id):
                 await self._remove(container)
+            else:
+                await self._images.release(container_id)  # at which an earlier removal may have failed
 
     async def _remove(self, container: Container) -> None:
         await stop(self._watch, self._runtime, container, grace=0)

@@ -60,6 +60,8 @@ class Containers:
         """Stop a container if need be and forget it; an unknown one is as good as removed."""
         if container := self._known(container_id):
             await self._owned("remove", container, lambda: self._remove.remove(container.id))
+        else:
+            await self._remove.remove(container_id)
 
     async def stop_all(self, sandbox_id: str) -> None:
         """Bring every container of a sandbox to its end at once; raises an ExceptionGroup of what failed."""

@@ -37,8 +37,10 @@ class DatabaseThread:
         """Close the file, once; further calls of ``do`` raise UnavailableError."""
         if not self._closed:
             self._closed = True
-            await self._thread.run(self._database.close)
-            self._thread.end()
+            try:
+                await self._thread.run(self._database.close)
+            finally:
+                self._thread.end()
 
     @property
     def problems(self) -> list[str]:

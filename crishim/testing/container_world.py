@@ -135,7 +135,7 @@ def example_sandbox(sandbox_id: str = "pod", state: SandboxState = SandboxState.
 class ContainerWorld:
     """The machine as the fakes have it, and the container domain on top; ``restart`` plays a new server on it.
 
-    ``host`` is what the next server finds that the node can do.
+    ``host`` is what the next server finds that the node can do, ``directory`` where it finds what is on disk.
     """
 
     def __init__(self, owner: TaskOwner) -> None:
@@ -144,11 +144,12 @@ class ContainerWorld:
         self.pods = FakePods(example_sandbox())
         self.host = HostFacts(cgroup_mode=CgroupMode.V2)
         self.told: list[tuple[str, Event]] = []
+        self.directory = Path("/var/lib/crishim")
         self._owner = owner
         self._compose()
 
     def _compose(self) -> None:
-        layout = ContainerLayout(Path("/var/lib/crishim"), Path("/run/crishim"))
+        layout = ContainerLayout(self.directory, self.directory)
         handlers: Mapping[str, Handler] = {"": Handler(RuntimeHandler(), self.host)}
         hosts = {name: handler.host for name, handler in handlers.items()}
         in_flight = InFlight(self._owner)

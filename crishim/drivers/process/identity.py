@@ -55,7 +55,7 @@ def read_stat(pid: int) -> Stat | None:
     """What the kernel says of a process; None when there is none."""
     try:
         file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter when it goes just then
         return None
     try:
         return parse_stat(os.read(file, _STAT_BYTES))

@@ -15,11 +15,12 @@ from crishim.core.errors import (
     SystemCallError,
     UnavailableError,
 )
-from crishim.model.container import Event, ImageSpec, Mount, State
+from crishim.model.container import Container, Event, ImageSpec, Mount, State
 from crishim.model.image import ImageRoot
 from crishim.model.pod import ProfileType, SecurityProfile
 from crishim.model.sandbox import State as SandboxState
 from crishim.testing.container_world import OWN_PID, POD_PID, ContainerWorld, example_container, example_sandbox
+from crishim.testing.store import MemoryStore
 
 
 async def test_a_container_is_made_of_its_image(world: ContainerWorld) -> None:
@@ -145,6 +146,30 @@ async def test_an_image_that_is_mounted_is_held_as_long(world: ContainerWorld) -
     container_id = await world.run(mounts=(Mount("/data", image=ImageSpec("data:1"), readonly=True),))
     assert world.images.held == {container_id: {"sha256:b0", "sha256:da"}}
     await world.containers.remove(container_id)
+    assert await world.leavings() == []
+
+
+async def test_an_image_that_could_not_be_given_back_is_when_the_removal_is_repeated(world: ContainerWorld) -> None:
+    container_id = await world.run()
+    world.images.failures["release"] = UnavailableError("disk full")
+    with pytest.raises(UnavailableError):
+        await world.containers.remove(container_id)
+    world.images.failures.clear()
+    await world.containers.remove(container_id)
+    assert await world.leavings() == []
+
+
+async def test_an_infra_container_that_can_not_be_recorded_is_taken_back(world: ContainerWorld) -> None:
+    class StoreWithoutInfra(MemoryStore):
+        async def put_container(self, container: Container) -> None:
+            if container.infra:
+                raise UnavailableError("disk full")
+            await super().put_container(container)
+
+    world.store = StoreWithoutInfra()
+    await world.restart()
+    with pytest.raises(UnavailableError):
+        await world.containers.create("pod", example_container(security=POD_PID))
     assert await world.leavings() == []
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
-from crishim.core.errors import RuntimeFailedError
+from crishim.core.errors import RuntimeFailedError, SystemCallError
 from crishim.model.container import State
 from crishim.testing.container_world import ContainerWorld, example_container
 
@@ -43,6 +45,15 @@ async def test_layers_are_not_kept_for_nobody(world: ContainerWorld) -> None:
     await world.images.hold("sha256:b0", "gone")
     await world.restart()
     assert world.images.holders() == [container_id]
+
+
+async def test_layers_are_kept_for_what_could_not_be_removed(world: ContainerWorld, tmp_path: Path) -> None:
+    world.directory = tmp_path
+    (tmp_path / "containers/stuck").mkdir(parents=True)
+    await world.images.hold("sha256:b0", "stuck")
+    world.runtime.failures["delete"] = SystemCallError("EBUSY")
+    await world.restart()
+    assert world.images.holders() == ["stuck"]
 
 
 async def test_another_boot_has_ended_everything(world: ContainerWorld) -> None:
