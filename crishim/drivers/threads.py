@@ -19,10 +19,14 @@ from cni_runtime.outcome import Outcome, come
 T = TypeVar("T")
 P = ParamSpec("P")
 
+MOST = 64
+_room = asyncio.Semaphore(MOST)
+
 
 async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call ``function`` in a thread that does other things before and afterwards."""
-    return await threads.call(partial(function, *args, **kwargs))
+    """Call ``function`` in a thread that does other things before and afterwards; ``MOST`` calls at a time."""
+    async with _room:
+        return await threads.call(partial(function, *args, **kwargs))
 
 
 def start(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Outcome[T]:

@@ -60,6 +60,12 @@ async def test_a_deadline_waits_for_the_work(runner: Runner) -> None:
     assert time.monotonic() - started >= 0.02
 
 
+async def test_only_so_many_run_at_a_time() -> None:
+    before = _count()
+    counts = await asyncio.gather(*(threads.run(_count) for _ in range(20 * threads.MOST)))
+    assert max(counts) <= before + threads.MOST
+
+
 async def test_a_thread_alone_is_no_other_thread_and_ends() -> None:
     before = {thread.native_id for thread in threading.enumerate()}
     thread = await threads.run_alone(threading.get_native_id)
@@ -67,6 +73,10 @@ async def test_a_thread_alone_is_no_other_thread_and_ends() -> None:
     with anyio.fail_after(5):
         while _lives(thread):  # noqa: ASYNC110  # nobody can wait for such a thread
             await asyncio.sleep(0.001)
+
+
+def _count() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def _lives(thread: int) -> bool:
