@@ -14,7 +14,6 @@ import anyio
 
 from crishim.core.errors import UnavailableError
 from crishim.drivers import syscalls, threads
-from crishim.drivers.syscalls import system_call
 
 _ADDRESSES = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 _SECONDS = 10.0  # for each address: localhost answers at once, unless its queue is full
@@ -75,22 +74,12 @@ class PodDialer:
 def _make_sockets(netns: str | None, made: list[socket.socket]) -> None:
     """Add a socket for each family that there is to ``made``, whose owner closes them also when cancelled meanwhile."""
     if netns is not None:
-        _enter(netns)
+        syscalls.enter(netns, syscalls.CLONE_NEWNET)
     for family in _ADDRESSES:
         try:
             made.append(socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
         except OSError:  # a kernel without IPv6
             continue
-
-
-def _enter(netns: str) -> None:
-    with system_call("open network namespace", netns):
-        file = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with system_call("enter network namespace", netns):
-            syscalls.setns(file, syscalls.CLONE_NEWNET)
-    finally:
-        os.close(file)
 
 
 async def _first_that_connects(sockets: list[socket.socket], port: int, where: str) -> socket.socket:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from crishim.core.errors import CrishimError
 from crishim.drivers import syscalls, threads
 from crishim.drivers.cgroups.hierarchy import Hierarchies
 from crishim.drivers.cgroups.stats import GroupStats, read_stats
-from crishim.drivers.syscalls import system_call
 from crishim.drivers.tree import tree_usage
 from crishim.model.container import Container
 from crishim.model.sandbox import Sandbox
@@ -60,8 +58,7 @@ class UsageDriver:
 
     async def disks(self, containers: Sequence[Container]) -> dict[str, DiskUsage]:
         """The writable layers of containers, by id."""
-        ids = [container.id for container in containers]
-        return await threads.run(lambda: {each: self._walk(self._layers / each / "upper") for each in ids})
+        return await threads.run(lambda: {each.id: self._walk(self._layers / each.id / "upper") for each in containers})
 
     async def interfaces(self, sandboxes: Sequence[Sandbox]) -> dict[str, tuple[InterfaceUsage, ...]]:
         """The interfaces of pods with a network of their own, by sandbox id, without ``lo``."""
@@ -91,12 +88,7 @@ def _interfaces(netns: dict[str, str]) -> dict[str, tuple[InterfaceUsage, ...]]:
     found: dict[str, tuple[InterfaceUsage, ...]] = {}
     for key, path in netns.items():
         try:
-            with system_call("enter namespace", path):
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    syscalls.setns(fd, syscalls.CLONE_NEWNET)
-                finally:
-                    os.close(fd)
+            syscalls.enter(path, syscalls.CLONE_NEWNET)
             found[key] = parse_interfaces(Path("/proc/thread-self/net/dev").read_text())
         except CrishimError:
             continue
