@@ -123,6 +123,16 @@ def opened(path: str) -> Iterator[int]:
         os.close(file)
 
 
+def step(directory: int, name: str | bytes, flags: int) -> int:
+    """Open ``name`` in the open ``directory``, then close that: a path may be deeper than files may be open.
+
+    Raises OSError; ``directory`` is open then.
+    """
+    reached = os.open(name, flags, dir_fd=directory)
+    os.close(directory)
+    return reached
+
+
 def unshare(flags: int) -> None:
     """Give the calling thread new namespaces; ``flags`` are ``CLONE_NEW*``. See unshare(2)."""
     check(_unshare(flags))

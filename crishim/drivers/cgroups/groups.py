@@ -15,7 +15,7 @@ from crishim.drivers.cgroups.moves import Moves, own_group
 from crishim.drivers.cgroups.stats import read_pairs
 from crishim.drivers.mounts import read_mounts
 from crishim.drivers.process.identity import ProcessId, ended, identify, send
-from crishim.drivers.syscalls import system_call
+from crishim.drivers.syscalls import step, system_call
 
 _MEMBERSHIP = Path("/proc/self/cgroup")
 _ATTEMPTS = 5  # to remove a group that is refilled meanwhile
@@ -113,13 +113,13 @@ def _groups(top: Path) -> Iterator[tuple[str, int | None]]:
                 if todo[-1]:
                     name = todo[-1].pop()
                     with suppress(FileNotFoundError):
-                        here = _step(here, name)
+                        here = step(here, name, _DIRECTORY)
                         way.append(name)
                         todo.append(_names(here))
                 else:
                     todo.pop()
                     if way:
-                        here = _step(here, "..")
+                        here = step(here, "..", _DIRECTORY)
                         yield way.pop(), here
         finally:
             os.close(here)
@@ -130,12 +130,6 @@ def _names(directory: int) -> list[str]:
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
         return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     return []  # the group has been removed
-
-
-def _step(directory: int, name: str) -> int:
-    reached = os.open(name, _DIRECTORY, dir_fd=directory)
-    os.close(directory)
-    return reached
 
 
 def _kill(directories: Sequence[Path]) -> frozenset[ProcessId]:

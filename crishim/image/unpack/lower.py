@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from crishim.drivers.syscalls import step
 from crishim.image.unpack.metadata import OPAQUE_XATTR, path_of
 
 WALK = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -81,7 +82,7 @@ class LowerLayers:
                 if not stat.S_ISDIR(status.st_mode):
                     return None, True
                 hides = hides or is_opaque(directory, name)
-                directory = step(directory, name)
+                directory = step(directory, name, WALK)
         finally:
             os.close(directory)
         return None, hides
@@ -93,14 +94,7 @@ def opened_parent(found: Found) -> Iterator[tuple[int, bytes]]:
     directory = os.open(found.layer, WALK)
     try:
         for name in found.parts[:-1]:
-            directory = step(directory, name)
+            directory = step(directory, name, WALK)
         yield directory, found.parts[-1] if found.parts else b"."
     finally:
         os.close(directory)
-
-
-def step(directory: int, name: bytes) -> int:
-    """Open the directory ``name`` of ``directory``, then close that: a path may be deeper than files may be open."""
-    reached = os.open(name, WALK, dir_fd=directory)
-    os.close(directory)
-    return reached

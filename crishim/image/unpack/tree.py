@@ -15,9 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from crishim.drivers.syscalls import step
 from crishim.image.errors import LayerError
 from crishim.image.unpack.header import show
-from crishim.image.unpack.lower import WALK, Found, LowerLayers, is_whiteout, lstat_at, opened_parent, step
+from crishim.image.unpack.lower import WALK, Found, LowerLayers, is_whiteout, lstat_at, opened_parent
 from crishim.image.unpack.metadata import copy_xattrs, path_of, set_opaque
 
 _MAX_LINKS = 40
@@ -199,7 +200,7 @@ class Tree:
         try:
             try:
                 for name in parts:
-                    fd = step(fd, name)
+                    fd = step(fd, name, WALK)
             except (FileNotFoundError, NotADirectoryError):
                 is_there = False
             yield fd if is_there else None
