@@ -54,7 +54,19 @@ def build_sandboxes(
     files = SandboxFiles(layout, mounts)
     teardown = Teardown(index, containers, network, namespaces, files, events.on_sandbox)
     sysctls = unprivileged_network(ports=config.enable_unprivileged_ports, icmp=config.enable_unprivileged_icmp)
-    run = RunSandbox(index, layout, files, namespaces, network, teardown, in_flight, driver, events.on_sandbox, sysctls)
+    run = RunSandbox(
+        index,
+        layout,
+        files,
+        namespaces,
+        network,
+        containers,
+        teardown,
+        in_flight,
+        driver,
+        events.on_sandbox,
+        sysctls,
+    )
     default = config.default_runtime_name
     sandboxes = Sandboxes(index, run, teardown, in_flight, config.runtimes, default, without_user_namespaces)
     return sandboxes, Recovery(index, layout, teardown, namespaces, mounts, end_leftovers)

@@ -84,7 +84,6 @@ class CreateContainer:
             resources=config.resources,
             stop_signal=stop_signal(config, image.config),
         )
-        self._prepare.begin(sandbox, config)
         try:
             await self._make(sandbox, container, host)
         except BaseException as error:
@@ -100,10 +99,11 @@ class CreateContainer:
         await self._remove.remove(holder.id)
 
     async def _make(self, sandbox: Sandbox, container: Container, host: HostFacts) -> None:
-        _, image = await both(self._index.put(container), self._images.hold(container.image_ref, container.id))
-        reach(ContainerFaultPoint.RECORDED)
         bundle = self._layout.bundle(container.id)
         async with self._runtime.making(container, bundle) as making:
+            _, image = await both(self._index.put(container), self._images.hold(container.image_ref, container.id))
+            reach(ContainerFaultPoint.RECORDED)
+            self._prepare.begin(sandbox, container.config)
             root = await self._rootfs.mount(container.id, image.layers, sandbox.id_map)
             reach(ContainerFaultPoint.ROOTFS)
             prepared = await self._prepare.prepare(sandbox, container, image, root, host)
@@ -126,7 +126,7 @@ class CreateContainer:
         """Leave nothing of a container whose making failed; what can not be undone now is tried at the next start."""
         try:
             async with asyncio.timeout(UNDO_SECONDS):
-                await self._remove.remove(container_id)
+                await self._remove.undo(container_id)
         except Exception as undo_error:
             _log.warning("container.undo_incomplete", container=container_id, error=explain(undo_error))
             error.add_note(f"container {container_id} could not be undone yet: {explain(undo_error)}")

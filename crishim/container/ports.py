@@ -78,6 +78,10 @@ class Making(Protocol):
 class OciRuntime(Protocol):
     """Containers under an OCI runtime, each watched by a monitor that outlives this server."""
 
+    def expect(self) -> None:
+        """A container is likely to be made soon: begin what that would wait for. Never fails."""
+        ...
+
     def making(self, container: Container, bundle: Path) -> AbstractAsyncContextManager[Making]:
         """Begin to make a container with what takes a while and needs no configuration; inside, it is to be made.
 

@@ -38,6 +38,12 @@ class RemoveContainer:
             else:
                 await self._images.release(container_id)  # at which an earlier removal may have failed
 
+    async def undo(self, container_id: str) -> None:
+        """As ``remove``, for a creation that failed, maybe before there was a record of it."""
+        if self._index.find(container_id) is None:
+            await self.release(container_id)
+        await self.remove(container_id)
+
     async def _remove(self, container: Container) -> None:
         await stop(self._watch, self._runtime, container, grace=0)
         await both(self._record(container.id), self._release(container))

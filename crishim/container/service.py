@@ -42,6 +42,10 @@ class Containers:
         self._execute, self._hosts = execute, hosts
         self._watch, self._in_flight, self._on_change = watch, in_flight, on_change
 
+    def expect(self) -> None:
+        """See ``OciRuntime.expect``."""
+        self._runtime.expect()
+
     async def create(self, sandbox_id: str, config: ContainerConfig) -> str:
         """See ``CreateContainer.create``."""
         return await self._create.create(sandbox_id, config)

@@ -80,6 +80,10 @@ class Cni(Protocol):
 class Containers(Protocol):
     """The containers that live in sandboxes."""
 
+    def expect(self) -> None:
+        """A sandbox is being made, so a container is likely to follow: begin what that would wait for. Never fails."""
+        ...
+
     async def stop_all(self, sandbox_id: str) -> None:
         """Bring every container of a sandbox to its end; raises an ExceptionGroup of what failed."""
         ...

@@ -23,7 +23,7 @@ from crishim.sandbox.files import SandboxFiles
 from crishim.sandbox.index import SandboxIndex
 from crishim.sandbox.layout import Layout
 from crishim.sandbox.network import PodNetwork
-from crishim.sandbox.ports import Namespaces, OnEvent
+from crishim.sandbox.ports import Containers, Namespaces, OnEvent
 from crishim.sandbox.sysctls import for_groups, split_by_interface, with_defaults
 from crishim.sandbox.teardown import Teardown
 from crishim.sandbox.validate import check_config
@@ -44,6 +44,7 @@ class RunSandbox:
         files: SandboxFiles,
         namespaces: Namespaces,
         network: PodNetwork,
+        containers: Containers,
         teardown: Teardown,
         in_flight: InFlight,
         cgroup_driver: CgroupDriver,
@@ -52,7 +53,8 @@ class RunSandbox:
     ) -> None:
         """``network_sysctls``: kernel parameters of each pod's own network, unless the pod sets them itself."""
         self._index, self._layout, self._files = index, layout, files
-        self._namespaces, self._network, self._teardown = namespaces, network, teardown
+        self._namespaces, self._network = namespaces, network
+        self._containers, self._teardown = containers, teardown
         self._in_flight, self._cgroup_driver, self._on_event = in_flight, cgroup_driver, on_event
         self._network_sysctls = network_sysctls
 
@@ -94,6 +96,7 @@ class RunSandbox:
     async def _make(self, sandbox: Sandbox) -> None:
         # Planned first: a pod whose networks cannot be had leaves no trace at all.
         planned = self._network.plan(sandbox) if sandbox.namespaces.net else ()
+        self._containers.expect()
         await self._index.put(sandbox, *planned)
         reach(FaultPoint.RUN_RECORDED)
         early, late = split_by_interface(self._sysctls(sandbox.config))

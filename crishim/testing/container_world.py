@@ -139,8 +139,9 @@ class ContainerWorld:
     """
 
     def __init__(self, owner: TaskOwner) -> None:
-        self.store, self.runtime, self.rootfs = MemoryStore(), FakeRuntime(), FakeRootfs()
-        self.images, self.node, self.files = FakeImages(BUSYBOX), FakeNode(), FakeMounts()
+        self.store, self.rootfs, self.images = MemoryStore(), FakeRootfs(), FakeImages(BUSYBOX)
+        self.node, self.files = FakeNode(), FakeMounts()
+        self.runtime = FakeRuntime(self.files)
         self.pods = FakePods(example_sandbox())
         self.host = HostFacts(cgroup_mode=CgroupMode.V2)
         self.told: list[tuple[str, Event]] = []
@@ -187,7 +188,7 @@ class ContainerWorld:
     async def leavings(self) -> list[object]:
         """Everything of any container that is still there."""
         rows: list[object] = list(await self.store.load_containers())
-        return [*rows, *self.runtime.made, *self.rootfs.mounted, *self.images.held]
+        return [*rows, *self.runtime.made, *self.rootfs.mounted, *self.images.held, *self.files.directories]
 
     def _on_change(self, container: Container, event: Event) -> None:
         self.told.append((container.id, event))

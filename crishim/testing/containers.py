@@ -18,6 +18,7 @@ from crishim.model.image import ImageRoot
 from crishim.model.process import ExecResult, Exit, Started
 from crishim.model.sandbox import IdMap
 from crishim.testing.failures import Failures
+from crishim.testing.mounts import FakeMounts
 
 
 class FakeMaking(Struct, frozen=True):
@@ -37,7 +38,9 @@ class FakeRuntime:
     A container ends when it is killed, when it gets a signal in ``deadly``, or when a test calls ``finish``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, files: FakeMounts) -> None:
+        """``files`` is where the bundles are."""
+        self._files = files
         self.failures = Failures()
         self.made: dict[str, Mapping[str, Any]] = {}
         self.started: set[str] = set()
@@ -47,9 +50,13 @@ class FakeRuntime:
         self._ends: dict[str, asyncio.Future[Exit]] = {}
         self._pids = itertools.count(1000)
 
+    def expect(self) -> None:
+        """There is nothing to wait for."""
+
     @asynccontextmanager
     async def making(self, container: Container, bundle: Path) -> AsyncIterator[FakeMaking]:
-        """Make a container; as with the real one, a failure leaves nothing."""
+        """Make a container; as with the real one, a failure leaves nothing but the bundle."""
+        await self._files.make_dir(str(bundle), 0o711)
         try:
             yield FakeMaking(self, container)
         except BaseException:

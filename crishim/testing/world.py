@@ -46,6 +46,11 @@ class FakeContainers:
         self.failures = Failures()
         self.of: dict[str, set[str]] = {}
         self.stopped: set[str] = set()
+        self.expected = 0
+
+    def expect(self) -> None:
+        """Count how often one was."""
+        self.expected += 1
 
     async def stop_all(self, sandbox_id: str) -> None:
         """End them."""
@@ -86,6 +91,7 @@ class World:
             files,
             self.namespaces,
             network,
+            self.containers,
             teardown,
             in_flight,
             driver,

@@ -42,7 +42,10 @@ def live(containers: Containers, pod: str) -> None:
     containers.remove(container)
 
 
-@pytest.mark.parametrize("point", [*ContainerFaultPoint, "oci.start.started", "oci.exec.spawned"], ids=str)
+OF_THE_OCI_DRIVER = ("oci.create.noted", "oci.create.spawned", "oci.start.started", "oci.exec.spawned")
+
+
+@pytest.mark.parametrize("point", [*ContainerFaultPoint, *OF_THE_OCI_DRIVER], ids=str)
 def test_killed_at(serving: Node, point: str) -> None:
     pod = connect(serving).run_pod("web")
     serving.restart(fault=f"{point}:kill")

@@ -80,12 +80,16 @@ def prepare(note: Note, notes: Notes, spec: Mapping[str, Any]) -> None:
 
 
 def open_bundle(note: Note, notes: Notes) -> None:
-    """Note the container, and make its bundle and the directory of its log. Blocks."""
-    notes.write(note)
+    """Make the bundle of a container, by which a new server finds what it has no record of, and its log's directory;
+    then note it.
+
+    Blocks.
+    """
     directories = [(Path(note.bundle), 0o711), *([(Path(note.log_path).parent, 0o755)] if note.log_path else [])]
     for directory, mode in directories:
         with system_call("mkdir", str(directory)):
             directory.mkdir(mode, parents=True, exist_ok=True)
+    notes.write(note)
 
 
 def write_config(note: Note, spec: Mapping[str, Any]) -> None:

@@ -101,6 +101,10 @@ class OciDriver:
         await threads.run(self._open_places)
         await self._removal.abandoned()
 
+    def expect(self) -> None:
+        """A container is likely to be made soon: let the kernel get ready for that. Returns at once."""
+        self._groups.expect_moves()
+
     @asynccontextmanager
     async def making(self, container: Container, bundle: Path) -> AsyncIterator[Making]:
         """Begin to make a container that is to lie in ``bundle``, and make it inside: see ``Making``.

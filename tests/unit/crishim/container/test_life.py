@@ -225,7 +225,9 @@ async def test_an_unknown_image_leaves_no_trace(world: ContainerWorld) -> None:
     assert await world.leavings() == []
 
 
-@pytest.mark.parametrize("part", ["images.hold", "rootfs.mount", "node.read_in_root", "runtime.create"])
+@pytest.mark.parametrize(
+    "part", ["store.put_container", "images.hold", "rootfs.mount", "node.read_in_root", "runtime.create"]
+)
 async def test_whatever_fails_is_undone(world: ContainerWorld, part: str) -> None:
     owner, method = part.split(".")
     getattr(world, owner).failures[method] = SystemCallError("ENOSPC")

@@ -23,6 +23,12 @@ async def test_a_pod_gets_its_ip(world: World) -> None:
     assert sandbox.netns_inode == world.namespaces.pins[sandbox.namespaces.net or ""]
 
 
+async def test_containers_are_expected_with_every_new_pod(world: World) -> None:
+    for _ in range(2):
+        await world.sandboxes.run(pod(), "")
+    assert world.containers.expected == 1
+
+
 async def test_every_attachment_is_recorded_with_what_add_used(world: World) -> None:
     sandbox_id = await world.sandboxes.run(pod(), "")
     records = {record.ifname: record for record in world.index.attachments(sandbox_id)}
