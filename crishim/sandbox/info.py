@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -69,7 +68,7 @@ def _interfaces(ifname: str, result: Result) -> dict[str, Any]:
     return {
         interface.name: {
             "IPConfigs": [
-                {"IP": str(ipaddress.ip_interface(ip.address).ip), "Gateway": ip.gateway or ""}
+                {"IP": ip.ip, "Gateway": ip.gateway}
                 for ip in result.ips
                 if ip.interface == number or (ip.interface is None and alone)
             ],
