@@ -6,6 +6,7 @@ own whose working directory is the one that the layers lie in, and the options n
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from crishim.model.pod import IDMapping, NamespaceMode, UserNamespace
 from crishim.model.sandbox import IdMap
 
 _INDEX = Path("/sys/module/overlay/parameters/index")
+_LATER_SECONDS = 0.02
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -47,14 +49,14 @@ class OverlayDriver:
         """Unmount and remove the writable layer; nothing there is fine.
 
         The last who holds on to an overlay has to wait until all of the file system below is written back. That is a
-        thread which nobody waits for.
+        thread which nobody waits for, and which does not get into the way of what the caller does next.
         """
         held: list[int] = []
         try:
             await threads.run(_remove_container, self._containers / container_id, held)
         finally:
             for root in held:
-                threads.start_alone(os.close, root)
+                asyncio.get_running_loop().call_later(_LATER_SECONDS, threads.start_alone, os.close, root)
 
     async def mount_image(self, target: str, layers: Sequence[str], ids: IdMap | None = None) -> None:
         """Mount ``layers``, topmost first, read-only at the directory ``target``, which is made; ``ids`` as above."""

@@ -20,6 +20,7 @@ from crishim.drivers.process.spawn import Program, Spawned, spawn
 from crishim.drivers.process.stream import OutputFile
 
 _REPORT_LIMIT = 1 << 17  # bytes; conmon cuts what the runtime says at 8192
+_REPORT_CHUNK = 1 << 12  # most are a few bytes; more than a few pages would be mapped for every read
 _SAID_LIMIT = 1 << 13
 
 
@@ -123,7 +124,7 @@ async def _report(reading: int, said: OutputFile, seconds: float) -> int:
     with anyio.move_on_after(seconds):
         while not line.endswith(b"\n") and len(line) < _REPORT_LIMIT:
             await anyio.wait_readable(reading)
-            chunk = os.read(reading, _REPORT_LIMIT)
+            chunk = os.read(reading, _REPORT_CHUNK)
             if not chunk:
                 return _explain(line, said)
             line += chunk
