@@ -1,8 +1,9 @@
 """Containers under an OCI runtime, each watched by a monitor that outlives this server.
 
-    note ──▶ monitor ──▶ OCI runtime makes it ──▶ start ──▶ … ──▶ exit file ──▶ delete ──▶ no note
+    bundle ──▶ note ──▶ monitor ──▶ OCI runtime makes it ──▶ start ──▶ … ──▶ exit file ──▶ delete ──▶ no note
 
-The note comes first and goes last: ``delete`` finds all of a container by it, at whatever point a server ended.
+The note goes last: ``delete`` finds all of a container by it, at whatever point a server ended. Before it there is only
+the bundle, by which the next server finds what it has no record of.
 """
 
 from __future__ import annotations

@@ -90,13 +90,13 @@ def test_the_monitor_runs_the_handlers_program_with_a_state_of_its_own() -> None
     assert monitor.runtime_args[0] == "--root=/run/oci/runtimes/runc"
 
 
-def test_the_note_is_written_before_the_bundle(tmp_path: Path) -> None:
+def test_nothing_is_noted_without_a_bundle_to_find_it_by(tmp_path: Path) -> None:
     (tmp_path / "b").write_text("in the way")
     notes = Notes(tmp_path)
     planned = plan_note(container(), CRUN, tmp_path / "b", {})
     with pytest.raises(SystemCallError, match="EEXIST"):
         prepare(planned, notes, {})
-    assert notes.find("c1") == planned
+    assert notes.find("c1") is None
 
 
 def test_a_process_that_its_monitor_has_for_a_child_is_the_containers() -> None:
