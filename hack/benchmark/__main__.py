@@ -66,7 +66,7 @@ def critest(
 def polling(
     pods: Annotated[int, typer.Option(help="Pods with a container each that come and go.")] = 100,
     at_once: Annotated[int, typer.Option(help="How many of these in the making at once.")] = 8,
-    rounds: Annotated[int, typer.Option(help="Rounds; the servers take turns within each.")] = 1,
+    rounds: Annotated[int, typer.Option(help="Rounds; the servers take turns within each.")] = 5,
     runtime: Annotated[list[str], typer.Option(help="OCI runtimes of crishim.")] = ["crun"],  # noqa: B006
 ) -> None:
     """The answers to kubelet's questions, each second, while pods come and go."""

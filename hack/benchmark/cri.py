@@ -76,11 +76,17 @@ def _all(futures: Sequence[Any]) -> None:
 
 
 def _measure_memory(client: Client, found: dict[str, float]) -> None:
-    time.sleep(_REST_SECONDS)
-    found["no pods"] = memory(client.process())
-    pods = [client.run(defaultdict(list))[0] for _ in range(_IDLE_PODS)]
-    time.sleep(_REST_SECONDS)
-    found[WITH_PODS] = memory(client.process())
+    pods: list[str] = []
+
+    def with_more(number: int) -> float:
+        pods.extend(client.run(defaultdict(list))[0] for _ in range(number))
+        time.sleep(_REST_SECONDS)
+        return memory(client.process())
+
+    found["no pods"] = with_more(0)
+    found[WITH_PODS] = with_more(_IDLE_PODS)
     found[PER_POD] = (found[WITH_PODS] - found["no pods"]) / _IDLE_PODS
+    # The first ones bring what all share: the libraries of monitors.
+    found["per further pod"] = (with_more(_IDLE_PODS) - found[WITH_PODS]) / _IDLE_PODS
     for pod in pods:
         client.remove_pod(pod, defaultdict(list))
