@@ -138,13 +138,14 @@ def build_containers(
     files, node = MountDriver(), ContainerNode(rootfs)
     watch = Watch(index, oci.driver, owner, tell)
     remove = RemoveContainer(index, places, oci.driver, rootfs, images, files, watch, tell)
-    infra = Infra(index, places, files, oci.driver, remove, watch, in_flight, oci.hosts)
+    pods = _Pods(sandboxes)
+    infra = Infra(index, places, pods, files, oci.driver, remove, watch, in_flight, oci.hosts)
     ownership = config.device_ownership_from_security_context
     prepare = Prepare(index, places, oci.handlers, _pod_files(layout), images, node, infra, device_ownership=ownership)
     create = CreateContainer(
         index,
         places,
-        _Pods(sandboxes),
+        pods,
         images,
         rootfs,
         prepare,
@@ -155,7 +156,7 @@ def build_containers(
         tell,
     )
     execute = Exec(index, places, node, oci.driver)
-    containers = Containers(index, create, remove, oci.driver, watch, in_flight, tell, execute, oci.hosts)
+    containers = Containers(index, pods, create, remove, oci.driver, watch, in_flight, tell, execute, oci.hosts)
     recovery = RecoverContainers(index, places, oci.driver, images, remove, watch)
     return ContainerParts(index, containers, recovery, stats, execute, oci.driver, _features(oci))
 

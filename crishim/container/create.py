@@ -10,6 +10,7 @@ import structlog
 
 from crishim.container.index import ContainerIndex
 from crishim.container.layout import ContainerLayout
+from crishim.container.pods import ready_sandbox
 from crishim.container.ports import Images, OciRuntime, Pods, Rootfs
 from crishim.container.prepare import Prepare
 from crishim.container.remove import RemoveContainer
@@ -17,12 +18,11 @@ from crishim.container.spec.inputs import HostFacts
 from crishim.container.spec.signals import stop_signal
 from crishim.container.watch import OnChange, Watch
 from crishim.core.clock import boot_id, now_ns
-from crishim.core.errors import AlreadyExistsError, FailedPreconditionError, explain
+from crishim.core.errors import AlreadyExistsError, explain
 from crishim.core.faultpoints import ContainerFaultPoint, reach
 from crishim.core.tasks import InFlight, both
 from crishim.model.container import Container, ContainerConfig, Event, State
 from crishim.model.sandbox import Sandbox
-from crishim.model.sandbox import State as SandboxState
 
 _log = structlog.get_logger()
 
@@ -63,8 +63,7 @@ class CreateContainer:
         return await self._in_flight.run(key, lambda: self._create_once(sandbox, config))
 
     async def _create_once(self, sandbox: Sandbox, config: ContainerConfig) -> str:
-        if sandbox.state is not SandboxState.READY:
-            raise FailedPreconditionError(f"pod sandbox {sandbox.id} is {sandbox.state}, not ready")
+        ready_sandbox(self._pods, sandbox.id)
         if holder := self._index.by_name(sandbox.id, config.metadata.name, config.metadata.attempt):
             if holder.state is State.CREATED:
                 return holder.id
@@ -87,7 +86,7 @@ class CreateContainer:
         try:
             await self._make(sandbox, container, host)
         except BaseException as error:
-            await self._undo(container.id, error)
+            await self._undo(container, error)
             raise
         return container.id
 
@@ -119,17 +118,18 @@ class CreateContainer:
             supplemental_groups=user.additional_gids,
         )
         reach(ContainerFaultPoint.CREATED)
+        ready_sandbox(self._pods, sandbox.id)
         self._watch.begin(created)
         self._on_change(created, Event.MADE)
 
-    async def _undo(self, container_id: str, error: BaseException) -> None:
+    async def _undo(self, container: Container, error: BaseException) -> None:
         """Leave nothing of a container whose making failed; what can not be undone now is tried at the next start."""
         try:
             async with asyncio.timeout(UNDO_SECONDS):
-                await self._remove.undo(container_id)
+                await self._remove.undo(container)
         except Exception as undo_error:
-            _log.warning("container.undo_incomplete", container=container_id, error=explain(undo_error))
-            error.add_note(f"container {container_id} could not be undone yet: {explain(undo_error)}")
+            _log.warning("container.undo_incomplete", container=container.id, error=explain(undo_error))
+            error.add_note(f"container {container.id} could not be undone yet: {explain(undo_error)}")
 
 
 def _log_path(sandbox: Sandbox, config: ContainerConfig) -> str:

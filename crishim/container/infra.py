@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from crishim.container.index import ContainerIndex
 from crishim.container.layout import ContainerLayout
-from crishim.container.ports import Files, OciRuntime
+from crishim.container.pods import ready_sandbox
+from crishim.container.ports import Files, OciRuntime, Pods
 from crishim.container.remove import RemoveContainer
 from crishim.container.spec.infra import infra_process, infra_spec, needs_oci_runtime
 from crishim.container.spec.inputs import HostFacts
@@ -35,6 +36,7 @@ class Infra:
         self,
         index: ContainerIndex,
         layout: ContainerLayout,
+        pods: Pods,
         files: Files,
         runtime: OciRuntime,
         remove: RemoveContainer,
@@ -43,7 +45,8 @@ class Infra:
         hosts: Mapping[str, HostFacts],
     ) -> None:
         """``hosts`` says by runtime handler what the node can do."""
-        self._index, self._layout, self._files, self._runtime = index, layout, files, runtime
+        self._index, self._layout, self._pods = index, layout, pods
+        self._files, self._runtime = files, runtime
         self._remove, self._watch, self._in_flight, self._hosts = remove, watch, in_flight, hosts
 
     def begin(self, sandbox: Sandbox) -> None:
@@ -74,24 +77,28 @@ class Infra:
             boot_id=boot_id(),
             stop_signal="SIGKILL",
         )
+        ready_sandbox(self._pods, sandbox.id)
         await self._index.put(container)
+        made = container
         try:
-            return await self._run(sandbox, container)
+            made = await self._run(sandbox, container)
+            await self._index.put(made)
+            self._watch.begin(made)
+            # The sandbox may have been removed meanwhile, and with it what there was of this.
+            ready_sandbox(self._pods, sandbox.id)
         except BaseException:
-            await self._remove.remove(container.id)
+            await self._remove.undo(made)
             raise
+        return made.pid
 
-    async def _run(self, sandbox: Sandbox, container: Container) -> int:
+    async def _run(self, sandbox: Sandbox, container: Container) -> Container:
         bundle, host = self._layout.bundle(container.id), self._hosts[sandbox.runtime_handler]
         if needs_oci_runtime(sandbox, host):
             made = await self._run_by_oci_runtime(sandbox, container, bundle, host)
         else:
             made = await self._runtime.start_infra(container, bundle, infra_process(sandbox, host))
         state = advance(container.id, advance(container.id, container.state, Event.MADE), Event.START)
-        running = replace(container, state=state, started_at=now_ns(), pid=made.pid, pid_start=made.pid_start)
-        await self._index.put(running)
-        self._watch.begin(running)
-        return made.pid
+        return replace(container, state=state, started_at=now_ns(), pid=made.pid, pid_start=made.pid_start)
 
     async def _run_by_oci_runtime(
         self, sandbox: Sandbox, container: Container, bundle: Path, host: HostFacts

@@ -5,7 +5,7 @@ CREATING           -                         undo, forget
 CREATED, RUNNING   another boot              it has ended; how, nobody knows
 CREATED            its start was begun       ask the OCI runtime: it runs, or can be started again; watch it
 CREATED, RUNNING   otherwise                 watch it; one that ended meanwhile is recorded at once
-EXITED             -                         nothing
+EXITED             -                         remove what the OCI runtime may still have of it
 REMOVING           -                         remove
 (no record)        a bundle or a root        remove what it has
 (no record)        layers kept for it        give them back
@@ -65,6 +65,8 @@ class RecoverContainers:
             await self._remove.remove(container.id)
         elif container.state in (State.CREATED, State.RUNNING):
             await self._find_out(container)
+        else:
+            await self._remove.delete(container.id)
 
     async def _find_out(self, container: Container) -> None:
         if container.boot_id != boot_id():
@@ -77,11 +79,13 @@ class RecoverContainers:
                 message="the node was rebooted",
             )
         else:
-            if container.state is State.CREATED:
-                container = await self._settle_start(container)
-            if ended := await self._runtime.ended(container):
-                await self._watch.record(container.id, ended)
-            self._watch.begin(container)
+            try:
+                if container.state is State.CREATED:
+                    container = await self._settle_start(container)
+                if ended := await self._runtime.ended(container):
+                    await self._watch.record(container.id, ended)
+            finally:
+                self._watch.begin(container)  # which tries again what could not be done
 
     async def _settle_start(self, container: Container) -> Container:
         """The container as it is, a start of it may have been cut off; one that can not be asked about is killed.

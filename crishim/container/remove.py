@@ -38,11 +38,12 @@ class RemoveContainer:
             else:
                 await self._images.release(container_id)  # at which an earlier removal may have failed
 
-    async def undo(self, container_id: str) -> None:
-        """As ``remove``, for a creation that failed, maybe before there was a record of it."""
-        if self._index.find(container_id) is None:
-            await self.release(container_id)
-        await self.remove(container_id)
+    async def undo(self, container: Container) -> None:
+        """As ``remove``, for a creation that failed, maybe before there was a record of it, or while it was removed."""
+        if self._watch.lives(container.id):
+            await self._runtime.kill_all(container)
+        await self.remove(container.id)
+        await self.release(container.id)
 
     async def _remove(self, container: Container) -> None:
         await stop(self._watch, self._runtime, container, grace=0)
@@ -63,7 +64,7 @@ class RemoveContainer:
         if not container.infra:
             await self.release(container.id)
             return
-        await self._delete(container.id)
+        await self.delete(container.id)
         await self._remove_bundle(container.id)  # all it has
 
     async def _forget(self, container: Container) -> None:
@@ -75,12 +76,13 @@ class RemoveContainer:
 
     async def release(self, container_id: str) -> None:
         """Undo what the node has of a container, whether or not there is a record of it; it has ended, or is killed."""
-        await self._delete(container_id)
+        await self.delete(container_id)
         reach(ContainerFaultPoint.REMOVE_DELETED)
         await both(self._rootfs.remove(container_id), self._remove_bundle(container_id))
         reach(ContainerFaultPoint.REMOVE_FILES)
 
-    async def _delete(self, container_id: str) -> None:
+    async def delete(self, container_id: str) -> None:
+        """Remove what the OCI runtime has of a container that has ended; where nothing is left this costs nothing."""
         await self._watch.end(container_id)  # its own deletion may be under way
         await self._runtime.delete(container_id)
 

@@ -9,7 +9,7 @@ from typing import Any
 from crishim.container.create import CreateContainer
 from crishim.container.exec import Exec
 from crishim.container.index import ContainerIndex
-from crishim.container.ports import OciRuntime
+from crishim.container.ports import OciRuntime, Pods
 from crishim.container.remove import RemoveContainer
 from crishim.container.spec.inputs import HostFacts
 from crishim.container.start import start
@@ -29,6 +29,7 @@ class Containers:
     def __init__(
         self,
         index: ContainerIndex,
+        pods: Pods,
         create: CreateContainer,
         remove: RemoveContainer,
         runtime: OciRuntime,
@@ -38,7 +39,7 @@ class Containers:
         execute: Exec,
         hosts: Mapping[str, HostFacts],
     ) -> None:
-        self._index, self._create, self._remove, self._runtime = index, create, remove, runtime
+        self._index, self._pods, self._create, self._remove, self._runtime = index, pods, create, remove, runtime
         self._execute, self._hosts = execute, hosts
         self._watch, self._in_flight, self._on_change = watch, in_flight, on_change
 
@@ -53,7 +54,11 @@ class Containers:
     async def start(self, container_id: str) -> None:
         """See ``start``; raises NotFoundError."""
         container = self._index.resolve(container_id)
-        await self._owned("start", container, lambda: start(self._index, self._runtime, container, self._on_change))
+
+        def run() -> Coroutine[Any, Any, None]:
+            return start(self._index, self._runtime, self._pods, container, self._on_change)
+
+        await self._owned("start", container, run)
 
     async def stop(self, container_id: str, grace: float) -> None:
         """Bring a container to its end within ``grace`` seconds; an unknown one is as good as stopped."""
@@ -123,10 +128,14 @@ class Containers:
         await self._in_flight.run(f"{verb} {container.id}", act)
 
     async def _end(self, container: Container) -> None:
-        if container.infra and container.state is not State.CREATING:  # nobody will ask about it
+        if container.state is State.CREATING:
+            return  # whoever makes it finds its sandbox stopped
+        if container.infra:  # nobody will ask about it
             await self._remove.remove(container.id)
-        else:
-            await stop(self._watch, self._runtime, container, grace=0)
+            return
+        await stop(self._watch, self._runtime, container, grace=0)
+        # An earlier deletion may have failed, and left processes that only the pod's PID namespace would end.
+        await self._remove.delete(container.id)
 
     async def _each(self, sandbox_id: str, act: Callable[[Container], Coroutine[Any, Any, None]]) -> None:
         containers = self._index.of_sandbox(sandbox_id)

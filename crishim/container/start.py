@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from crishim.container.index import ContainerIndex
-from crishim.container.ports import OciRuntime
+from crishim.container.pods import ready_sandbox
+from crishim.container.ports import OciRuntime, Pods
 from crishim.container.watch import OnChange
 from crishim.core.clock import now_ns
 from crishim.core.errors import FailedPreconditionError, explain
@@ -13,18 +14,25 @@ from crishim.model.container import Container, Event, State
 START_ERROR_CODE = 128
 
 
-async def start(index: ContainerIndex, runtime: OciRuntime, container: Container, on_change: OnChange) -> None:
-    """Start ``container``; raises FailedPreconditionError unless it is in CREATED.
+async def start(
+    index: ContainerIndex, runtime: OciRuntime, pods: Pods, container: Container, on_change: OnChange
+) -> None:
+    """Start ``container``; raises FailedPreconditionError unless it is in CREATED, and its sandbox ready.
 
     The runtime keeps account of starts: after a crash here, recovery asks it.
-    A container that can not be started is EXITED with reason StartError, and the error goes to the caller.
+    A container that can not be started is EXITED with reason StartError, and the error goes to the caller. What there
+    is of it is killed: it still waits, or even runs, if the runtime failed after it had let it.
     """
     if container.state is not State.CREATED:
         raise FailedPreconditionError(f"container {container.id} is {container.state}; only a created one can start")
+    ready_sandbox(pods, container.sandbox_id)
     try:
         started_at = await runtime.start(container)
     except Exception as error:
-        await fail_start(index, container.id, explain(error))
+        try:
+            await fail_start(index, container.id, explain(error))
+        finally:
+            await runtime.kill_all(container)
         raise
     reach(ContainerFaultPoint.STARTED)
     started = await index.begin(container.id, started_at)

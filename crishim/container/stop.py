@@ -16,9 +16,10 @@ KILL_SECONDS = 20.0
 async def stop(watch: Watch, runtime: OciRuntime, container: Container, grace: float) -> None:
     """Bring ``container`` to its end: its own signal, ``grace`` seconds, then SIGKILL. Ended already is fine.
 
-    Raises DeadlineError when it outlives SIGKILL for ``KILL_SECONDS``.
+    One that could not be started counts as ended, but may still have to be. Raises DeadlineError when its end is not
+    there ``KILL_SECONDS`` after SIGKILL.
     """
-    if container.state not in (State.CREATED, State.RUNNING):
+    if container.state not in (State.CREATED, State.RUNNING) and not watch.lives(container.id):
         return
     if grace > 0 and container.state is State.RUNNING:
         await runtime.signal(container, signal_number(container.stop_signal))
@@ -26,7 +27,8 @@ async def stop(watch: Watch, runtime: OciRuntime, container: Container, grace: f
             return
     await runtime.kill_all(container)
     if not await watch.end(container.id, KILL_SECONDS):
-        raise DeadlineError(f"container {container.id} goes on {KILL_SECONDS:g} s after SIGKILL")
+        what = "goes on" if watch.lives(container.id) else "has ended, but that could not be recorded"
+        raise DeadlineError(f"container {container.id} {what} {KILL_SECONDS:g} s after SIGKILL")
 
 
 def signal_number(name: str) -> int:

@@ -17,6 +17,8 @@ from crishim.model.process import Exit
 
 _log = structlog.get_logger()
 
+_RETRY_SECONDS = 1.0  # for what is lacking to be there again
+
 OnChange = Callable[[Container, Event], None]
 
 
@@ -26,12 +28,18 @@ class Watch:
     def __init__(self, index: ContainerIndex, runtime: OciRuntime, owner: TaskOwner, on_change: OnChange) -> None:
         self._index, self._runtime, self._owner, self._on_change = index, runtime, owner, on_change
         self._ends: dict[str, asyncio.Task[None]] = {}
+        self._living: set[str] = set()
 
     def begin(self, container: Container) -> None:
         """Watch a container that was made, now or by an earlier server."""
         task = self._owner.spawn(f"watch {container.id}", self._watch(container))
         self._ends[container.id] = task
-        task.add_done_callback(lambda _: self._ends.pop(container.id, None))
+        self._living.add(container.id)
+        task.add_done_callback(lambda _: self._forget(container.id))
+
+    def lives(self, container_id: str) -> bool:
+        """Whether a container that is watched has yet to end, whatever is recorded of it."""
+        return container_id in self._living
 
     async def end(self, container_id: str, seconds: float | None = None) -> bool:
         """Wait until the end of a container is recorded; False when ``seconds`` pass first."""
@@ -41,13 +49,30 @@ class Watch:
         done, _ = await asyncio.wait([task], timeout=seconds)
         return bool(done)
 
+    def _forget(self, container_id: str) -> None:
+        self._ends.pop(container_id, None)
+        self._living.discard(container_id)
+
     async def _watch(self, container: Container) -> None:
-        ended = await self._runtime.wait(container)
-        await self.record(container.id, ended)
+        seen = await self._saw_end(container)
+        while not seen:
+            await asyncio.sleep(_RETRY_SECONDS)
+            seen = await self._saw_end(container)
         try:
             await self._runtime.delete(container.id)
         except Exception as error:  # removal tries again, and reports
             _log.warning("container.delete_failed", container=container.id, error=explain(error))
+
+    async def _saw_end(self, container: Container) -> bool:
+        """Wait for the end and record it; False when that failed for now, for want of disk or descriptors."""
+        try:
+            ended = await self._runtime.wait(container)
+            self._living.discard(container.id)
+            await self.record(container.id, ended)
+        except Exception as error:
+            _log.warning("container.watch_failed", container=container.id, error=explain(error))
+            return False
+        return True
 
     async def record(self, container_id: str, ended: Exit) -> None:
         """Write down how a container ended, unless that is known or the container is being removed."""

@@ -119,6 +119,10 @@ class FakePods:
     def __init__(self, *sandboxes: Sandbox) -> None:
         self.sandboxes = {sandbox.id: sandbox for sandbox in sandboxes}
 
+    def stop(self, sandbox_id: str) -> None:
+        """Stop one of them."""
+        self.sandboxes[sandbox_id] = replace(self.sandboxes[sandbox_id], state=SandboxState.STOPPED)
+
     def get(self, sandbox_id: str) -> Sandbox:
         """One of them."""
         if sandbox_id not in self.sandboxes:
@@ -159,7 +163,7 @@ class ContainerWorld:
         remove = RemoveContainer(
             self.index, layout, self.runtime, self.rootfs, self.images, self.files, watch, self._on_change
         )
-        infra = Infra(self.index, layout, self.files, self.runtime, remove, watch, in_flight, hosts)
+        infra = Infra(self.index, layout, self.pods, self.files, self.runtime, remove, watch, in_flight, hosts)
         prepare = Prepare(
             self.index, layout, handlers, _pod_files, self.images, self.node, infra, device_ownership=False
         )
@@ -169,7 +173,7 @@ class ContainerWorld:
         )  # fmt: skip
         execute = Exec(self.index, layout, self.node, self.runtime)
         self.containers = Containers(
-            self.index, create, remove, self.runtime, watch, in_flight, self._on_change, execute, hosts
+            self.index, self.pods, create, remove, self.runtime, watch, in_flight, self._on_change, execute, hosts
         )
         self.recovery = RecoverContainers(self.index, layout, self.runtime, self.images, remove, watch)
 

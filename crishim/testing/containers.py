@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class FakeRuntime:
     """``made`` holds the specification of each container that exists, ``signals`` every signal in order.
 
     A container ends when it is killed, when it gets a signal in ``deadly``, or when a test calls ``finish``.
+    ``on_create`` is called once, when the next container has been made.
     """
 
     def __init__(self, files: FakeMounts) -> None:
@@ -46,6 +47,7 @@ class FakeRuntime:
         self.started: set[str] = set()
         self.signals: list[tuple[str, int]] = []
         self.deadly = {15}
+        self.on_create: Callable[[], None] | None = None
         self.updates: list[tuple[str, Mapping[str, Any]]] = []
         self._ends: dict[str, asyncio.Future[Exit]] = {}
         self._pids = itertools.count(1000)
@@ -67,6 +69,9 @@ class FakeRuntime:
         """Make a container at once."""
         self.made[container.id] = spec
         self._ends[container.id] = asyncio.get_running_loop().create_future()
+        if on_create := self.on_create:
+            self.on_create = None
+            on_create()
         self.failures.strike("create")
         return Started(pid=next(self._pids), pid_start=1)
 
@@ -118,6 +123,7 @@ class FakeRuntime:
 
     async def ended(self, container: Container) -> Exit | None:
         """How it ended, if it did."""
+        self.failures.strike("ended")
         end = self._ends.get(container.id)
         return end.result() if end and end.done() else None
 

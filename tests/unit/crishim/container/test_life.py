@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 from msgspec.structs import replace
 
 from crishim.core.errors import (
     AlreadyExistsError,
+    DeadlineError,
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
     SystemCallError,
     UnavailableError,
 )
-from crishim.model.container import Container, Event, ImageSpec, Mount, State
+from crishim.model.container import Container, ContainerSecurity, Event, ImageSpec, Mount, State
 from crishim.model.image import ImageRoot
 from crishim.model.pod import ProfileType, SecurityProfile
 from crishim.model.sandbox import State as SandboxState
@@ -71,6 +73,37 @@ async def test_a_start_that_fails_ends_the_container(world: ContainerWorld) -> N
         await world.containers.start(container_id)
     container = world.containers.get(container_id)
     assert (container.state, container.reason, container.exit_code) == (State.EXITED, "StartError", 128)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+async def test_a_container_that_can_not_be_started_is_killed(world: ContainerWorld, recorded: bool) -> None:
+    container_id = await world.containers.create("pod", example_container())
+    world.runtime.failures["start"] = DeadlineError("it did not end in time")
+    if not recorded:
+        world.store.failures["put_container"] = UnavailableError("disk full")
+    with pytest.raises((DeadlineError, UnavailableError)):
+        await world.containers.start(container_id)
+    world.store.failures.clear()
+    await world.containers.remove(container_id)
+    assert await world.leavings() == []
+
+
+async def test_what_is_left_of_a_failed_start_ends_with_its_sandbox(world: ContainerWorld) -> None:
+    container_id = await world.containers.create("pod", example_container())
+    world.runtime.failures |= {"start": DeadlineError("late"), "kill_all": SystemCallError("EMFILE")}
+    with pytest.raises(SystemCallError):
+        await world.containers.start(container_id)
+    world.runtime.failures.clear()
+    await world.containers.stop_all("pod")
+    assert world.runtime.made == {}
+
+
+async def test_a_container_does_not_start_in_a_sandbox_that_is_stopped(world: ContainerWorld) -> None:
+    container_id = await world.containers.create("pod", example_container())
+    world.pods.sandboxes["pod"] = example_sandbox(state=SandboxState.STOPPING)
+    with pytest.raises(FailedPreconditionError, match="stopping"):
+        await world.containers.start(container_id)
+    assert world.containers.get(container_id).state is State.CREATED
 
 
 async def test_a_start_that_can_not_be_recorded_is_found_out(world: ContainerWorld) -> None:
@@ -187,6 +220,49 @@ async def test_stop_and_remove_may_be_repeated(world: ContainerWorld) -> None:
     for _ in range(2):
         await world.containers.remove(container_id)
     await world.containers.stop("nosuch", 1)
+
+
+@pytest.mark.parametrize("security", [OWN_PID, POD_PID])
+async def test_nothing_stays_of_what_is_made_while_its_sandbox_is_stopped(
+    world: ContainerWorld, security: ContainerSecurity
+) -> None:
+    world.runtime.on_create = partial(world.pods.stop, "pod")
+    with pytest.raises(FailedPreconditionError, match="stopped"):
+        await world.containers.create("pod", example_container(security=security))
+    assert await world.leavings() == []
+
+
+async def test_no_infra_container_comes_back_when_its_sandbox_is_removed(world: ContainerWorld) -> None:
+    def remove_pod() -> None:
+        (infra,) = [container.id for container in world.index.all() if container.infra]
+        removing.append(asyncio.ensure_future(world.containers.remove(infra)))
+        world.pods.sandboxes.clear()
+
+    removing: list[asyncio.Future[None]] = []
+    world.runtime.on_create = remove_pod
+    with pytest.raises(NotFoundError):
+        await world.containers.create("pod", example_container(security=POD_PID))
+    await asyncio.gather(*removing, return_exceptions=True)  # it may have come too early, and is tried again
+    assert await world.leavings() == []
+
+
+async def test_an_end_that_can_not_be_recorded_is_later(world: ContainerWorld) -> None:
+    container_id = await world.run()
+    world.store.failures["put_container"] = UnavailableError("disk full")
+    world.runtime.finish(container_id, 3)
+    await asyncio.sleep(0.01)
+    world.store.failures.clear()
+    await world.containers.stop(container_id, 10)
+    assert world.containers.get(container_id).exit_code == 3
+
+
+async def test_what_a_deletion_left_goes_with_the_sandbox(world: ContainerWorld) -> None:
+    container_id = await world.run()
+    world.runtime.failures["delete"] = SystemCallError("EMFILE")
+    await world.containers.stop(container_id, 10)
+    world.runtime.failures.clear()
+    await world.containers.stop_all("pod")
+    assert world.runtime.made == {}
 
 
 async def test_every_step_is_told(world: ContainerWorld) -> None:

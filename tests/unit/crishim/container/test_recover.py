@@ -96,3 +96,21 @@ async def test_a_start_that_can_not_be_asked_about_has_failed(world: ContainerWo
     await world.restart()
     container = world.containers.get(container_id)
     assert (container.state, container.reason) == (State.EXITED, "StartError")
+
+
+async def test_what_is_left_of_one_that_ended_is_removed(world: ContainerWorld) -> None:
+    container_id = await world.run()
+    world.runtime.failures["delete"] = SystemCallError("the server ended here")
+    await world.containers.stop(container_id, 1)
+    world.runtime.failures.clear()
+    await world.restart()
+    assert (world.containers.get(container_id).state, world.runtime.made) == (State.EXITED, {})
+
+
+async def test_one_that_could_not_be_settled_is_still_watched(world: ContainerWorld) -> None:
+    container_id = await world.run()
+    world.runtime.failures["ended"] = SystemCallError("EMFILE")
+    await world.restart()
+    world.runtime.finish(container_id, 7)
+    await world.containers.stop(container_id, 1)
+    assert world.containers.get(container_id).exit_code == 7
