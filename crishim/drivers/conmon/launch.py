@@ -16,12 +16,14 @@ from crishim.drivers.conmon.argv import Monitor, command_line
 from crishim.drivers.conmon.report import parse_report
 from crishim.drivers.process.child import Child
 from crishim.drivers.process.identity import ProcessId
+from crishim.drivers.process.search import kill_group
 from crishim.drivers.process.spawn import Program, Spawned, spawn
 from crishim.drivers.process.stream import OutputFile
 
 _REPORT_LIMIT = 1 << 17  # bytes; conmon cuts what the runtime says at 8192
 _REPORT_CHUNK = 1 << 12  # most are a few bytes; more than a few pages would be mapped for every read
 _SAID_LIMIT = 1 << 13
+_END_SECONDS = 5.0  # for a killed OCI runtime; one may be stuck in the kernel
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class WaitingMonitor:
         """Take care of what ``launch`` has started; it is ended when that fails. Raises SystemCallError."""
         async with AsyncExitStack() as failed:
             failed.callback(launched.undo.close)
-            child = Child.take(launched.spawned)
+            child = Child.hold(launched.spawned)
             failed.push_async_callback(child.end)
             monitor = cls(launched, child)
             failed.pop_all()
@@ -66,13 +68,22 @@ class WaitingMonitor:
         with suppress(BrokenPipeError):  # it has ended already: the report says why
             self._gate.send(b"\0")
         pid = await _report(self._reading, self._said, seconds)
+        self._child.let_go()  # the OCI runtime has ended: there is nothing left in the group that would be killed
         self._undo.close()
         return self._process, pid
 
     async def end(self) -> None:
-        """Kill it, with the OCI runtime if there is one already, and give back what is kept for it; idempotent."""
+        """Kill it, with the OCI runtime if there is one already, and give back what is kept for it; idempotent.
+
+        When the monitor has ended by itself before it reported, the OCI runtime may go on, so that is killed then, too.
+        """
         self._undo.close()
-        await self._child.end()
+        self._child.kill_group()  # all at once, so that none of them starts another meanwhile
+        try:
+            with anyio.move_on_after(_END_SECONDS):
+                await kill_group(self._process)  # until they have ended, what is removed could be made once more
+        finally:
+            await self._child.end()
 
 
 def launch(monitor: Monitor, *, env: Mapping[str, str]) -> Launched:

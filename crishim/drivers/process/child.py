@@ -30,6 +30,7 @@ class Child:
         self.pid = pid
         self._gone = anyio.Event()
         self._status = 0
+        self._held: int | None = None  # the pidfd of one that is not to be reaped yet
 
     @classmethod
     async def start(cls, program: Program) -> Child:
@@ -61,6 +62,16 @@ class Child:
         except BaseException:
             end(spawned)
             raise
+        return child
+
+    @classmethod
+    def hold(cls, spawned: Spawned) -> Child:
+        """As ``take``, but it is not reaped before ``let_go`` or ``end``, nor is its end known.
+
+        Its id is nobody else's until then, so what is left of its process group can still be killed when it has ended.
+        """
+        child = cls(spawned.pid)
+        child._held = spawned.pidfd
         return child
 
     @classmethod
@@ -107,9 +118,16 @@ class Child:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
 
+    def let_go(self) -> None:
+        """From now on it is reaped when it ends; nothing happens to one that is not held."""
+        if self._held is not None:
+            self._watch(self._held)
+            self._held = None
+
     async def end(self) -> None:
-        """Kill it with its group unless it has ended, and wait until it is reaped; a cancellation waits too."""
+        """Kill it with its group unless it is reaped, and wait until it is; a cancellation waits too."""
         self.kill_group()
+        self.let_go()
         if not self._gone.is_set():
             await finish(self._wait_shortly())
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -32,7 +32,8 @@ async def fake(lab: Lab, command: str, script: str) -> None:
 def write_fake(lab: Lab, command: str, script: str) -> None:
     real = shutil.which(lab.runtime, path="/usr/bin:/usr/sbin")
     FAKE.write_text(
-        f'#!/bin/sh\nfor word; do\n  if [ "$word" = {command} ]; then\n{script}\nexit\nfi\ndone\nexec {real} "$@"\n'
+        f'#!/bin/sh\nreal={real}\nfor word; do\n  if [ "$word" = {command} ]; then\n{script}\nexit\nfi\ndone\n'
+        'exec $real "$@"\n'
     )
     FAKE.chmod(0o755)
 
@@ -86,6 +87,24 @@ async def test_creation(lab: Lab, script: str, error: type[CrishimError], words:
             await lab.create("sleep", "1000")
         assert time.monotonic() - begin < 3
         await until(lambda: processes() == [f"{pid} sleep"])
+    assert lab.leftovers() == []
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        """sh -c 'kill -9 $0; sleep 0.2; exec "$@"' $PPID $real "$@\"""",
+        '$real "$@"; kill -9 $PPID; sleep 1000',
+        *[f'(sleep 0.0{step}; kill -9 $PPID) & exec $real "$@"' for step in (1, 3, 5, 7, 9)],
+    ],
+)
+async def test_a_monitor_that_is_killed_while_it_makes_a_container_leaves_nothing(lab: Lab, script: str) -> None:
+    """The kernel ends what conmon has started with it, but not what that has started."""
+    await fake(lab, "create", script)
+    with suppress(RuntimeFailedError):  # the last may come when the container is made
+        await lab.create("sleep", "1000")
+        await lab.driver.delete("c1")
+    await until(lambda: processes() == [])
     assert lab.leftovers() == []
 
 

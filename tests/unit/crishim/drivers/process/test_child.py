@@ -66,6 +66,24 @@ async def test_all_of_the_group_is_killed(until: Until) -> None:
     child.kill_group()
 
 
+async def test_one_that_is_held_is_reaped_when_it_is_let_go(until: Until) -> None:
+    child = Child.hold(await threads.run(spawn, shell("exit 7")))
+    await until(lambda: not lives(child.identify()))
+    assert (child.status, is_child(child.pid)) == (None, True)
+    child.let_go()
+    assert await child.wait() == 7
+    child.let_go()
+
+
+async def test_what_one_that_is_held_leaves_of_its_group_is_killed(until: Until) -> None:
+    child = Child.hold(await threads.run(spawn, shell("sleep 1000 & exit 7")))
+    await until(lambda: not lives(child.identify()))
+    members = group_members(child.identify())
+    await child.end()
+    assert (child.status, len(members)) == (7, 2)
+    await until(lambda: not any(map(lives, members)))
+
+
 def lives(process: ProcessId) -> bool:
     stat = read_stat(process.pid)
     return stat is not None and stat.start == process.start and not stat.has_ended
