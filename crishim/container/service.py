@@ -14,7 +14,7 @@ from crishim.container.remove import RemoveContainer
 from crishim.container.spec.inputs import HostFacts
 from crishim.container.start import start
 from crishim.container.stop import stop
-from crishim.container.update import update
+from crishim.container.update import UpdateContainer
 from crishim.container.watch import OnChange, Watch
 from crishim.core.errors import NotFoundError, UnimplementedError
 from crishim.core.tasks import InFlight
@@ -40,7 +40,7 @@ class Containers:
         hosts: Mapping[str, HostFacts],
     ) -> None:
         self._index, self._pods, self._create, self._remove, self._runtime = index, pods, create, remove, runtime
-        self._execute, self._hosts = execute, hosts
+        self._execute, self._update = execute, UpdateContainer(index, runtime, hosts)
         self._watch, self._in_flight, self._on_change = watch, in_flight, on_change
 
     def expect(self) -> None:
@@ -81,8 +81,8 @@ class Containers:
         await self._each(sandbox_id, lambda container: self._remove.remove(container.id))
 
     async def update(self, container_id: str, wanted: Resources) -> None:
-        """See ``update``."""
-        await update(self._index, self._runtime, self._hosts, container_id, wanted)
+        """See ``UpdateContainer.update``."""
+        await self._update.update(container_id, wanted)
 
     async def exec_sync(self, container_id: str, command: Sequence[str], seconds: float | None) -> ExecResult:
         """See ``Exec.sync``."""

@@ -9,26 +9,32 @@ from crishim.container.ports import OciRuntime
 from crishim.container.spec.inputs import HostFacts
 from crishim.container.spec.resources import check_resources, linux_resources, updated
 from crishim.core.errors import FailedPreconditionError
-from crishim.model.container import State
+from crishim.core.tasks import KeyedLock
+from crishim.model.container import Container, State
 from crishim.model.pod import Resources
 
 
-async def update(
-    index: ContainerIndex,
-    runtime: OciRuntime,
-    hosts: Mapping[str, HostFacts],
-    container_id: str,
-    wanted: Resources,
-) -> None:
-    """Change the resources that ``wanted`` sets; those it leaves at 0 stay as they are.
+class UpdateContainer:
+    """Updates of one container take turns: each sets out from all the resources there are, and writes all of them."""
 
-    Raises NotFoundError, InvalidArgumentError naming the field, FailedPreconditionError for a container that ended.
-    """
-    container = index.resolve(container_id)
-    if container.state not in (State.CREATED, State.RUNNING):
-        raise FailedPreconditionError(f"container {container.id} is {container.state}; its resources are gone")
-    host = hosts[container.runtime_handler]
-    check_resources(wanted, host, "linux")
-    resources = updated(container.resources, wanted)
-    await runtime.update(container, linux_resources(resources, host))
-    await index.change(container.id, resources=resources)
+    def __init__(self, index: ContainerIndex, runtime: OciRuntime, hosts: Mapping[str, HostFacts]) -> None:
+        self._index, self._runtime, self._hosts = index, runtime, hosts
+        self._turns = KeyedLock()
+
+    async def update(self, container_id: str, wanted: Resources) -> None:
+        """Change the resources that ``wanted`` sets; those it leaves at 0 stay as they are.
+
+        Raises NotFoundError, InvalidArgumentError naming the field, FailedPreconditionError for a container that ended.
+        """
+        container_id = self._index.resolve(container_id).id
+        async with self._turns.hold(container_id):
+            await self._update(self._index.get(container_id), wanted)
+
+    async def _update(self, container: Container, wanted: Resources) -> None:
+        if container.state not in (State.CREATED, State.RUNNING):
+            raise FailedPreconditionError(f"container {container.id} is {container.state}; its resources are gone")
+        host = self._hosts[container.runtime_handler]
+        check_resources(wanted, host, "linux")
+        resources = updated(container.resources, wanted)
+        await self._runtime.update(container, linux_resources(resources, host))
+        await self._index.change(container.id, resources=resources)

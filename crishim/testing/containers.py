@@ -133,8 +133,9 @@ class FakeRuntime:
         self.made.pop(container_id, None)
 
     async def update(self, container: Container, resources: Mapping[str, Any]) -> None:
-        """Remember new resources."""
+        """Remember new resources; meanwhile others have their turn."""
         self.failures.strike("update")
+        await asyncio.sleep(0)
         self.updates.append((container.id, resources))
 
     async def exec_sync(self, container: Container, process: Mapping[str, Any], seconds: float | None) -> ExecResult:

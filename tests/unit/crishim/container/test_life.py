@@ -19,7 +19,7 @@ from crishim.core.errors import (
 )
 from crishim.model.container import Container, ContainerSecurity, Event, ImageSpec, Mount, State
 from crishim.model.image import ImageRoot
-from crishim.model.pod import ProfileType, SecurityProfile
+from crishim.model.pod import ProfileType, Resources, SecurityProfile
 from crishim.model.sandbox import State as SandboxState
 from crishim.testing.container_world import OWN_PID, POD_PID, ContainerWorld, example_container, example_sandbox
 from crishim.testing.store import MemoryStore
@@ -211,6 +211,15 @@ async def test_two_may_remove_a_container_at_once(world: ContainerWorld) -> None
     container_id = await world.run()
     await asyncio.gather(world.containers.remove(container_id), world.containers.remove_all("pod"))
     assert await world.leavings() == []
+
+
+async def test_two_may_update_a_container_at_once(world: ContainerWorld) -> None:
+    container_id = await world.run()
+    wanted = (Resources(cpuset_cpus="3"), Resources(cpu_shares=512))
+    await asyncio.gather(*(world.containers.update(container_id, each) for each in wanted))
+    resources = world.containers.get(container_id).resources
+    assert (resources.cpuset_cpus, resources.cpu_shares) == ("3", 512)
+    assert world.runtime.updates[-1] == (container_id, {"cpu": {"cpus": "3", "shares": 512}})
 
 
 async def test_stop_and_remove_may_be_repeated(world: ContainerWorld) -> None:
