@@ -1,10 +1,10 @@
 """The kernel's wait before a process can be moved into another group, begun early.
 
 The kernel lets processes be moved only after an RCU grace period, some ten milliseconds, unless others were moved just
-before; until then no group can be made either. An OCI runtime would meet that wait in the middle of making a container.
-Moving this process to where it is already changes nothing and has the same wait, which so passes before: while a pod is
-being made, or at least while the OCI runtime is being started. Some fifteen milliseconds after a move the kernel has to
-wait again.
+before; while somebody waits for that, no group can be made either. An OCI runtime would meet that wait in the middle of
+making a container. Moving this process to where it is already changes nothing and has the same wait, which so passes
+before: while a pod is being made, or at least while the OCI runtime is being started. Some fifteen milliseconds after a
+move the kernel has to wait again.
 """
 
 from __future__ import annotations
