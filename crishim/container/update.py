@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cni_runtime.tasks import finish
 from crishim.container.index import ContainerIndex
 from crishim.container.ports import OciRuntime
 from crishim.container.spec.inputs import HostFacts
@@ -28,7 +29,8 @@ class UpdateContainer:
         """
         container_id = self._index.resolve(container_id).id
         async with self._turns.hold(container_id):
-            await self._update(self._index.get(container_id), wanted)
+            # A caller that goes away must not part what the container has from what is recorded.
+            await finish(self._update(self._index.get(container_id), wanted))
 
     async def _update(self, container: Container, wanted: Resources) -> None:
         if container.state not in (State.CREATED, State.RUNNING):

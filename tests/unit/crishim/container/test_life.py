@@ -222,6 +222,17 @@ async def test_two_may_update_a_container_at_once(world: ContainerWorld) -> None
     assert world.runtime.updates[-1] == (container_id, {"cpu": {"cpus": "3", "shares": 512}})
 
 
+async def test_a_container_has_what_is_recorded_when_the_caller_of_an_update_goes(world: ContainerWorld) -> None:
+    container_id = await world.run()
+    updating = asyncio.create_task(world.containers.update(container_id, Resources(cpu_shares=512)))
+    for _ in range(10):
+        if not world.runtime.updates:
+            await asyncio.sleep(0)
+    updating.cancel()
+    await asyncio.wait([updating])
+    assert world.containers.get(container_id).resources.cpu_shares == 512
+
+
 async def test_stop_and_remove_may_be_repeated(world: ContainerWorld) -> None:
     container_id = await world.run()
     for verb in (world.containers.stop(container_id, 1), world.containers.stop(container_id, 1)):
