@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import resource
 import socket
 from collections.abc import Iterator
 
@@ -12,6 +11,7 @@ import pytest
 from cni_runtime.net.ifreq import link_index, link_mac, link_name
 from cni_runtime.net.plan import Place
 from cni_runtime.net.sockets import NetlinkError, NetlinkSocket
+from cni_runtime.testing.shortage import no_descriptors_left
 
 
 @pytest.fixture
@@ -47,12 +47,8 @@ def test_an_effect_on_a_link_that_is_not_there_fails_with_its_name(netlink: Netl
 
 
 def test_a_link_is_found_when_there_are_no_descriptors_left(netlink: NetlinkSocket) -> None:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
-    try:
+    with no_descriptors_left():
         assert Place(netlink, None).index("lo") == 1
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_only_a_missing_link_is_told_to_be_missing(netlink: NetlinkSocket) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import anyio
@@ -16,22 +13,13 @@ import pytest
 
 from cni_runtime.net.inspect import Link
 from cni_runtime.net.quiesce import Reaper
+from cni_runtime.testing.shortage import no_descriptors_left
 
 pytestmark = pytest.mark.anyio
 
 
 def refuse() -> None:
     raise OSError("refused")
-
-
-@contextmanager
-def no_descriptors_left() -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 async def test_a_chore_that_fails_is_logged_and_the_others_are_done(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from cni_runtime.testing.shortage import no_descriptors_left, open_descriptors
 from crishim.core.errors import RuntimeFailedError, SystemCallError
 from crishim.drivers.conmon.argv import Monitor
 from crishim.drivers.conmon.launch import Launched, WaitingMonitor, launch
@@ -51,27 +50,13 @@ def lives(process: ProcessId) -> bool:
     return stat is not None and not stat.has_ended
 
 
-@contextmanager
-def no_file_can_be_opened() -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 async def test_a_monitor_that_can_not_be_identified_is_ended() -> None:
-    before = open_files()
+    before = open_descriptors()
     monitor = launched(spawn(Program(argv=("/bin/sleep", "1000"), env={})))
-    with no_file_can_be_opened(), pytest.raises(SystemCallError, match="EMFILE"):
+    with no_descriptors_left(), pytest.raises(SystemCallError, match="EMFILE"):
         await WaitingMonitor.of(monitor)
     assert not is_child(monitor.spawned.pid)
-    assert open_files() == before
+    assert open_descriptors() == before
 
 
 async def test_what_a_monitor_had_started_is_ended_when_it_was_killed_before_its_report(tmp_path: Path) -> None:

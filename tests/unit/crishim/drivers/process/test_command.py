@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cni_runtime.testing.shortage import open_descriptors
 from crishim.core.errors import DeadlineError, SystemCallError
 from crishim.drivers.process.command import OUTPUT_LIMIT, Ended, run
 from crishim.drivers.process.search import command_lines
@@ -66,11 +67,7 @@ async def test_a_program_that_cannot_be_started_is_an_error(tmp_path: Path) -> N
         await run((str(tmp_path / "text"),), env=ENV, seconds=1)
 
 
-def descriptors() -> list[str]:
-    return [entry.name for entry in Path("/proc/self/fd").iterdir()]
-
-
 async def test_no_descriptor_is_kept() -> None:
-    before = len(descriptors())
+    before = open_descriptors()
     await shell("echo")
-    assert len(descriptors()) == before
+    assert open_descriptors() == before
