@@ -36,18 +36,27 @@ def adopt_orphans() -> None:
 
 
 async def reap_orphans(grace: float = GRACE_SECONDS) -> None:
-    """Reap orphans, for ever. To be run in the main thread."""
+    """Reap orphans, for ever. To be run in the main thread.
+
+    Where there is no descriptor or no memory left to look at them, it is tried again after ``grace`` (seconds).
+    """
     loop = asyncio.get_running_loop()
     child_ended = asyncio.Event()
     loop.add_signal_handler(signal.SIGCHLD, child_ended.set)
     child_ended.set()  # for what ended before there was a handler
     waiting: dict[ProcessId, float] = {}
+    unseen = False
     try:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(child_ended.wait(), grace if waiting else None)
+                await asyncio.wait_for(child_ended.wait(), grace if waiting or unseen else None)
             child_ended.clear()
-            waiting = _sweep(waiting, loop.time(), grace)
+            try:
+                waiting, unseen = _sweep(waiting, loop.time(), grace), False
+            except OSError as error:  # when this is over no signal tells
+                if not unseen:
+                    _log.warning("process.orphans_not_seen", error=str(error))
+                unseen = True
     finally:
         loop.remove_signal_handler(signal.SIGCHLD)
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from cni_runtime.testing.shortage import no_descriptors_left
 from crishim.drivers.process.child import Child
 from crishim.drivers.process.identity import read_stat, send
 from crishim.drivers.process.reaper import adopt_orphans, reap_orphans
@@ -62,11 +65,19 @@ async def left_in_namespace() -> tuple[Child, int]:
     return namespace, left
 
 
+def is_gone(pid: int) -> bool:
+    return read_stat(pid) is None
+
+
+def is_logged(logs: Sequence[Mapping[str, object]], event: str, times: int) -> bool:
+    return [entry["event"] for entry in logs].count(event) == times
+
+
 async def test_an_orphan_is_reaped_after_a_while(tmp_path: Path) -> None:
     async with reaping():
         pid = await orphan(tmp_path, "exec sleep 0.05")
         await until(lambda: (stat := read_stat(pid)) is not None and stat.has_ended)
-        await until(lambda: read_stat(pid) is None)
+        await until(partial(is_gone, pid))
 
 
 async def test_an_orphan_is_not_reaped_before(tmp_path: Path) -> None:
@@ -80,7 +91,7 @@ async def test_an_orphan_of_another_pid_namespace_is_reaped_at_once() -> None:
     """It would keep the first process of that namespace from ending."""
     async with reaping(FOREVER):
         namespace, pid = await left_in_namespace()
-        await until(lambda: read_stat(pid) is None)
+        await until(partial(is_gone, pid))
         await namespace.end()
         assert namespace.status == -9
 
@@ -105,5 +116,17 @@ async def test_an_orphan_can_be_adopted(tmp_path: Path) -> None:
 async def test_an_orphan_that_was_reaped_still_tells_how_it_ended(tmp_path: Path) -> None:
     async with reaping():
         pid = await orphan(tmp_path, "sleep 0.05; exit 6")
-        await until(lambda: read_stat(pid) is None)
+        await until(partial(is_gone, pid))
         assert await Child.adopt(pid).wait() == 6
+
+
+async def test_when_orphans_can_not_be_looked_at_they_wait_and_it_is_logged_once(tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        async with reaping():
+            for times in (1, 2):
+                pid = await orphan(tmp_path, "exec sleep 0.05")
+                with no_descriptors_left():
+                    await until(partial(is_logged, logs, "process.orphans_not_seen", times))
+                    await asyncio.sleep(3 * GRACE)  # in which it is tried again
+                    assert is_logged(logs, "process.orphans_not_seen", times)
+                await until(partial(is_gone, pid))
