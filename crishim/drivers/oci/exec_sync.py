@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import closing
 from typing import Any
 
 import anyio
@@ -46,10 +46,7 @@ async def exec_sync(
 
 
 async def _run(command: Exec, program: OciProgram, drain_seconds: float | None) -> ExecResult:
-    with ExitStack() as undo:
-        stdout, stderr = Collector(OUTPUT_LIMIT), Collector(OUTPUT_LIMIT)
-        undo.callback(stdout.close)
-        undo.callback(stderr.close)
+    with closing(Collector(OUTPUT_LIMIT)) as stdout, closing(Collector(OUTPUT_LIMIT)) as stderr:
         child = await command.start(program, Streams(stdout=stdout.writing, stderr=stderr.writing))
         stdout.begin()
         stderr.begin()

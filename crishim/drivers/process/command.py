@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -38,10 +38,7 @@ async def run(
     Raises SystemCallError when it cannot be started, DeadlineError when it takes longer than ``seconds``. Then, and
     when the caller is cancelled, it is killed with its process group and reaped before this returns.
     """
-    with ExitStack() as undo:
-        stdout, stderr = OutputFile(OUTPUT_LIMIT), OutputFile(OUTPUT_LIMIT)
-        undo.callback(stdout.close)
-        undo.callback(stderr.close)
+    with closing(OutputFile(OUTPUT_LIMIT)) as stdout, closing(OutputFile(OUTPUT_LIMIT)) as stderr:
         child = await Child.start(
             Program(
                 argv=tuple(argv),

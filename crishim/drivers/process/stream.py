@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+from contextlib import ExitStack
 
 import anyio
 
@@ -17,8 +18,11 @@ class OutputFile:
     def __init__(self, limit: int) -> None:
         """Make a file that takes ``limit`` bytes; the program gets an error when it writes more."""
         self.writing = os.memfd_create("output", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self.writing, limit)
-        fcntl.fcntl(self.writing, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
+        with ExitStack() as undo:
+            undo.callback(os.close, self.writing)
+            os.ftruncate(self.writing, limit)
+            fcntl.fcntl(self.writing, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
+            undo.pop_all()
 
     def content(self) -> bytes:
         """What was written until now."""
@@ -41,8 +45,12 @@ class Collector:
         self._end = anyio.Event()
         self._reading, self.writing = os.pipe()
         self._is_ours = True
-        os.set_blocking(self._reading, False)
-        self._loop.add_reader(self._reading, self._read)
+        with ExitStack() as undo:
+            undo.callback(os.close, self._reading)
+            undo.callback(os.close, self.writing)
+            os.set_blocking(self._reading, False)
+            self._loop.add_reader(self._reading, self._read)
+            undo.pop_all()
 
     def begin(self) -> None:
         """Give up the writing end, so that the pipe ends when the program and its children are done with it."""

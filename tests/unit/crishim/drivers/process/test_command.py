@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cni_runtime.testing.shortage import open_descriptors
+from cni_runtime.testing.shortage import no_descriptors_left, open_descriptors
 from crishim.core.errors import DeadlineError, SystemCallError
 from crishim.drivers.process.command import OUTPUT_LIMIT, Ended, run
 from crishim.drivers.process.search import command_lines
@@ -70,4 +70,11 @@ async def test_a_program_that_cannot_be_started_is_an_error(tmp_path: Path) -> N
 async def test_no_descriptor_is_kept() -> None:
     before = open_descriptors()
     await shell("echo")
+    assert open_descriptors() == before
+
+
+async def test_no_descriptor_is_kept_when_there_are_too_few() -> None:
+    before = open_descriptors()
+    with no_descriptors_left(but=1), pytest.raises(OSError, match="Too many open files"):
+        await shell("echo")
     assert open_descriptors() == before

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import selectors
+from typing import Any
 
 import pytest
 
+from cni_runtime.testing.shortage import open_descriptors
 from crishim.drivers.process.stream import Collector, OutputFile
 
 pytestmark = pytest.mark.anyio
@@ -25,6 +29,13 @@ def test_a_file_does_not_grow_beyond_its_limit() -> None:
         os.write(file.writing, bytes(5000))
     assert file.content() == bytes(10)
     file.close()
+
+
+def test_a_file_that_can_not_be_made_is_closed() -> None:
+    before = open_descriptors()
+    with pytest.raises(OSError, match="Invalid argument"):
+        OutputFile(-1)
+    assert open_descriptors() == before
 
 
 async def test_a_pipe_is_read_to_its_end() -> None:
@@ -49,3 +60,23 @@ async def test_closing_twice_is_fine() -> None:
     collector.close()
     collector.close()
     assert await collector.end() == b""
+
+
+class FullSelector(selectors.EpollSelector):
+    """It can watch nothing but what the event loop has it watch from the start, see ENOSPC in epoll_ctl(2)."""
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        if self.get_map():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().register(fileobj, events, data)
+
+
+def test_a_pipe_that_can_not_be_watched_is_closed() -> None:
+    async def collect() -> None:
+        before = open_descriptors()
+        with pytest.raises(OSError, match="No space left"):
+            Collector(1)
+        assert open_descriptors() == before
+
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(FullSelector())) as runner:
+        runner.run(collect())
