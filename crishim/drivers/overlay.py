@@ -25,7 +25,9 @@ from crishim.model.pod import IDMapping, NamespaceMode, UserNamespace
 from crishim.model.sandbox import IdMap
 
 _INDEX = Path("/sys/module/overlay/parameters/index")
+# In that time the caller comes to its end: it forgets the container, and a call is answered.
 _LATER_SECONDS = 0.02
+_AGAIN_SECONDS = 0.5  # until there may be another thread, when there could be no more
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -56,7 +58,7 @@ class OverlayDriver:
             await threads.run(_remove_container, self._containers / container_id, held)
         finally:
             for root in held:
-                asyncio.get_running_loop().call_later(_LATER_SECONDS, threads.start_alone, os.close, root)
+                asyncio.get_running_loop().call_later(_LATER_SECONDS, _close_apart, root)
 
     async def mount_image(self, target: str, layers: Sequence[str], ids: IdMap | None = None) -> None:
         """Mount ``layers``, topmost first, read-only at the directory ``target``, which is made; ``ids`` as above."""
@@ -67,6 +69,14 @@ class OverlayDriver:
         ids = (IDMapping(host_id=1 << 16, container_id=0, length=1 << 16),)
         async with holding(UserNamespace(NamespaceMode.POD, ids, ids)) as held:
             await threads.run_alone(_try_id_maps, self._containers, held.namespace(NamespaceKind.USER))
+
+
+def _close_apart(root: int) -> None:
+    """Close ``root`` in a thread. Open, it would keep the overlay, and all that was written to it, for ever."""
+    try:
+        threads.start_alone(os.close, root)
+    except RuntimeError:  # there can be no more threads, and here it would hold up everybody
+        asyncio.get_running_loop().call_later(_AGAIN_SECONDS, _close_apart, root)
 
 
 def _mount_container(directory: Path, layers: Sequence[str], ids: IdMap | None) -> str:
