@@ -27,10 +27,11 @@ class Moves:
         self._begun: asyncio.Future[None] | None = None
 
     def expect(self) -> None:
-        """A process will be moved in a few milliseconds. Returns at once."""
+        """A process will be moved in a few milliseconds. Returns at once, and never fails."""
         if self._own_group is None or (self._begun and not self._begun.done()):
             return
-        self._begun = threads.start(_move_nowhere, self._own_group)
+        with suppress(RuntimeError):  # there can be no more threads: the OCI runtime then waits itself
+            self._begun = threads.start(_move_nowhere, self._own_group)
 
 
 def own_group(mounted: Hierarchies, membership: str) -> Path | None:

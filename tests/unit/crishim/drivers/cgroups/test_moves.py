@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cni_runtime.testing.shortage import no_threads_left
 from crishim.drivers.cgroups.hierarchy import Hierarchies
 from crishim.drivers.cgroups.moves import Moves, own_group
 
@@ -45,3 +46,10 @@ async def test_where_it_can_not_be_moved_nothing_happens(own: Path | None) -> No
     moves.expect()
     moves.expect()
     await asyncio.get_running_loop().run_in_executor(None, int)
+
+
+async def test_without_a_thread_nothing_happens(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.procs").write_text("")
+    with no_threads_left():
+        Moves(tmp_path).expect()
+    assert (tmp_path / "cgroup.procs").read_text() == ""
