@@ -32,6 +32,7 @@ from crishim.drivers.mount_driver import MountDriver
 from crishim.drivers.mounts import read_mounts
 from crishim.drivers.oci.driver import Limits, OciDriver
 from crishim.drivers.oci.handlers import Handlers, probe
+from crishim.drivers.open_files import raise_open_files
 from crishim.drivers.overlay import OverlayDriver
 from crishim.drivers.store import Store
 from crishim.drivers.usage import UsageDriver
@@ -74,10 +75,14 @@ class OciParts(Struct, frozen=True):
 
 
 async def open_oci(config: Config, *, systemd: bool) -> OciParts:
-    """Ask the configured OCI runtimes what they can do, and put the driver on them."""
+    """Ask the configured OCI runtimes what they can do, and put the driver on them.
+
+    From then on this process may have all the open files that containers take; these get the limit that it had before.
+    """
     configured = {**config.runtimes, "": config.runtimes[config.default_runtime_name]}
     known = await probe(configured, systemd=systemd)
-    facts = await gather(systemd_configured=systemd, restrict_oom_score_adj=config.restrict_oom_score_adj)
+    gathered = await gather(systemd_configured=systemd, restrict_oom_score_adj=config.restrict_oom_score_adj)
+    facts = replace(gathered, open_files=raise_open_files())
     handlers: dict[str, Handler] = {}
     for name, handler in configured.items():
         usable = known.usable.get(name)

@@ -28,7 +28,8 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     ones. ``recursive_read_only``, ``id_mapped_mounts`` and ``systemd_cgroup`` depend on the OCI runtime too: whoever
     knows the handler sets them. ``swap`` and ``hugetlb``: the cgroups have that controller. ``cgroup2_options`` are
     those of the node's own mount that another mount of it would reset. ``oom_score_adj_min`` is the lowest value the
-    server may set. ``devices`` are the node's devices, for privileged containers.
+    server may set. ``open_files`` are the soft and the hard limit of open files that containers get, where they are not
+    to have the server's: whoever raises that sets them. ``devices`` are the node's devices, for privileged containers.
     """
 
     cgroup_mode: CgroupMode
@@ -44,6 +45,7 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     swap: bool = True
     cgroup2_options: tuple[str, ...] = ()
     oom_score_adj_min: int = -1000
+    open_files: tuple[int, int] | None = None
     hostname: str = "localhost"
     architecture: str = "x86_64"
     devices: tuple[DeviceNode, ...] = ()

@@ -32,6 +32,7 @@ def process(inputs: SpecInputs) -> Json:
         "capabilities": capabilities(config.security, inputs.host),
         "noNewPrivileges": config.security.no_new_privs,
         "oomScoreAdj": oom_score_adj(config, inputs.host),
+        **_rlimits(inputs.host),
         **({"apparmorProfile": profile} if profile else {}),
         **({"selinuxLabel": label} if label else {}),
     }
@@ -72,6 +73,13 @@ def oom_score_adj(config: ContainerConfig, host: HostFacts) -> int:
     if not -1000 <= wanted <= 1000:
         raise refusal(f"{LINUX}.resources.oom_score_adj", "-1000 to 1000", wanted)
     return max(wanted, host.oom_score_adj_min)
+
+
+def _rlimits(host: HostFacts) -> Json:
+    if host.open_files is None:
+        return {}
+    soft, hard = host.open_files
+    return {"rlimits": [{"type": "RLIMIT_NOFILE", "soft": soft, "hard": hard}]}
 
 
 def oci_user(user: User) -> Json:

@@ -143,6 +143,14 @@ async def test_oom_score_adj(bundle: Bundle) -> None:
     assert int(bundle.run(config)) == max(-900, bundle.host.oom_score_adj_min)
 
 
+async def test_open_files(bundle: Bundle) -> None:
+    host = replace(bundle.host, open_files=(200, 300))
+    assert bundle.run(asked("sh", "-c", "ulimit -Sn; ulimit -Hn", security=secured()), host=host).split() == [
+        "200",
+        "300",
+    ]
+
+
 async def test_cdi(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "driver").mkdir()
     hook = tmp_path / "hook"

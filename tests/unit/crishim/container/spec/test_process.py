@@ -70,6 +70,12 @@ def test_the_process() -> None:
     assert not made.keys() & {"apparmorProfile", "selinuxLabel", "rlimits"}
 
 
+def test_a_limit_of_open_files_other_than_the_servers() -> None:
+    first = process(inputs(host=replace(HOST, open_files=(1024, 4096))))
+    assert first["rlimits"] == [{"type": "RLIMIT_NOFILE", "soft": 1024, "hard": 4096}]
+    assert exec_process(first, ["ls"], tty=False)["rlimits"] == first["rlimits"]
+
+
 def test_a_further_process() -> None:
     first = process(inputs(secured(no_new_privs=True), user=User(uid=7)))
     changed = {"args": ["ls", "-l"], "terminal": True, "env": [*first["env"], "TERM=xterm"]}
