@@ -19,6 +19,7 @@ from crishim.drivers.process.identity import ProcessId
 from crishim.drivers.process.search import kill_group
 from crishim.drivers.process.spawn import Program, Spawned, spawn
 from crishim.drivers.process.stream import OutputFile
+from crishim.drivers.syscalls import system_call
 
 _REPORT_LIMIT = 1 << 17  # bytes; conmon cuts what the runtime says at 8192
 _REPORT_CHUNK = 1 << 12  # most are a few bytes; more than a few pages would be mapped for every read
@@ -91,7 +92,7 @@ def launch(monitor: Monitor, *, env: Mapping[str, str]) -> Launched:
 
     What is returned is to become a ``WaitingMonitor`` at once, which takes care of it.
     """
-    with ExitStack() as undo, ExitStack() as handed_over:
+    with system_call("start", str(monitor.program)), ExitStack() as undo, ExitStack() as handed_over:
         said = OutputFile(_SAID_LIMIT)
         undo.callback(said.close)
         reading, writing = _pipe(undo, handed_over)

@@ -9,6 +9,8 @@ from contextlib import ExitStack
 
 import anyio
 
+from crishim.drivers.syscalls import system_call
+
 _CHUNK = 1 << 16
 
 
@@ -16,9 +18,12 @@ class OutputFile:
     """A file in memory that a program writes to. Nobody need read meanwhile, so waiting for the program is enough."""
 
     def __init__(self, limit: int) -> None:
-        """Make a file that takes ``limit`` bytes; the program gets an error when it writes more."""
-        self.writing = os.memfd_create("output", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        with ExitStack() as undo:
+        """Make a file that takes ``limit`` bytes; the program gets an error when it writes more.
+
+        Raises SystemCallError.
+        """
+        with system_call("make", "a file for output"), ExitStack() as undo:
+            self.writing = os.memfd_create("output", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
             undo.callback(os.close, self.writing)
             os.ftruncate(self.writing, limit)
             fcntl.fcntl(self.writing, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
@@ -38,14 +43,17 @@ class Collector:
     """Reads a pipe that a program writes to. What is beyond ``limit`` bytes is read and dropped."""
 
     def __init__(self, limit: int) -> None:
-        """Make the pipe: ``writing`` is for the program; ``begin`` once it has been handed over."""
+        """Make the pipe: ``writing`` is for the program; ``begin`` once it has been handed over.
+
+        Raises SystemCallError.
+        """
         self._loop = asyncio.get_running_loop()
         self._limit = limit
         self._kept = bytearray()
         self._end = anyio.Event()
-        self._reading, self.writing = os.pipe()
         self._is_ours = True
-        with ExitStack() as undo:
+        with system_call("make", "a pipe for output"), ExitStack() as undo:
+            self._reading, self.writing = os.pipe()
             undo.callback(os.close, self._reading)
             undo.callback(os.close, self.writing)
             os.set_blocking(self._reading, False)

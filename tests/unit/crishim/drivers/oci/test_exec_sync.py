@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cni_runtime.testing.shortage import no_descriptors_left, open_descriptors
+from crishim.core.errors import SystemCallError
 from crishim.drivers.oci.exec import Execs
 from crishim.drivers.oci.exec_sync import exec_sync
 from crishim.drivers.oci.notes import Notes
@@ -19,6 +20,6 @@ async def test_nothing_is_kept_when_there_are_descriptors_for_one_stream_only(tm
     places.execs.mkdir()
     execs, program = Execs(places, Notes(places.notes)), OciProgram(Path("/nowhere"), tmp_path)
     before = open_descriptors()
-    with no_descriptors_left(but=3), pytest.raises(OSError, match="Too many open files"):
+    with no_descriptors_left(but=3), pytest.raises(SystemCallError, match="EMFILE"):
         await exec_sync(execs, program, "c1", {}, seconds=None, drain_seconds=None)
     assert (open_descriptors(), list(places.execs.iterdir())) == (before, [])

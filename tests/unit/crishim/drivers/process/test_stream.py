@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cni_runtime.testing.shortage import open_descriptors
+from crishim.core.errors import SystemCallError
 from crishim.drivers.process.stream import Collector, OutputFile
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +34,7 @@ def test_a_file_does_not_grow_beyond_its_limit() -> None:
 
 def test_a_file_that_can_not_be_made_is_closed() -> None:
     before = open_descriptors()
-    with pytest.raises(OSError, match="Invalid argument"):
+    with pytest.raises(SystemCallError, match="EINVAL"):
         OutputFile(-1)
     assert open_descriptors() == before
 
@@ -74,7 +75,7 @@ class FullSelector(selectors.EpollSelector):
 def test_a_pipe_that_can_not_be_watched_is_closed() -> None:
     async def collect() -> None:
         before = open_descriptors()
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(SystemCallError, match="ENOSPC"):
             Collector(1)
         assert open_descriptors() == before
 
