@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+import structlog
+
 from crishim.container.create import CreateContainer
 from crishim.container.exec import Exec
 from crishim.container.index import ContainerIndex
@@ -13,14 +15,16 @@ from crishim.container.ports import OciRuntime, Pods
 from crishim.container.remove import RemoveContainer
 from crishim.container.spec.inputs import HostFacts
 from crishim.container.start import start
-from crishim.container.stop import stop
+from crishim.container.stop import KILL_SECONDS, stop
 from crishim.container.update import UpdateContainer
 from crishim.container.watch import OnChange, Watch
-from crishim.core.errors import NotFoundError, UnimplementedError
+from crishim.core.errors import NotFoundError, UnimplementedError, explain
 from crishim.core.tasks import InFlight
 from crishim.model.container import Container, ContainerConfig, ContainerFilter, State
 from crishim.model.pod import Resources
 from crishim.model.process import ExecResult
+
+_log = structlog.get_logger()
 
 
 class Containers:
@@ -134,8 +138,15 @@ class Containers:
             await self._remove.remove(container.id)
             return
         await stop(self._watch, self._runtime, container, grace=0)
-        # An earlier deletion may have failed, and left processes that only the pod's PID namespace would end.
-        await self._remove.delete(container.id)
+        await self._clear(container)
+
+    async def _clear(self, container: Container) -> None:
+        """Try again what an earlier deletion may have left: processes that nothing ends with the first one."""
+        try:
+            async with asyncio.timeout(KILL_SECONDS):
+                await self._remove.delete(container.id)
+        except Exception as error:  # removal tries again, and reports
+            _log.warning("container.delete_failed", container=container.id, error=explain(error))
 
     async def _each(self, sandbox_id: str, act: Callable[[Container], Coroutine[Any, Any, None]]) -> None:
         containers = self._index.of_sandbox(sandbox_id)

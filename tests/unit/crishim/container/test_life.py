@@ -285,6 +285,14 @@ async def test_what_a_deletion_left_goes_with_the_sandbox(world: ContainerWorld)
     assert world.runtime.made == {}
 
 
+async def test_a_sandbox_stops_although_a_container_can_not_be_deleted(world: ContainerWorld) -> None:
+    await world.run()
+    world.runtime.failures["delete"] = SystemCallError("EBUSY")
+    await world.containers.stop_all("pod")
+    with pytest.raises(ExceptionGroup):
+        await world.containers.remove_all("pod")
+
+
 async def test_every_step_is_told(world: ContainerWorld) -> None:
     container_id = await world.run()
     await world.containers.remove(container_id)
