@@ -3,14 +3,15 @@
     record says          and                          then
     CREATING             -                            undo, forget
     READY                netns is still the one made  nothing: the pod goes on unharmed
-    READY                another boot, or netns gone  stop: DEL without a netns; stays listed as not ready
+    READY                another boot, or netns gone  show that, then stop: DEL without a netns; stays listed
     STOPPING             failed making / other        undo, forget / stop
     STOPPED              -                            nothing
     REMOVING             -                            remove
     (no record)          attachments or directories   DEL, then drop its namespaces, mounts and files
 
-What can not be finished now (a plugin that fails its DEL) stays as it is, with its reason, and is tried again
-every ``RETRY_SECONDS``. Nothing here is fatal: a server that starts is worth more than one that explains.
+What fails, or takes longer than ``START_SECONDS`` (a DEL may wait for a pod that this server is to run), stays as it
+is, with its reason, and is tried again every ``RETRY_SECONDS``. Nothing here is fatal: a server that starts is worth
+more than one that explains.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import structlog
 
 from crishim.core.clock import boot_id
 from crishim.core.errors import explain
-from crishim.model.sandbox import Sandbox, State
+from crishim.model.sandbox import Event, Sandbox, State
 from crishim.sandbox.index import SandboxIndex
 from crishim.sandbox.layout import Layout
 from crishim.sandbox.ports import Mounts, Namespaces
@@ -31,8 +32,9 @@ from crishim.sandbox.teardown import Teardown
 
 _log = structlog.get_logger()
 
+START_SECONDS = 20.0
 RETRY_SECONDS = 30.0
-
+_AT_ONCE = 8
 
 EndPlugins = Callable[[Collection[str]], Awaitable[object]]
 """Ends the plugins that outlived the last server, by sandbox id: an ADD must not finish behind its DEL."""
@@ -52,42 +54,59 @@ class Recovery:
     ) -> None:
         self._index, self._layout, self._teardown = index, layout, teardown
         self._namespaces, self._mounts, self._end_plugins = namespaces, mounts, end_plugins
+        self._pause, self._unknown = RETRY_SECONDS, set[str]()
 
-    async def reconcile(self) -> None:
-        """Bring every sandbox to a state that is true; to be called before the first request is answered."""
+    async def reconcile(self, seconds: float = START_SECONDS) -> None:
+        """Bring every sandbox to a state that is true; to be called before the first request is answered.
+
+        What takes longer than ``seconds`` is left to ``retry_forever``.
+        """
         unfinished = {sandbox.id for sandbox in self._index.all() if sandbox.state not in (State.READY, State.STOPPED)}
         await _survive("plugins", self._end_plugins(unfinished | self._index.orphans()))
         for sandbox in self._index.all():
-            await _survive(f"sandbox {sandbox.id}", self._reconcile(sandbox))
+            await _survive(f"sandbox {sandbox.id}", self._show(sandbox))
         known = {sandbox.id for sandbox in self._index.all()}
         found = _directories(self._layout.volatile_sandboxes, self._layout.kept_sandboxes)
-        await self._drop_unknown((found | self._index.orphans()) - known)
+        unknown = (found | self._index.orphans()) - known
+        try:
+            async with asyncio.timeout(seconds):
+                await self._finish_all()
+                await self._drop_unknown(unknown)
+        except TimeoutError:
+            _log.warning("recovery.slow", seconds=seconds)
+            self._pause, self._unknown = 0.0, unknown
 
     async def retry_forever(self) -> None:
         """Try pending teardowns again, for ever; kubelet asks too, but not for what it does not know."""
         while True:
-            await asyncio.sleep(RETRY_SECONDS)
-            for sandbox in self._index.all():
-                if sandbox.state is State.STOPPING:
-                    await _survive(f"sandbox {sandbox.id}", self._finish(sandbox))
-            await self._drop_unknown(self._index.orphans())
+            await asyncio.sleep(self._pause)
+            self._pause = RETRY_SECONDS
+            await self._finish_all()
+            await self._drop_unknown(self._index.orphans() | self._unknown)
+            self._unknown = set()
 
-    async def _reconcile(self, sandbox: Sandbox) -> None:
-        match sandbox.state:
-            case State.READY:
-                if reason := await self._lost(sandbox):
-                    await self._teardown.stop(sandbox.id, reason=reason)
-            case State.CREATING:
-                await self._teardown.discard(sandbox.id, reason="the server ended while the sandbox was being made")
-            case State.STOPPING:
-                await self._finish(sandbox)
-            case State.REMOVING:
-                await self._teardown.remove(sandbox.id)
-            case State.STOPPED:
-                pass
+    async def _show(self, sandbox: Sandbox) -> None:
+        """Mark what is not ready any more, or never was, before anybody asks."""
+        if sandbox.state is State.CREATING:
+            self._teardown.fail(sandbox.id, reason="the server ended while the sandbox was being made")
+        elif sandbox.state is State.READY and (reason := await self._lost(sandbox)):
+            await self._index.advance(sandbox.id, Event.STOP, reason=reason)
+
+    async def _finish_all(self) -> None:
+        """Take up every teardown that was begun, some at a time; one that hangs holds up no other."""
+        room = asyncio.Semaphore(_AT_ONCE)
+
+        async def finish(sandbox: Sandbox) -> None:
+            async with room:
+                await _survive(f"sandbox {sandbox.id}", self._finish(sandbox))
+
+        begun = [sandbox for sandbox in self._index.all() if sandbox.state in (State.STOPPING, State.REMOVING)]
+        await asyncio.gather(*map(finish, begun))
 
     async def _finish(self, sandbox: Sandbox) -> None:
-        if sandbox.failed:
+        if sandbox.state is State.REMOVING:
+            await self._teardown.remove(sandbox.id)
+        elif sandbox.failed:
             await self._teardown.discard(sandbox.id)
         else:
             await self._teardown.stop(sandbox.id)

@@ -90,6 +90,10 @@ class SandboxIndex:
         for gone in without:
             self._hide(gone)
 
+    def note(self, sandbox: Sandbox) -> None:
+        """Show a change that is not written, since a new server comes to the same without it."""
+        self._show(sandbox)
+
     async def advance(
         self,
         sandbox_id: str,

@@ -147,8 +147,8 @@ class RunSandbox:
             error.add_note(f"sandbox {sandbox_id} could not be undone yet: {explain(undo_error)}")
 
     async def _clear_failed(self, holder: Sandbox) -> None:
-        """Free the name of this attempt if all that holds it is an earlier making that failed."""
-        if not holder.failed:
+        """Free the name of this attempt if all that holds it is an earlier making that failed, or was cut off."""
+        if not holder.failed and holder.state is not State.CREATING:
             what = f"pod sandbox {holder.id}, which is {holder.state}"
             raise AlreadyExistsError(f"config.metadata: this attempt's name is reserved by {what}")
         await self._teardown.discard(holder.id)

@@ -51,14 +51,20 @@ class Teardown:
     async def discard(self, sandbox_id: str, *, reason: str | None = None) -> None:
         """Undo a making that failed: mark the sandbox as failed, stop it, and remove it."""
         async with self._locks.hold(sandbox_id):
-            sandbox = self._index.find(sandbox_id)
-            if sandbox is None:
-                return
-            if sandbox.state is State.CREATING:
-                state = advance(sandbox_id, sandbox.state, Event.FAIL)
-                await self._index.put(replace(sandbox, state=state, failed=True, reason=reason or sandbox.reason))
+            self.fail(sandbox_id, reason=reason)
             await self._stop(sandbox_id, None)
             await self._remove(sandbox_id)
+
+    def fail(self, sandbox_id: str, *, reason: str | None = None) -> None:
+        """Mark a sandbox that is being made as failed; any other stays as it is.
+
+        That can not fail itself, when the disk is full for example: such a sandbox would be hidden for ever. It is not
+        written, because a new server undoes what was being made as well.
+        """
+        sandbox = self._index.find(sandbox_id)
+        if sandbox is not None and sandbox.state is State.CREATING:
+            state = advance(sandbox_id, sandbox.state, Event.FAIL)
+            self._index.note(replace(sandbox, state=state, failed=True, reason=reason or sandbox.reason))
 
     async def detach_orphan(self, sandbox_id: str) -> None:
         """Run the DELs that are due for a sandbox whose own record is lost."""

@@ -40,7 +40,7 @@ class Gate:
 class FakeCni:
     """``attached`` holds the address of each interface that was added and not deleted; ``deleted`` every DEL.
 
-    ``gate``, when set, holds back every ADD.
+    ``gate``, when set, holds back every ADD, and ``delete_gate`` every DEL.
     """
 
     def __init__(self) -> None:
@@ -49,6 +49,7 @@ class FakeCni:
         self.deleted: list[tuple[NetworkList, Attachment]] = []
         self.adds = 0
         self.gate: Gate | None = None
+        self.delete_gate: Gate | None = None
         self._hosts = itertools.count(2)
 
     async def add(self, network: NetworkList, attachment: Attachment, *, before: _Before) -> Added:
@@ -88,6 +89,8 @@ class FakeCni:
         """Take the address back; one that is not there is fine."""
         for index, plugin in reversed(list(enumerate(network.plugins[:begun]))):
             await before(index, plugin.type)
+        if self.delete_gate:
+            await self.delete_gate.passage()
         self.failures.strike("delete")
         self.failures.strike(f"delete {attachment.ifname}")
         self.attached.pop((network.name, attachment.container_id, attachment.ifname), None)

@@ -109,11 +109,11 @@ class World:
     async def _end_plugins(self, sandbox_ids: Collection[str]) -> None:
         self.ended_plugins_of = set(sandbox_ids)
 
-    async def restart(self) -> None:
-        """A new server on what the old one left."""
+    async def restart(self, seconds: float = 10) -> None:
+        """A new server on what the old one left; ``seconds`` is how long it may take to put that right."""
         self._compose()
         self.index.load(await self.store.load_sandboxes(), await self.store.load_attachments())
-        await self.recovery.reconcile()
+        await self.recovery.reconcile(seconds)
 
     async def leavings(self) -> list[object]:
         """Everything of any sandbox that is still there."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 
 from cni_runtime.errors import CniError
+from crishim.core.errors import UnavailableError
 from crishim.model.sandbox import State
+from crishim.testing.cni import Gate
 from crishim.testing.world import World
 from crishim.testing.world import example_pod as pod
 
@@ -76,3 +80,28 @@ async def test_attachments_whose_sandbox_record_is_lost_still_get_their_del(worl
     world.store.lose_sandbox(sandbox_id)
     await world.restart()
     assert await world.leavings() == []
+
+
+async def test_a_del_that_hangs_holds_up_neither_the_server_nor_other_pods(world: World) -> None:
+    ids = [await world.sandboxes.run(pod(name), "") for name in ("a", "b")]
+    world.namespaces.pins.clear()
+    world.cni.delete_gate = Gate()
+    await world.restart(seconds=0.01)
+    assert {world.sandboxes.get(each).state for each in ids} == {State.STOPPING}
+    retrying = asyncio.create_task(world.recovery.retry_forever())
+    await world.cni.delete_gate.arrivals(8)  # eth0 and lo of both, twice
+    world.cni.delete_gate.open()
+    await asyncio.sleep(0.01)
+    retrying.cancel()
+    assert {world.sandboxes.get(each).state for each in ids} == {State.STOPPED}
+
+
+async def test_what_was_half_made_is_undone_when_the_disk_has_room_again(world: World) -> None:
+    sandbox_id = await world.sandboxes.run(pod(), "")
+    await world.store.put(replace(world.sandboxes.get(sandbox_id), state=State.CREATING))
+    world.store.failures["put"] = UnavailableError("disk full")
+    await world.restart()
+    world.store.failures.clear()
+    assert world.sandboxes.get(sandbox_id).reason == "the server ended while the sandbox was being made"
+    await world.sandboxes.run(pod(), "")
+    assert [sandbox.id for sandbox in world.index.all()] != [sandbox_id]

@@ -171,3 +171,16 @@ async def test_every_add_got_its_del_and_in_the_end_nothing_is_left(world: World
     await world.sandboxes.stop(sandbox_id)
     await world.sandboxes.remove(sandbox_id)
     assert await world.leavings() == []
+
+
+async def test_a_making_that_failed_on_a_full_disk_is_in_nobodys_way(world: World) -> None:
+    world.cni.gate = Gate()
+    running = asyncio.create_task(world.sandboxes.run(pod(), ""))
+    await world.cni.gate.arrivals(2)
+    world.store.failures["put"] = UnavailableError("disk full")
+    world.cni.gate.open()
+    with pytest.raises(UnavailableError):
+        await running
+    world.store.failures.clear()
+    sandbox_id = await world.sandboxes.run(pod(), "")
+    assert [sandbox.id for sandbox in world.index.all()] == [sandbox_id]
