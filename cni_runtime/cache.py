@@ -83,6 +83,12 @@ class ResultCache:
         found = (self._load(path) for path in sorted(self._entries(f"{network}-")))
         return [attachment for attachment in found if attachment and attachment.network_name == network]
 
+    def of_container(self, container_id: str) -> list[CachedAttachment]:
+        """Every attachment that is kept of a container, in file-name order."""
+        infix = f"-{names.container_id(container_id)}-"
+        found = (self._load(path) for path in sorted(self._entries("")) if infix in path.name)
+        return [attachment for attachment in found if attachment and attachment.container_id == container_id]
+
     def _entries(self, prefix: str) -> Iterator[Path]:
         try:
             yield from (path for path in self._results.iterdir() if path.name.startswith(prefix))

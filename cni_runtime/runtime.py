@@ -19,6 +19,7 @@ from cni_runtime.cache import DEFAULT_DIR, CachedAttachment, ResultCache
 from cni_runtime.call import Invoker, PluginCall, Verb
 from cni_runtime.chain import Attachment, Before, Chain, ChainError, Step
 from cni_runtime.conf.inject import gc_config
+from cni_runtime.conf.parse import parse_network_list
 from cni_runtime.conf.types import NetworkList
 from cni_runtime.errors import CniError, DecodeError, VersionError
 from cni_runtime.gate import Gate
@@ -95,6 +96,21 @@ class CniRuntime:
         self._validate(network, attachment)
         async with self._gate.shared():
             return await self._delete(network, attachment, before, begun)
+
+    async def delete_cached(self, container_id: str) -> None:
+        """DEL of every attachment of a container that the cache knows, for who has lost all other account of it.
+
+        Goes on after an error and raises ChainError.
+        """
+        errors: list[Exception] = []
+        for cached in await threads.call(partial(self._cache.of_container, container_id)):
+            try:
+                network = parse_network_list(cached.config, f"cached result of network {cached.network_name}")
+                await self.delete(network, _attachment(cached))
+            except CniError as exc:
+                errors.append(exc)
+        if errors:
+            raise ChainError(f"container {container_id}", errors)
 
     async def check(
         self, network: NetworkList, attachment: Attachment, *, before: Before | None = None

@@ -17,19 +17,18 @@ from crishim.drivers import threads
 
 
 async def open_networks(
-    config: Config, owner: TaskOwner, undo: AsyncExitStack
+    config: Config, owner: TaskOwner, invoker: ChoosingInvoker
 ) -> tuple[dict[str, ConfDirWatcher], CniRuntime]:
     """The watchers, see ``_watch``, and the CNI runtime.
 
     What built-in plugins have in nftables is made again when another program flushes it.
     """
-    invoker = _invoker(config, undo)
     watchers = await _watch(config, owner, invoker)
     owner.spawn("cni.rules", keep_tables())
     return watchers, CniRuntime(invoker, path=config.cni.bin_dirs)
 
 
-def _invoker(config: Config, undo: AsyncExitStack) -> ChoosingInvoker:
+def open_invoker(config: Config, undo: AsyncExitStack) -> ChoosingInvoker:
     """Runs plugins built in or as executables, as the configuration says."""
     cni = config.cni
     exceptions = {kind: Mode(source) for kind, source in cni.exceptions.items()}

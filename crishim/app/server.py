@@ -13,10 +13,11 @@ import msgspec
 import structlog
 
 from cni_runtime.conf.watch import ConfDirWatcher
+from cni_runtime.invoke.choose import ChoosingInvoker
 from cni_runtime.runtime import CniRuntime
 from crishim.app.containers import ContainerParts, build_containers, open_oci
 from crishim.app.images import open_images
-from crishim.app.networks import open_networks
+from crishim.app.networks import open_invoker, open_networks
 from crishim.app.pods import build_sandboxes, sandbox_layout
 from crishim.app.streams import open_streams
 from crishim.core.config import Config
@@ -66,8 +67,10 @@ async def running(config: Config) -> AsyncIterator[TaskOwner]:
         store = await _open_store(config)
         undo.push_async_callback(store.close)
         images = await open_images(config, owner, undo)
+        invoker = open_invoker(config, undo)
+        # After all that tasks need to come to their end: an ADD that is cut off is undone by its plugins.
         undo.push_async_callback(owner.aclose)
-        parts = await _put_together(config, store, images, owner, undo)
+        parts = await _put_together(config, store, images, invoker, owner)
         containers = parts.of_containers
         streams = await undo.enter_async_context(open_streams(config, containers, parts.sandboxes))
         handlers = runtime_service(
@@ -89,11 +92,13 @@ class _Parts(NamedTuple):
     events: Events
 
 
-async def _put_together(config: Config, store: Store, images: Images, owner: TaskOwner, undo: AsyncExitStack) -> _Parts:
+async def _put_together(
+    config: Config, store: Store, images: Images, invoker: ChoosingInvoker, owner: TaskOwner
+) -> _Parts:
     """Build every domain, then bring records and machine to agree, containers before the sandboxes they live in."""
     default = config.runtimes[config.default_runtime_name]
     driver = (await detect(default.systemd_cgroup)).driver
-    watchers, cni = await open_networks(config, owner, undo)
+    watchers, cni = await open_networks(config, owner, invoker)
     in_flight = InFlight(owner)
     oci = await open_oci(config, systemd=driver is CgroupDriver.SYSTEMD)
     index, layout = SandboxIndex(store), sandbox_layout(config)

@@ -105,6 +105,14 @@ class PodNetwork:
         _all_or_group(f"detaching sandbox {sandbox_id}", outcome)
         return records
 
+    async def detach_unknown(self, sandbox_id: str) -> None:
+        """Run DEL for what the results cache knows of a sandbox whose records are lost. Raises UnavailableError."""
+        try:
+            async with asyncio.timeout(self._policy.timeout):
+                await self._cni.delete_cached(sandbox_id)
+        except CniError as error:
+            raise UnavailableError(f"the networks of sandbox {sandbox_id}: {error}") from error
+
     async def _add(self, record: AttachmentRecord) -> Added:
         """ADD; when it fails, the record says how many plugins may have left something."""
         begun = 0

@@ -76,6 +76,10 @@ class Cni(Protocol):
         """Run DEL through the first ``begun`` plugins of the chain, backwards."""
         ...
 
+    async def delete_cached(self, container_id: str) -> None:
+        """Run DEL for all that the results cache knows of a sandbox. Raises CniError."""
+        ...
+
 
 class Containers(Protocol):
     """The containers that live in sandboxes."""

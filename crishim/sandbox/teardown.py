@@ -67,9 +67,10 @@ class Teardown:
             self._index.note(replace(sandbox, state=state, failed=True, reason=reason or sandbox.reason))
 
     async def detach_orphan(self, sandbox_id: str) -> None:
-        """Run the DELs that are due for a sandbox whose own record is lost."""
+        """Run the DELs that are due for a sandbox whose own record is lost, be it with those of its attachments."""
         async with self._locks.hold(sandbox_id):
             await self._index.put(without=await self._network.detach(sandbox_id))
+            await self._network.detach_unknown(sandbox_id)
 
     async def _stop(self, sandbox_id: str, reason: str | None) -> None:
         sandbox = self._index.find(sandbox_id)

@@ -97,6 +97,11 @@ class FakeCni:
         self.deleted.append((network, attachment))
         return ()
 
+    async def delete_cached(self, container_id: str) -> None:
+        """Take back every address of a container."""
+        for key in [key for key in self.attached if key[1] == container_id]:
+            del self.attached[key]
+
     async def status(self, network: NetworkList) -> None:
         """Ready unless told otherwise."""
         self.failures.strike("status")

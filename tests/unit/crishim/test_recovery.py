@@ -105,3 +105,9 @@ async def test_what_was_half_made_is_undone_when_the_disk_has_room_again(world: 
     assert world.sandboxes.get(sandbox_id).reason == "the server ended while the sandbox was being made"
     await world.sandboxes.run(pod(), "")
     assert [sandbox.id for sandbox in world.index.all()] != [sandbox_id]
+
+
+async def test_the_networks_of_a_sandbox_whose_records_are_lost_are_given_back(world: World) -> None:
+    sandbox_id = await world.sandboxes.run(pod(), "")
+    await world.recovery._drop_unknown([sandbox_id])
+    assert world.cni.attached == {}

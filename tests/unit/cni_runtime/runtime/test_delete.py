@@ -10,7 +10,7 @@ from cni_runtime.cache import CachedAttachment, ResultCache
 from cni_runtime.call import Verb
 from cni_runtime.conf.types import NetworkList
 from cni_runtime.errors import CniError, PluginError
-from cni_runtime.runtime import Attachment, CniRuntime
+from cni_runtime.runtime import Attachment, ChainError, CniRuntime
 from cni_runtime.testing.invoker import FakeInvoker
 
 pytestmark = pytest.mark.anyio
@@ -109,3 +109,26 @@ async def test_no_name_reaches_out_of_the_cache(
     with pytest.raises(CniError):
         await runtime.delete(make_network("bridge"), msgspec.structs.replace(attachment, container_id="x/../../y"))
     assert invoker.calls == []
+
+
+async def test_what_is_only_in_the_cache_is_deleted_as_it_was_added(
+    runtime: CniRuntime, invoker: FakeInvoker, cache: ResultCache, attachment: Attachment, make_network: MakeNetwork
+) -> None:
+    other = msgspec.structs.replace(attachment, container_id="c2")
+    for wanted in (attachment, other):
+        await runtime.add(make_network("bridge"), wanted)
+    await runtime.delete_cached(attachment.container_id)
+    deleted = invoker.calls[-1]
+    assert (deleted.verb, deleted.container_id, deleted.netns) == (Verb.DEL, "c1", attachment.netns)
+    assert [kept.container_id for kept in cache.attachments("net")] == ["c2"]
+
+
+async def test_the_rest_of_the_cache_is_deleted_although_one_fails(
+    runtime: CniRuntime, invoker: FakeInvoker, cache: ResultCache, attachment: Attachment, make_network: MakeNetwork
+) -> None:
+    for wanted in (attachment, msgspec.structs.replace(attachment, ifname="eth1")):
+        await runtime.add(make_network("bridge"), wanted)
+    invoker.script("bridge", Verb.DEL, PluginError("busy", plugin="bridge", verb="DEL"))
+    with pytest.raises(ChainError, match="busy"):
+        await runtime.delete_cached(attachment.container_id)
+    assert [kept.if_name for kept in cache.attachments("net")] == ["eth0"]
