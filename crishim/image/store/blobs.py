@@ -97,10 +97,8 @@ class IncomingBlob:
         await threads.run(self._write, data)
 
     async def restart(self) -> None:
-        """Forget every byte taken so far."""
-        if self.offset:
-            await threads.run(os.ftruncate, self._fd, 0)
-            os.lseek(self._fd, 0, os.SEEK_SET)
+        """Forget every byte taken so far, and what a failed write left in the file, which ``offset`` does not count."""
+        await threads.run(self._empty)
         self._verifier = Verifier(self._digest, self._size)
 
     async def verify(self) -> None:
@@ -110,6 +108,11 @@ class IncomingBlob:
     async def commit(self) -> None:
         """Make the blob visible under its digest. To be called after ``verify``."""
         await threads.run(self._commit)
+
+    def _empty(self) -> None:
+        with on_disk(f"keep blob {self._digest}"):
+            os.ftruncate(self._fd, 0)
+            os.lseek(self._fd, 0, os.SEEK_SET)
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from crishim.image.digest import Digest, digest_of
-from crishim.image.errors import ContentError
+from crishim.image.errors import ContentError, StorageError
 from crishim.image.store.blobs import BlobFiles
 
 pytestmark = pytest.mark.anyio
@@ -58,6 +61,28 @@ async def test_starting_over(blobs: BlobFiles) -> None:
         await writer.verify()
         await writer.commit()
     assert await blobs.read(BLOB) == CONTENT
+
+
+async def test_starting_over_after_a_write_that_failed_halfway(blobs: BlobFiles) -> None:
+    async with blobs.incoming(BLOB, len(CONTENT)) as writer:
+        with room_for(3), pytest.raises(StorageError):
+            await writer.write(CONTENT)
+        await writer.restart()
+        await writer.write(CONTENT)
+        await writer.verify()
+        await writer.commit()
+    assert await blobs.read(BLOB) == CONTENT
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file gets longer: a write beyond that stops there, and the next one fails, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 async def test_the_next_start_knows_what_is_there_and_drops_what_is_not_whole(tmp_path: Path, blobs: BlobFiles) -> None:
