@@ -47,6 +47,10 @@ class LayerFiles:
         """Let the staged directory be layer ``number``."""
         staged.rename(self.path(number))
 
+    def withdraw(self, number: int, staged: Path) -> None:
+        """Undo ``publish``."""
+        self.path(number).rename(staged)
+
     def discard(self, paths: Iterable[Path]) -> list[Path]:
         """Take directories out of sight at once; ``empty`` what is returned later."""
         discarded = []

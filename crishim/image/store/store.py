@@ -85,8 +85,13 @@ class ImageStore:
 
     @_to_the_end
     async def add_layer(self, staged: Path, chain_id: str, diff_id: Digest, used_bytes: int, inodes: int) -> None:
-        """Let a fully unpacked directory be the layer ``chain_id``: files get their place, then comes the record."""
+        """Let a fully unpacked directory be the layer ``chain_id``: files get their place, then comes the record.
+
+        ``staged`` stays the caller's when this fails, or when the layer is there already.
+        """
         async with self._lock:
+            if chain_id in self.index.layers:
+                return  # containers may stand on it, and nothing would know its directory any more
             record = LayerRecord(
                 chain_id=chain_id,
                 diff_id=diff_id,
@@ -98,7 +103,11 @@ class ImageStore:
             )
             await threads.run(self.layers.publish, staged, record.number)
             faultpoints.reach(ImageFault.LAYER_PLACED)
-            await self._put(record)
+            try:
+                await self._put(record)
+            except Exception:
+                await threads.run(self.layers.withdraw, record.number, staged)
+                raise
             faultpoints.reach(ImageFault.LAYER_RECORDED)
 
     @_to_the_end
