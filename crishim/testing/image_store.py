@@ -8,14 +8,19 @@ from pathlib import Path
 import msgspec
 
 from crishim.model.image import HoldRecord, ImageRecord, LayerRecord
+from crishim.testing.cni import Gate
 from crishim.testing.failures import Failures
 
 
 class MemoryImageRecords:
-    """Records with the rules of ``crishim.drivers.image_database.ImageDatabase``; they outlive a store made on them."""
+    """Records with the rules of ``crishim.drivers.image_database.ImageDatabase``; they outlive a store made on them.
+
+    ``gate``, when set, holds back every ``delete``.
+    """
 
     def __init__(self) -> None:
         self.failures = Failures()
+        self.gate: Gate | None = None
         self.images: dict[str, ImageRecord] = {}
         self.layers: dict[str, LayerRecord] = {}
         self.holds: dict[str, HoldRecord] = {}
@@ -48,6 +53,8 @@ class MemoryImageRecords:
         self, *, images: Sequence[str] = (), layers: Sequence[str] = (), holds: Sequence[str] = ()
     ) -> None:
         """Forget records, all or none."""
+        if self.gate:
+            await self.gate.passage()
         self.failures.strike("delete")
         for key in images:
             self.images.pop(key, None)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from crishim.drivers import threads
@@ -22,6 +24,7 @@ class BlobFiles:
     def __init__(self, root: Path) -> None:
         self._blobs, self._ingest = root / "blobs", root / "ingest"
         self.sizes: dict[Digest, int] = {}
+        self._naming = threading.Lock()  # what has its name and what ``sizes`` says change together
 
     def prepare(self) -> None:
         """Make the directories, drop what was half written, and learn what is there. Blocks."""
@@ -64,10 +67,21 @@ class BlobFiles:
         """A writer for ``digest``; a context manager that leaves nothing behind unless it was committed."""
         return IncomingBlob(self, digest, size, self._ingest / f"{encoded(digest)[:32]}-{secrets.token_hex(4)}")
 
+    def forget(self, digests: Iterable[Digest]) -> dict[Digest, int]:
+        """Take those that are there out of ``sizes``: ``remove`` their files, or put back what is returned."""
+        return {digest: self.sizes.pop(digest) for digest in digests if digest in self.sizes}
+
+    def place(self, aside: Path, digest: Digest, size: int) -> None:
+        """Give a whole file its name. Blocks."""
+        with self._naming:
+            aside.rename(self.path(digest))
+            self.sizes[digest] = size
+
     def remove(self, digest: Digest) -> None:
-        """Delete the blob if it is there. Blocks, but only as long as one unlink takes."""
-        self.sizes.pop(digest, None)
-        self.path(digest).unlink(missing_ok=True)
+        """Delete the file of a forgotten blob, unless the blob has come again. Blocks as long as one unlink takes."""
+        with self._naming:
+            if digest not in self.sizes:
+                self.path(digest).unlink(missing_ok=True)
 
 
 class IncomingBlob:
@@ -122,15 +136,13 @@ class IncomingBlob:
         self._verifier.update(data)
 
     def _commit(self) -> None:
-        target = self._blobs.path(self._digest)
         faultpoints.reach(ImageFault.BLOB_WRITTEN)
         with on_disk(f"keep blob {self._digest}"):
             os.fsync(self._fd)
-            self._aside.rename(target)
+            self._blobs.place(self._aside, self._digest, self.offset)
             self._committed = True
             faultpoints.reach(ImageFault.BLOB_PLACED)
-            self._blobs.sizes[self._digest] = self.offset
-            sync_directory(target.parent)
+            sync_directory(self._blobs.path(self._digest).parent)
 
     def _close(self) -> None:
         os.close(self._fd)

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 import msgspec
 
 from cni_runtime.tasks import to_the_end
-from crishim.core.errors import NotFoundError
+from crishim.core.errors import NotFoundError, UnavailableError
 from crishim.drivers import threads
 from crishim.image import faultpoints
 from crishim.image.digest import Digest
@@ -112,8 +112,13 @@ class ImageStore:
 
     @_to_the_end
     async def add_image(self, image: ImageRecord) -> ImageRecord:
-        """Let ``image``, whose blobs and layers are all there, be known; the record as it is then."""
+        """Let ``image`` be known; the record as it is then.
+
+        Raises UnavailableError when a layer or a document of it is not there: it has to be fetched again.
+        """
         async with self._lock:
+            if not self.index.is_whole(image.chain) or set(image.documents) - self.blobs.sizes.keys():
+                raise UnavailableError(f"image {image.id}: parts of it were removed meanwhile")
             records = self.index.with_names(image)
             await self._put(*records)
             faultpoints.reach(ImageFault.IMAGE_RECORDED)
@@ -200,16 +205,23 @@ class ImageStore:
         blobs: Iterable[str] = (),
     ) -> list[Path]:
         """Records first, in one transaction, then names in the file system; what is left is only to be emptied."""
+        # Before anything is waited for: from here on a pull sees that they go, and what it sees and uses stays.
         chains = [chain for chain in layers if chain in self.index.layers and chain not in self._pins]
-        await self._records.delete(images=images, layers=chains, holds=holds)
+        gone = [self.index.layers.pop(chain) for chain in chains]
+        sizes = self.blobs.forget(Digest(blob) for blob in blobs if blob not in self._pins)
+        try:
+            await self._records.delete(images=images, layers=chains, holds=holds)
+        except Exception:
+            self.index.put(*gone)
+            self.blobs.sizes.update(sizes)
+            raise
         faultpoints.reach(ImageFault.REMOVE_RECORDED)
         for image_id in images:
             self.index.images.pop(image_id, None)
         for owner in holds:
             self.index.holds.pop(owner, None)
-        numbers = [self.index.layers.pop(chain).number for chain in chains]
-        unpinned = [Digest(blob) for blob in blobs if blob not in self._pins]
-        discarded = await threads.run(self._discard, numbers, unpinned) if numbers or unpinned else []
+        numbers = [layer.number for layer in gone]
+        discarded = await threads.run(self._discard, numbers, sizes) if numbers or sizes else []
         faultpoints.reach(ImageFault.REMOVE_DISCARDED)
         return discarded
 
@@ -217,7 +229,7 @@ class ImageStore:
         """Two threads: most of the time is the kernel's."""
         await asyncio.gather(*(threads.run(self.layers.empty, discarded[part::2]) for part in range(2)))
 
-    def _discard(self, numbers: Sequence[int], blobs: Sequence[Digest]) -> list[Path]:
+    def _discard(self, numbers: Iterable[int], blobs: Iterable[Digest]) -> list[Path]:
         for digest in blobs:
             self.blobs.remove(digest)
         return self.layers.discard(self.layers.path(number) for number in numbers)

@@ -98,5 +98,14 @@ async def test_the_next_start_knows_what_is_there_and_drops_what_is_not_whole(tm
 async def test_removal_twice(blobs: BlobFiles, tmp_path: Path) -> None:
     await blobs.add(CONTENT, BLOB)
     for _ in range(2):
+        blobs.forget([BLOB])
         blobs.remove(BLOB)
     assert (_files(tmp_path), blobs.sizes, blobs.age(Digest(BLOB))) == ([], {}, 0.0)
+
+
+async def test_removal_leaves_a_blob_that_came_again(blobs: BlobFiles) -> None:
+    await blobs.add(CONTENT, BLOB)
+    assert blobs.forget([BLOB]) == {BLOB: len(CONTENT)}
+    await blobs.add(CONTENT, BLOB)
+    blobs.remove(BLOB)
+    assert (await blobs.read(BLOB), blobs.sizes) == (CONTENT, {BLOB: len(CONTENT)})

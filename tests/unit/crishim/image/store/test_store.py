@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,20 @@ import pytest
 from crishim.core.errors import UnavailableError
 from crishim.image.digest import digest_of
 from crishim.image.store.store import ImageStore
+from crishim.model.image import ImageRecord
+from crishim.testing.cni import Gate
 from crishim.testing.image_store import MemoryImageRecords, NoSync
 
 pytestmark = pytest.mark.anyio
 
-LAYER = digest_of(b"layer")
+CONTENT = b"document"
+LAYER, DOCUMENT = digest_of(b"layer"), digest_of(CONTENT)
+IMAGE = ImageRecord(
+    id=DOCUMENT, manifest=DOCUMENT, documents=(DOCUMENT,), packed=(), chain=(LAYER,), size=0, created_at=0
+)
+
+Change = Coroutine[None, None, None]
+Begin = Callable[[ImageStore], Awaitable[Change]]
 
 
 @pytest.fixture
@@ -53,3 +64,75 @@ async def test_a_layer_that_is_there_is_not_replaced(store: ImageStore, tmp_path
     await add_layer(store)
     second = await add_layer(store)
     assert (names(tmp_path / "layers"), names(second.parent)) == (["1"], [second.name])
+
+
+async def add_image(store: ImageStore) -> None:
+    await add_layer(store)
+    await store.blobs.add(CONTENT, DOCUMENT)
+    await store.add_image(IMAGE)
+
+
+async def removal(store: ImageStore) -> Change:
+    await add_image(store)
+    return store.remove_image(IMAGE.id)
+
+
+async def release(store: ImageStore) -> Change:
+    await add_image(store)
+    await store.hold("container", IMAGE.id)
+    await store.remove_image(IMAGE.id)
+    return store.release("container")
+
+
+async def collection(store: ImageStore) -> Change:
+    await add_layer(store)
+    await store.blobs.add(CONTENT, DOCUMENT)
+    return store.collect(0)
+
+
+BEGINNINGS = [removal, release, collection]
+
+
+@pytest.mark.parametrize("begin", BEGINNINGS)
+async def test_a_pull_does_not_see_what_is_being_removed(
+    store: ImageStore, records: MemoryImageRecords, begin: Begin
+) -> None:
+    change, records.gate = await begin(store), Gate()
+    removing = asyncio.create_task(change)
+    await records.gate.arrivals(1)
+    assert (store.index.layers, store.blobs.sizes) == ({}, {})
+    records.gate.open()
+    await removing
+
+
+@pytest.mark.parametrize("begin", BEGINNINGS)
+async def test_what_can_not_be_removed_stays(store: ImageStore, records: MemoryImageRecords, begin: Begin) -> None:
+    change = await begin(store)
+    before = dict(store.index.layers), dict(store.blobs.sizes), records.layers.copy()
+    records.failures["delete"] = UnavailableError("the disk is full")
+    with pytest.raises(UnavailableError):
+        await change
+    assert (store.index.layers, store.blobs.sizes, records.layers) == before
+
+
+async def test_an_image_can_come_again_while_it_is_removed(store: ImageStore, records: MemoryImageRecords) -> None:
+    change, records.gate = await removal(store), Gate()
+    removing = asyncio.create_task(change)
+    await records.gate.arrivals(1)
+    await store.blobs.add(CONTENT, DOCUMENT)
+    records.gate.open()
+    await asyncio.gather(removing, add_image(store))
+    assert (list(store.index.images), await store.blobs.read(DOCUMENT)) == ([IMAGE.id], CONTENT)
+    assert names(store.root / "layers") == ["2"]
+
+
+async def test_an_image_without_its_layers_is_refused(store: ImageStore) -> None:
+    await store.blobs.add(CONTENT, DOCUMENT)
+    with pytest.raises(UnavailableError, match=IMAGE.id):
+        await store.add_image(IMAGE)
+
+
+async def test_an_image_without_its_documents_is_refused(store: ImageStore) -> None:
+    await add_layer(store)
+    with pytest.raises(UnavailableError, match=IMAGE.id):
+        await store.add_image(IMAGE)
