@@ -70,11 +70,14 @@ class MemoryImageRecords:
 
 
 class NoSync:
-    """Plays the kernel's sync and counts it."""
+    """Plays the kernel's sync and counts it. ``gate``, when set, holds it back."""
 
     def __init__(self) -> None:
         self.synced: list[Path] = []
+        self.gate: Gate | None = None
 
     async def sync(self, path: Path) -> None:
         """Note it."""
+        if self.gate:
+            await self.gate.passage()
         self.synced.append(path)

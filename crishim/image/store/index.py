@@ -74,6 +74,10 @@ class ImageIndex:
         """Whether every layer of ``chain`` is unpacked."""
         return all(chain_id in self.layers for chain_id in chain)
 
+    def is_synced(self, chain: Sequence[str]) -> bool:
+        """Whether every layer of ``chain`` is unpacked and outlives a loss of power."""
+        return self.is_whole(chain) and all(self.layers[chain_id].synced for chain_id in chain)
+
     def _by_name(self, text: str) -> ImageRecord | None:
         try:
             reference = parse_reference(text)

@@ -173,10 +173,10 @@ class ImageStore:
 
     @_to_the_end
     async def discard_packed(self, image_id: str) -> None:
-        """Give back the packed layers of an image: they are needed no more once the unpacked ones are on the disk."""
+        """Give back the packed layers of an image, unless it has unpacked ones that are not yet on the disk."""
         async with self._lock:
             image = self.index.images.get(image_id)
-            if image is not None:
+            if image is not None and self.index.is_synced(image.chain):
                 await self._put(msgspec.structs.replace(image, packed=()))
                 await self._delete(blobs=set(image.packed) - self.index.blobs_in_use())
 
@@ -188,7 +188,8 @@ class ImageStore:
             return
         await self._file_system.sync(self.root)
         async with self._lock:
-            still = [layer for layer in waiting if layer.chain_id in self.index.layers]
+            # One that was removed may be there anew, in another directory, which was not flushed.
+            still = [layer for layer in waiting if self.index.layers.get(layer.chain_id) == layer]
             if still:
                 await self._put(*(msgspec.structs.replace(layer, synced=True) for layer in still))
 

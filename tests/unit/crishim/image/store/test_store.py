@@ -18,9 +18,9 @@ from crishim.testing.image_store import MemoryImageRecords, NoSync
 pytestmark = pytest.mark.anyio
 
 CONTENT = b"document"
-LAYER, DOCUMENT = digest_of(b"layer"), digest_of(CONTENT)
+LAYER, DOCUMENT, PACKED = digest_of(b"layer"), digest_of(CONTENT), digest_of(b"packed")
 IMAGE = ImageRecord(
-    id=DOCUMENT, manifest=DOCUMENT, documents=(DOCUMENT,), packed=(), chain=(LAYER,), size=0, created_at=0
+    id=DOCUMENT, manifest=DOCUMENT, documents=(DOCUMENT,), packed=(PACKED,), chain=(LAYER,), size=0, created_at=0
 )
 
 Change = Coroutine[None, None, None]
@@ -33,8 +33,13 @@ def records() -> MemoryImageRecords:
 
 
 @pytest.fixture
-def store(tmp_path: Path, records: MemoryImageRecords) -> ImageStore:
-    made = ImageStore(tmp_path, records, NoSync(), "this boot", ())
+def disk() -> NoSync:
+    return NoSync()
+
+
+@pytest.fixture
+def store(tmp_path: Path, records: MemoryImageRecords, disk: NoSync) -> ImageStore:
+    made = ImageStore(tmp_path, records, disk, "this boot", ())
     made.layers.prepare()
     made.blobs.prepare()
     return made
@@ -136,3 +141,25 @@ async def test_an_image_without_its_documents_is_refused(store: ImageStore) -> N
     await add_layer(store)
     with pytest.raises(UnavailableError, match=IMAGE.id):
         await store.add_image(IMAGE)
+
+
+async def test_a_layer_that_came_again_during_a_sync_keeps_its_own_record(store: ImageStore, disk: NoSync) -> None:
+    await add_layer(store)
+    disk.gate = Gate()
+    syncing = asyncio.create_task(store.sync())
+    await disk.gate.arrivals(1)
+    await store.collect(0)
+    await add_layer(store)
+    disk.gate.open()
+    await syncing
+    assert [(layer.number, layer.synced) for layer in store.index.layers.values()] == [(2, False)]
+
+
+async def test_packed_layers_stay_until_the_unpacked_ones_are_on_the_disk(store: ImageStore) -> None:
+    await store.blobs.add(b"packed", PACKED)
+    await add_image(store)
+    await store.discard_packed(IMAGE.id)
+    assert PACKED in store.blobs.sizes
+    await store.sync()
+    await store.discard_packed(IMAGE.id)
+    assert PACKED not in store.blobs.sizes
