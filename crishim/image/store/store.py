@@ -167,7 +167,8 @@ class ImageStore:
             needed = self.index.chains_in_use()
             old = {key for key, layer in self.index.layers.items() if layer.created_at <= before}
             used = self.index.blobs_in_use()
-            blobs = {digest for digest in self.blobs.sizes if digest not in used and self.blobs.age(digest) >= grace}
+            known = list(self.blobs.sizes)  # threads add blobs meanwhile
+            blobs = {digest for digest in known if digest not in used and self.blobs.age(digest) >= grace}
             discarded = await self._delete(layers=old - needed, blobs=blobs)
         await self._empty(discarded)
 

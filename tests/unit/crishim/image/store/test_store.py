@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
 
 import pytest
@@ -163,3 +163,18 @@ async def test_packed_layers_stay_until_the_unpacked_ones_are_on_the_disk(store:
     await store.sync()
     await store.discard_packed(IMAGE.id)
     assert PACKED not in store.blobs.sizes
+
+
+async def test_blobs_may_come_while_garbage_is_looked_for(store: ImageStore) -> None:
+    place_blobs(store, range(100))
+    placing = asyncio.create_task(asyncio.to_thread(place_blobs, store, range(100, 300)))
+    while not placing.done():
+        await store.collect(3600)
+    assert len(store.blobs.sizes) == 300
+
+
+def place_blobs(store: ImageStore, numbers: Iterable[int]) -> None:
+    for number in numbers:
+        aside = store.root / "ingest" / str(number)
+        aside.touch()
+        store.blobs.place(aside, digest_of(str(number).encode()), 0)
