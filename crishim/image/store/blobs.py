@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from crishim.core.errors import NotFoundError
 from crishim.drivers import threads
 from crishim.image import faultpoints
 from crishim.image.digest import Digest, Verifier, algorithm, encoded, is_digest
@@ -52,8 +53,11 @@ class BlobFiles:
             return 0.0
 
     async def read(self, digest: Digest) -> bytes:
-        """The whole content; for documents, which are small."""
-        return await threads.run(self.path(digest).read_bytes)
+        """The whole content; for documents, which are small. Raises NotFoundError, also when it goes meanwhile."""
+        try:
+            return await threads.run(self.path(digest).read_bytes)
+        except FileNotFoundError:
+            raise NotFoundError(f"blob {digest} is not there") from None
 
     async def add(self, content: bytes, digest: Digest) -> None:
         """Keep ``content``, once it is checked; raises ContentError when it is something else."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from crishim.core.errors import NotFoundError
 from crishim.image.digest import digest_of
 from crishim.image.status import ImageRoots, parse_user
 from crishim.image.store.store import ImageStore
@@ -38,7 +39,7 @@ async def test_the_configurations_of_the_last_images_need_not_be_read_again(tmp_
         assert (await roots.root(image)).config == {"User": image.user}
         store.blobs.path(digest_of(content(image.user))).unlink()
     assert (await roots.root(images[-1])).config == {"User": "16"}
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(NotFoundError):  # as if the image had been removed meanwhile
         await roots.root(images[0])
 
 
