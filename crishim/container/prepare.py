@@ -142,8 +142,10 @@ class Prepare:
         for number, mount in enumerate(container.config.mounts):
             if mount.image is None:
                 continue
-            image = await self._images.root(mount.image.image)
-            await self._images.hold(image.image_id, container.id)
+            found_id = (await self._images.root(mount.image.image)).image_id
+            image = await self._images.hold(
+                found_id, container.id
+            )  # it may have been removed and pulled again meanwhile
             target = self._layout.image_mounts(container.id) / str(number)
             await self._node.mount_image(str(target), image.layers, ids)
             found[mount.container_path] = await self._node.path_in_root(str(target), mount.image_sub_path)
