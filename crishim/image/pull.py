@@ -35,8 +35,12 @@ _NO_LIMIT = 1 << 16
 class Pull:
     """One pull of one name; ``run`` it once."""
 
-    def __init__(self, tools: ImageTools, client: RegistryClient, reference: Reference, progress: Progress) -> None:
+    def __init__(
+        self, tools: ImageTools, client: RegistryClient, reference: Reference, progress: Progress, source: str
+    ) -> None:
+        """``source`` is the same for pulls that are served the same: they share downloads. It holds no secret."""
         self._tools, self._client, self._reference, self._progress = tools, client, reference, progress
+        self._source = source
         self._store, self._limits = tools.store, tools.settings.limits
         self._pins = ExitStack()
         self._documents: list[Digest] = []
@@ -128,7 +132,8 @@ class Pull:
         digest, size = layer.blob.checked_digest, layer.blob.size
         if not self._has(digest, size):
             async with slots:
-                await self._tools.downloads.run(f"download {digest}", lambda: self._download(digest, size, step))
+                key = self._download_key(digest, size)
+                await self._tools.downloads.run(key, lambda: self._download(digest, size, step))
         step.offset, step.stage = size, Stage.DOWNLOADED
         arrived.set()
 
@@ -154,11 +159,15 @@ class Pull:
         return known is not None
 
     def _step(self, layer: PlannedLayer) -> Step:
-        """The state of a blob, which pulls that want it at the same time share."""
+        """The state of a blob, which pulls that share its download share as well."""
         digest, size = layer.blob.digest, layer.blob.size
-        step = self._tools.steps.setdefault(digest, Step(digest, size))
+        step = self._tools.steps.setdefault(self._download_key(digest, size), Step(digest, size))
         self._progress.steps.append(step)
         return step
+
+    def _download_key(self, digest: str, size: int) -> str:
+        """Names all that a download's outcome hangs on: a registry or manifest that lies must spoil no other pull."""
+        return f"download {digest} of {size} bytes from {self._source}"
 
     def _use(self, *keys: str) -> None:
         """Keep blobs and layers from the garbage collector until this pull ends."""

@@ -37,7 +37,8 @@ class HttpRegistries:
             backoff=self._backoff,
             max_document_bytes=settings.limits.max_document_bytes,
         )
-        pull = Pull(tools, client, reference, progress)
+        source = f"{reference.repository} {hash((auth, hosts))}"
+        pull = Pull(tools, client, reference, progress, source)
         return await with_timeout(pull.run, progress, settings.progress_timeout, str(reference))
 
     async def aclose(self) -> None:

@@ -216,3 +216,26 @@ async def test_a_mirror_that_lies_does_not_spoil_the_pull(tmp_path: Path, mirror
         mirror.blobs[LAYER] = bytes(len(GOOD.blobs[LAYER]))
         assert await lab.images.pull("reg.test/app:1") == GOOD.id
         assert (mirror.count("GET", LAYER), lab.registry.count("GET", LAYER)) == (1, 1)
+
+
+@pytest.mark.parametrize("image", [GOOD, _layer(size=5)], ids=["right size", "wrong size"])
+async def test_a_registry_that_keeps_a_layer_back_holds_up_no_other(
+    tmp_path: Path, mirror: FakeRegistry, image: Image
+) -> None:
+    asked, release = asyncio.Event(), asyncio.Event()
+
+    async def fault(request: web.Request) -> web.StreamResponse | None:
+        if LAYER in request.path:
+            asked.set()
+            await release.wait()
+            return web.Response(status=404)
+        return None
+
+    mirror.fault = fault
+    async with image_lab(tmp_path / "images") as lab, asyncio.timeout(10):
+        bad = asyncio.create_task(lab.images.pull(mirror.add("bad", "1", image)))
+        await asked.wait()
+        assert await lab.images.pull(lab.registry.add("app", "1", GOOD)) == GOOD.id
+        release.set()
+        with pytest.raises(CrishimError, match="404"):
+            await bad

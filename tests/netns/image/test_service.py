@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from crishim.core.errors import DeadlineError, NotFoundError
+from crishim.image.credentials import RequestAuth
 from crishim.image.platform import Platform, host_platform
 from crishim.image.types import Compression
 from crishim.testing.images import Image, directory, file, image, index
@@ -124,10 +125,33 @@ async def test_pulls_of_one_name_join(lab: ImageLab) -> None:
     assert (set(ids), lab.registry.count("HEAD", "manifests")) == ({APP.id}, 1)
 
 
-async def test_pulls_that_share_a_layer_download_it_once(lab: ImageLab) -> None:
-    names = [lab.registry.add("a", "1", APP), lab.registry.add("b", "1", SAME_BASE)]
+def _together(lab: ImageLab, digest: str, count: int) -> None:
+    """Answer no request for ``digest`` before there are ``count`` of them."""
+    barrier = asyncio.Barrier(count)
+
+    async def fault(request: web.Request) -> web.StreamResponse | None:
+        if digest in request.path:
+            await barrier.wait()
+        return None
+
+    lab.registry.fault = fault
+
+
+@pytest.mark.parametrize(("repository", "requests"), [("app", 1), ("other", 2)])
+async def test_pulls_that_share_a_layer_and_its_source_download_it_once(
+    lab: ImageLab, repository: str, requests: int
+) -> None:
+    names = [lab.registry.add("app", "1", APP), lab.registry.add(repository, "2", SAME_BASE)]
+    _together(lab, APP.layers[0], requests)
     await asyncio.gather(*(lab.images.pull(name) for name in names))
-    assert lab.registry.count("GET", APP.layers[0]) == 1
+    assert lab.registry.count("GET", APP.layers[0]) == requests
+
+
+async def test_pulls_with_other_credentials_download_by_themselves(lab: ImageLab) -> None:
+    name = lab.registry.add("app", "1", APP)
+    _together(lab, APP.layers[0], 2)
+    await asyncio.gather(lab.images.pull(name), lab.images.pull(name, RequestAuth(username="u", password="p")))
+    assert lab.registry.count("GET", APP.layers[0]) == 2
 
 
 async def test_removal_gives_everything_back(lab: ImageLab) -> None:

@@ -45,6 +45,18 @@ async def test_what_is_not_committed_leaves_nothing(blobs: BlobFiles, tmp_path: 
     assert (_files(tmp_path), blobs.sizes) == ([], {})
 
 
+async def test_two_that_write_one_blob_do_not_disturb_each_other(blobs: BlobFiles, tmp_path: Path) -> None:
+    async with blobs.incoming(BLOB, len(CONTENT)) as one, blobs.incoming(BLOB, None) as other:
+        for writer in (one, other):
+            await writer.write(CONTENT[:3])
+        for writer in (one, other):
+            await writer.write(CONTENT[3:])
+            await writer.verify()
+            await writer.commit()
+            assert await blobs.read(BLOB) == CONTENT
+    assert (len(_files(tmp_path)), blobs.sizes) == (1, {BLOB: len(CONTENT)})
+
+
 @pytest.mark.parametrize("content", [b"", b"contenT", b"content and more"])
 async def test_wrong_content_never_gets_the_name(blobs: BlobFiles, tmp_path: Path, content: bytes) -> None:
     with pytest.raises(ContentError):
