@@ -54,12 +54,18 @@ class Unpacking:
     async def unpack(self, layer: PlannedLayer, step: Step, allowed: int) -> None:
         """Make ``layer``, whose blob and lower layers are there, unless it exists.
 
+        Only what comes from the same blob is joined: another's may be no such layer, which must not spoil this one.
         ``allowed`` is how many bytes it may unpack to. Raises ContentError when the content is not what the image's
         configuration says, LayerError when it cannot be unpacked, LimitError when it is too large.
         """
         if layer.chain_id not in self._store.index.layers:
             step.stage = Stage.UNPACKING
-            await self._joined.run(f"unpack {layer.chain_id}", lambda: self._unpack(layer, allowed))
+            key = f"unpack {layer.blob.digest} to {layer.chain_id}"
+            try:
+                await self._joined.run(key, lambda: self._unpack(layer, allowed))
+            except BaseException:
+                step.stage = Stage.DOWNLOADED  # other pulls share the step: for them nothing is at work any more
+                raise
         step.stage = Stage.DONE
 
     async def _unpack(self, layer: PlannedLayer, allowed: int) -> None:
