@@ -18,7 +18,8 @@ _log = structlog.get_logger(__name__)
 _LOG_EVERY = 10.0
 
 MIN_BYTES = 64 << 10
-"""Fewer bytes than these in a whole time-out are no progress: a server that trickles must not hold a pull forever."""
+"""Fewer bytes than these in a whole time-out, or in one answer that breaks off, are no progress: a server that trickles
+must not hold a pull forever."""
 
 
 class Stage(StrEnum):

@@ -12,6 +12,7 @@ from aiohttp import ClientResponse
 from crishim.image.digest import Digest
 from crishim.image.errors import ContentError
 from crishim.image.ports import BlobWriter
+from crishim.image.progress import MIN_BYTES
 from crishim.image.registry.client import RegistryClient, TemporaryError
 from crishim.image.registry.hosts import PULL, RegistryHost
 from crishim.image.registry.transport import reason
@@ -30,8 +31,9 @@ class Watcher(Protocol):
 async def download(client: RegistryClient, digest: Digest, size: int, writer: BlobWriter, watcher: Watcher) -> None:
     """Fetch blob ``digest`` of ``size`` bytes into ``writer``, which checks it.
 
-    A broken connection is resumed at the same host, however often, as long as bytes come in between. Another host
-    starts from the beginning, so that one that lies cannot spoil what an honest one sends.
+    A broken connection is resumed at the same host, however often, as long as MIN_BYTES come in between. Otherwise,
+    and when the host did not go on but began anew, that was one of its few attempts: else it could send the same bytes
+    for ever. Another host starts from the beginning, so that one that lies cannot spoil what an honest one sends.
     """
 
     sender: RegistryHost | None = None
@@ -50,18 +52,19 @@ async def download(client: RegistryClient, digest: Digest, size: int, writer: Bl
 async def _once(
     client: RegistryClient, host: RegistryHost, digest: Digest, size: int, writer: BlobWriter, watcher: Watcher
 ) -> bool:
-    """One request; True when the blob is whole, False when the connection broke after at least one byte."""
+    """One request; True when the blob is whole, False when the connection broke after enough that was new."""
     before = writer.offset
     headers = {"Range": f"bytes={before}-"} if before else {}
     async with client.request("GET", host, "blobs", digest, **headers) as response:
-        if before and not _continues(response, before):
+        is_anew = before > 0 and not _continues(response, before)
+        if is_anew:
             before = 0
             await writer.restart()
         _check_length(response, digest, size - before)
         try:
             await _pour(response, writer, watcher, host.host)
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            if writer.offset > before:
+            if not is_anew and writer.offset - before >= MIN_BYTES:
                 return False
             raise TemporaryError(f"registry {host.host}: blob {digest}: {reason(exc)}") from exc
     try:

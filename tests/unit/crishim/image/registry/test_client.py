@@ -275,6 +275,30 @@ async def test_a_server_that_ignores_ranges_begins_anew(lab: Lab) -> None:
     assert (bytes(lab.writer.data), lab.writer.restarts) == (CONTENT, 1)
 
 
+@pytest.mark.parametrize(("chunk", "ranges"), [(300_000, False), (1000, True)], ids=["no ranges", "trickle"])
+async def test_a_server_that_always_breaks_off_is_not_asked_for_ever(lab: Lab, chunk: int, *, ranges: bool) -> None:
+    async def fault(request: web.Request) -> web.StreamResponse:
+        if len(lab.registry.requests) > 20:
+            return web.Response(status=404)
+        start = int(request.headers.get("Range", "bytes=0-")[6:-1]) if ranges else 0
+        return await broken_after(request, CONTENT, chunk, start=start)
+
+    lab.registry.fault = fault
+    with pytest.raises(RegistryError, match=f"blob {BLOB}"):
+        await lab.fetch()
+    assert len(lab.registry.requests) == 3 + (not ranges)
+
+
+async def test_a_server_without_ranges_may_break_off_a_few_times(lab: Lab) -> None:
+    async def fault(request: web.Request) -> web.StreamResponse:
+        last = len(lab.registry.requests) == 4
+        return web.Response(body=CONTENT) if last else await broken_after(request, CONTENT, 300_000)
+
+    lab.registry.fault = fault
+    await lab.fetch()
+    assert bytes(lab.writer.data) == CONTENT
+
+
 async def test_a_connection_that_goes_silent_is_taken_up_again(lab: Lab) -> None:
     async def fault(request: web.Request) -> web.StreamResponse | None:
         if len(lab.registry.requests) > 1:
