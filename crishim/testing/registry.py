@@ -29,6 +29,7 @@ class FakeRegistry:
     fault: Fault | None = None
     basic: tuple[str, str] | None = None
     token: str | None = None
+    token_answer: bytes | None = None
     requests: list[tuple[str, str]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
 
@@ -105,6 +106,8 @@ class FakeRegistry:
             form = await request.post()
             if form.get("refresh_token") != "identity":
                 return web.Response(status=401)
+        if self.token_answer is not None:
+            return web.Response(body=self.token_answer)
         return web.json_response({"token": self.token, "expires_in": 300})
 
 

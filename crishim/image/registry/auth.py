@@ -91,7 +91,7 @@ class Authorizer:
                 raise RegistryError(f"token server {realm.host}: answered {response.status}")
         try:
             token = msgspec.json.decode(body, type=_Token)
-        except msgspec.DecodeError as exc:
+        except (msgspec.DecodeError, RecursionError) as exc:
             raise RegistryError(f"token server {realm.host}: its answer is not a token: {exc}") from exc
         if not (token.token or token.access_token):
             raise RegistryError(f"token server {realm.host}: its answer has no token in it")

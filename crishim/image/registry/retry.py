@@ -31,13 +31,17 @@ def is_temporary(status: int) -> bool:
 
 
 def retry_after(header: str | None, now: float | None = None) -> float | None:
-    """Seconds a Retry-After header asks to wait, at most MAX_RETRY_AFTER; None when it says nothing."""
+    """Seconds a Retry-After header asks to wait, at most MAX_RETRY_AFTER; None when it makes no sense."""
     if not header:
         return None
-    if header.strip().isdigit():
+    if header.strip().isdecimal():
         return min(float(header), MAX_RETRY_AFTER)
-    parsed = email.utils.parsedate_tz(header)
-    if parsed is None:
+    try:
+        parsed = email.utils.parsedate_tz(header)
+        until = None if parsed is None else email.utils.mktime_tz(parsed)
+    except (ValueError, OverflowError):  # such as a year that no calendar has
+        until = None
+    if until is None:
         return None
-    wait = email.utils.mktime_tz(parsed) - (time.time() if now is None else now)
+    wait = until - (time.time() if now is None else now)
     return min(max(wait, 0.0), MAX_RETRY_AFTER)

@@ -76,7 +76,7 @@ class Transport:
                     response.close()
                 return
             response.release()
-            target = urljoin(url, response.headers["Location"])
+            target = _redirected(url, response.headers["Location"])
             check_redirect(url, target)
             if urlsplit(target).netloc != urlsplit(url).netloc:
                 sent = without_secrets(sent, host)
@@ -122,13 +122,24 @@ def check_redirect(origin: str, target: str) -> None:
     A registry may hand over to a store elsewhere, since content is checked by its digest. It may not take TLS away,
     and a remote one may not make this machine talk to its own services or its link-local network.
     """
-    before, after = urlsplit(origin), urlsplit(target)
+    try:
+        before, after = urlsplit(origin), urlsplit(target)
+    except ValueError as exc:
+        raise RegistryError(f"redirect from {_show(origin)} to {_show(target)}: not a web address: {exc}") from exc
     if after.scheme not in ("http", "https") or not after.hostname:
         raise RegistryError(f"redirect from {_show(origin)} to {_show(target)}: not a web address")
     if before.scheme == "https" and after.scheme != "https":
         raise RegistryError(f"redirect from {_show(origin)} to {_show(target)}: refused, it would leave TLS")
     if not is_loopback(before.netloc) and _is_inside(after.hostname):
         raise RegistryError(f"redirect from {_show(origin)} to {_show(target)}: refused, it leads into this machine")
+
+
+def _redirected(url: str, location: str) -> str:
+    """The whole address; ``location`` as it is when it is none, for ``check_redirect`` to refuse."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return location
 
 
 def without_secrets(headers: Mapping[str, str], host: RegistryHost) -> dict[str, str]:

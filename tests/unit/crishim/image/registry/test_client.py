@@ -174,6 +174,12 @@ async def test_a_registry_token_is_used_as_it_is(lab: Lab) -> None:
     assert lab.registry.count("GET", "/token") == 0
 
 
+async def test_a_token_server_that_answers_with_too_deep_a_document(lab: Lab) -> None:
+    lab.registry.token, lab.registry.token_answer = "t", b'{"a":' + b"[" * 30_000
+    with pytest.raises(RegistryError, match="its answer is not a token"):
+        await lab.client().resolve()
+
+
 async def test_a_refused_identity_token(lab: Lab) -> None:
     lab.registry.token = "t"
     with pytest.raises(UnauthenticatedError, match="token server"):
@@ -329,7 +335,10 @@ async def test_a_redirect_is_followed_without_credentials(lab: Lab, mirror: Fake
     assert "Authorization" not in mirror.headers[0]
 
 
-@pytest.mark.parametrize(("location", "complaint"), [("/self", "redirects"), ("file:///etc/passwd", "web address")])
+@pytest.mark.parametrize(
+    ("location", "complaint"),
+    [("/self", "redirects"), ("file:///etc/passwd", "web address"), ("http://[", "web address")],
+)
 async def test_redirects_that_lead_nowhere(lab: Lab, location: str, complaint: str) -> None:
     async def fault(request: web.Request) -> web.StreamResponse | None:
         return web.Response(status=302, headers={"Location": location if "://" in location else request.path})

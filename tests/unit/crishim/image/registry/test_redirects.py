@@ -27,6 +27,7 @@ def test_allowed(origin: str, target: str) -> None:
         ("http://cdn.io/x", "leave TLS"),
         ("file:///etc/passwd", "not a web address"),
         ("gopher://x/", "not a web address"),
+        ("https://[", "not a web address"),
         ("https://127.0.0.1/x", "into this machine"),
         ("https://localhost:6443/x", "into this machine"),
         ("https://169.254.169.254/latest/meta-data", "into this machine"),

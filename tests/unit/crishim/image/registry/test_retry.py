@@ -25,6 +25,9 @@ def test_pauses_grow_and_end() -> None:
     [
         (None, None),
         ("soon", None),
+        ("\u00b2", None),
+        ("Mon, 01 Jan 99999 00:00:00 GMT", None),
+        (f"Mon, 01 Jan {10**30} 00:00:00 GMT", None),
         ("7", 7.0),
         ("86400", MAX_RETRY_AFTER),
         (email.utils.formatdate(1010.0), 10.0),
