@@ -15,7 +15,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,8 +26,22 @@ from cni_runtime import faults, files
 from cni_runtime.net.libnftables import Nft, NftError
 from cni_runtime.net.netfilter import Netfilter
 from cni_runtime.net.nfelements import create_address, delete_address
+from cni_runtime.net.nftcommands import Element, Table, change, making, removal, rule_count, rules_anew
 from cni_runtime.net.remembered import Remembered
 from cni_runtime.net.sockets import NetlinkError
+
+__all__ = [
+    "STATE",
+    "Element",
+    "Holding",
+    "OwnedTable",
+    "Owner",
+    "Rival",
+    "Table",
+    "TakenError",
+    "locked",
+    "stored_tables",
+]
 
 STATE = Path("/run/cni-runtime/nftables")
 _BODY = "table"  # the file that holds the table itself
@@ -43,23 +57,6 @@ class Owner(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"container {self.container_id} interface {self.ifname} network {self.network}"
-
-
-class Element(Struct, frozen=True):
-    """One element of a set, or with a ``value`` of a map, in nft's language. A ``shared`` one may have many owners."""
-
-    set: str
-    key: str
-    value: str = ""
-    shared: bool = False
-
-
-class Table(Struct, frozen=True):
-    """A table: ``body`` is what stands between its braces, sets and chains, in nft's language."""
-
-    name: str
-    body: str
-    family: str = "inet"
 
 
 class Holding(Struct, frozen=True):
@@ -148,7 +145,7 @@ class OwnedTable:
         """Take the table away if nobody has anything in it by now. Raises NftError, OSError."""
         with locked(self._directory):
             if self.is_unused():
-                self._nft.run(self._gone())
+                self._nft.run(removal(self.table))
                 # Last: as long as it is there, ``stored_tables`` knows of the table, and this can be tried again.
                 files.remove(self._directory / _BODY)
 
@@ -180,7 +177,7 @@ class OwnedTable:
         if self.is_unused():
             return False
         with locked(self._directory):
-            if self.is_unused() or rules() >= _rule_count(self.table.body):
+            if self.is_unused() or rules() >= rule_count(self.table, self._elements()):
                 return False
             self._rebuild()
             return True
@@ -204,7 +201,7 @@ class OwnedTable:
         self._write(holding)
         faults.reach("nft.put")
         try:
-            self._change("create", holding.elements)
+            self._change("create", holding, holding.elements)
         except NftError:
             self._path(holding.owner).unlink()
             return False
@@ -224,11 +221,10 @@ class OwnedTable:
     def _delete(self, holding: Holding, *, last: bool) -> None:
         """Take ``holding`` out of the kernel; its file goes after that, so that whoever is stopped here tries again."""
         if last and not any(name != self._path(holding.owner).name for name in self._names()):
-            self._nft.run(self._gone())
+            self._nft.run(removal(self.table))
         else:
-            own = self._only_of(holding)
             try:
-                self._change("delete", own)
+                self._change("delete", holding, self._only_of(holding))
             except NftError:
                 self._rebuild(without=holding.owner)
         faults.reach("nft.drop")
@@ -241,32 +237,32 @@ class OwnedTable:
         shared = {(element.set, element.key) for other in others for element in other.elements}
         return tuple(element for element in holding.elements if (element.set, element.key) not in shared)
 
-    def _rebuild(self, without: Owner | None = None) -> None:
-        holdings = [holding for holding in self.holdings() if holding.owner != without]
-        elements = dict.fromkeys(element for holding in holdings for element in holding.elements)
-        self._write_body()
-        table = f"table {self.table.family} {self.table.name} {{\n{self.table.body}\n}}\n"
-        self._nft.run(self._gone() + table + "".join(self._command("add", element) for element in elements))
+    def _elements(self, without: Owner | None = None) -> list[Element]:
+        """What all owners but ``without`` have, each once."""
+        holdings = (holding for holding in self.holdings() if holding.owner != without)
+        return list(dict.fromkeys(element for holding in holdings for element in holding.elements))
 
-    def _gone(self) -> str:
-        name = f"table {self.table.family} {self.table.name}"
-        return f"add {name}\ndelete {name}\n"
+    def _rebuild(self, without: Owner | None = None) -> None:
+        self._write_body()
+        self._nft.run(removal(self.table) + making(self.table, self._elements(without)))
 
     def _present(self, holding: Holding) -> bool:
-        name = f"{self.table.family} {self.table.name}"
-        wanted = "".join(f"get element {name} {e.set} {{ {e.key} }}\n" for e in holding.elements)
+        in_sets = [element for element in holding.elements if not self.table.has_as_rule(element)]
         try:
-            listed = json.loads(self._nft.run(f"list table {name}\n"))
-            self._nft.run(wanted)
+            listed = json.loads(self._nft.run(f"list table {self.table}\n"))
+            self._nft.run("".join(f"get element {self.table} {e.set} {{ {e.key} }}\n" for e in in_sets))
         except NftError:
             return False
         rules = sum("rule" in entry for entry in listed["nftables"])
-        return rules >= _rule_count(self.table.body)
+        return rules >= rule_count(self.table, self._elements())
 
-    def _change(self, verb: str, elements: Iterable[Element]) -> None:
-        """Create or delete elements in one transaction. Raises NftError."""
+    def _change(self, verb: str, holding: Holding, elements: tuple[Element, ...]) -> None:
+        """Create or delete ``elements`` of ``holding`` in one transaction. Raises NftError."""
         if self._netfilter is None:
-            self._nft.run("".join(self._command(verb, element) for element in elements))
+            commands = change(self.table, verb, elements)
+            if any(map(self.table.has_as_rule, elements)):
+                commands += rules_anew(self.table, self._elements(holding.owner if verb == "delete" else None))
+            self._nft.run(commands)
             return
         request = create_address if verb == "create" else delete_address
         family, table = self.table.family, self.table.name
@@ -275,11 +271,6 @@ class OwnedTable:
                 netfilter.transact([request(family, table, element.set, element.key) for element in elements])
         except NetlinkError as exc:
             raise NftError(str(exc)) from exc
-
-    def _command(self, verb: str, element: Element) -> str:
-        value = f" : {element.value}" if element.value else ""
-        verb = "add" if verb == "create" and element.shared else verb
-        return f"{verb} element {self.table.family} {self.table.name} {element.set} {{ {element.key}{value} }}\n"
 
     def _path(self, owner: Owner) -> Path:
         text = "\0".join((owner.network, owner.container_id, owner.ifname))
@@ -338,16 +329,3 @@ def stored_tables(
             table = _TABLE.decode((state / name / _BODY).read_bytes())
             found.append(OwnedTable(table, nft, state, netfilter))
     return tuple(found)
-
-
-def _rule_count(body: str) -> int:
-    """How many rules ``body`` states: lines inside a chain that are neither its type nor a brace."""
-    inside, count = False, 0
-    for line in map(str.strip, body.splitlines()):
-        if line.startswith("chain "):
-            inside = True
-        elif line == "}":
-            inside = False
-        elif inside and line and not line.startswith(("type ", "policy ", "#")):
-            count += 1
-    return count

@@ -3,8 +3,8 @@
 A packet for an address of the host is looked up by protocol and port, first together with the address (``one``),
 then without (``any``). What comes back the same way is translated back by the kernel; so connections whose answer
 would find a shorter way must seem to come from the host: those to a port in ``back`` from the pod's own subnet, the
-pod itself included, and from the host's loopback address; those to a port in ``hide`` from anywhere. A subnet stands
-in ``subnets`` as a pair with itself, once for all pods in it, since sets of intervals are slow to change.
+pod itself included, and from the host's loopback address; those to a port in ``hide`` from anywhere. A subnet is a
+rule of the chain ``subnets``, once for all pods in it: subnets of pods may overlap, and a set takes no such ranges.
 
 A connection from 127.0.0.1 leaves the host by a link that has ``route_localnet`` set. That would also let neighbours
 on the link in to what listens on 127.0.0.1, so ``guard`` does what the kernel does for other links.
@@ -32,8 +32,6 @@ _SETS = """
     set back6 { type inet_proto . inet_service . ipv6_addr; }
     set hide4 { type inet_proto . inet_service . ipv4_addr; }
     set hide6 { type inet_proto . inet_service . ipv6_addr; }
-    set subnets4 { type ipv4_addr . ipv4_addr; flags interval; }
-    set subnets6 { type ipv6_addr . ipv6_addr; flags interval; }
     map loopback6 { type inet_proto . inet_service : ipv6_addr; }
     set answers6 { type inet_proto . inet_service . ipv6_addr; }
 """
@@ -46,6 +44,10 @@ _RULES = """
         dnat ip6 to meta l4proto . ip6 daddr . th dport map @one6
         meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @any6
     }
+    chain subnets4 {
+    }
+    chain subnets6 {
+    }
     chain guard {
         type filter hook prerouting priority raw; policy accept;
         iifname != "lo" ip daddr 127.0.0.0/8 drop
@@ -55,6 +57,11 @@ _RULES = """
         ct direction reply ip6 saddr ::1 meta l4proto . th sport . ip6 daddr @answers6 ip6 daddr set ::1
     }
 """
+# By chain, for pairs of a subnet with itself.
+_SUBNETS = (
+    ("subnets4", "ip saddr . ip daddr {{ {} }} masquerade"),
+    ("subnets6", "ip6 saddr . ip6 daddr {{ {} }} masquerade"),
+)
 
 
 def portmap_table(config: PortmapConfig) -> Table:
@@ -68,10 +75,10 @@ def portmap_table(config: PortmapConfig) -> Table:
     )
     # Each protocol in a rule of its own: else nft does not know the port of the original direction for a port.
     masquerade = "\n".join(
-        f"ct status dnat meta l4proto {protocol} meta l4proto . ct original proto-dst . {ip} daddr {which} masquerade"
+        f"ct status dnat meta l4proto {protocol} meta l4proto . ct original proto-dst . {ip} daddr {which}"
         for family, ip in ((4, "ip"), (6, "ip6"))
         for protocol in PROTOCOLS
-        for which in _sources(family, ip)
+        for which in _sources(family)
     )
     loopback = "ip6 saddr ::1 ip6 daddr ::1 ip6 saddr set meta l4proto . th dport map @loopback6"
     hooks = (
@@ -81,13 +88,13 @@ def portmap_table(config: PortmapConfig) -> Table:
         # Before others decide on source addresses.
         _chain("postrouting", "nat hook postrouting priority srcnat - 5", masquerade),
     )
-    return Table(name, _SETS + _RULES + "".join(hooks))
+    return Table(name, _SETS + _RULES + "".join(hooks), rules=_SUBNETS)
 
 
-def _sources(family: int, ip: str) -> tuple[str, ...]:
-    """Sets of ports, and what the source of a connection to them has to be."""
-    subnets = f"@back{family} {ip} saddr . {ip} daddr @subnets{family}"
-    return f"@hide{family}", subnets, *(("@back4 ip saddr 127.0.0.0/8",) if family == 4 else ())
+def _sources(family: int) -> tuple[str, ...]:
+    """Sets of ports, and what becomes of connections to them."""
+    loopback = ("@back4 ip saddr 127.0.0.0/8 masquerade",) if family == 4 else ()
+    return f"@hide{family} masquerade", f"@back{family} jump subnets{family}", *loopback
 
 
 def _chain(name: str, hook: str, rules: str) -> str:
