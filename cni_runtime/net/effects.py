@@ -68,7 +68,7 @@ class AddVeth(Struct, frozen=True):
     """A veth pair: the host's end, up and in bridge ``master`` if that is given, and the end ``peer``.
 
     With ``peer_in_pod`` False both ends are on the host. The host's MAC is chosen here, so that the undo can tell
-    this pair from another one that took the same name.
+    this pair from another one that took the same name. A ``lasting`` pair is shared, and stays.
     """
 
     name: ClassVar[str] = "add_veth"
@@ -80,6 +80,7 @@ class AddVeth(Struct, frozen=True):
     mtu: int = 0
     master: str = ""
     peer_in_pod: bool = True
+    lasting: bool = False
 
     def do(self, place: Place) -> None:
         request = links.add_veth(
@@ -94,6 +95,8 @@ class AddVeth(Struct, frozen=True):
         place.netlink.ask(request)
 
     def undo(self, place: Place) -> None:
+        if self.lasting:
+            return
         found = find_link(place.netlink, self.link)
         if found is not None and found.mac == self.mac:
             place.netlink.ask(links.delete_link(found.index))

@@ -30,11 +30,15 @@ class Names(Struct, frozen=True):
 
 
 class Seen(Struct, frozen=True):
-    """What was found on the host: a link, its addresses, and how many of its ports have an interface at work."""
+    """What was found on the host: a link, its addresses, and how many of its ports have an interface at work.
+
+    ``port`` is the other end of a VLAN's link, if that is a port of the bridge.
+    """
 
     link: Link | None = None
     addresses: tuple[Address, ...] = ()
     live_ports: tuple[Link, ...] = ()
+    port: str = ""
 
 
 class AddressTakenError(CniError):
@@ -120,27 +124,31 @@ def pod_plan(config: BridgeConfig, ifname: str, result: Result) -> Plan:
 
 
 def vlan_gateway_plan(config: BridgeConfig, seen: Seen, vlan_link: Seen, names: Names) -> Plan:
-    """Effects that make the link with the gateway's address when the pods are in a VLAN: a veth into the bridge."""
-    if vlan_link.link is not None:
-        return ()
-    mtu = seen.link.mtu if seen.link else config.mtu
-    return (
-        AddVeth(
-            names.vlan_veth,
+    """Effects that make the link with the gateway's address when the pods are in a VLAN: a veth into the bridge.
+
+    All pods of the VLAN share it. One that is there is brought into shape: its maker may have been killed before that.
+    """
+    effects: list[Effect] = []
+    port = vlan_link.port
+    if vlan_link.link is None:
+        port = names.vlan_veth
+        veth = AddVeth(
+            port,
             config.vlan_link,
             names.vlan_veth_mac,
             peer_mac=names.vlan_mac,
-            mtu=mtu,
+            mtu=seen.link.mtu if seen.link else config.mtu,
             master=config.bridge,
             peer_in_pod=False,
-        ),
-        ConfigurePort(
-            names.vlan_veth,
-            drop_vlan=0 if config.preserve_default_vlan else _default_vlan(seen),
-            native_vlan=config.vlan,
-        ),
-        ChangeLink(Where.HOST, config.vlan_link, up=True),
-    )
+            lasting=True,
+        )
+        effects.append(veth)
+    if port:
+        default = _default_vlan(seen)
+        # The VLAN of a port at work is not taken off, not even to be put on again.
+        drop = default if default != config.vlan and not config.preserve_default_vlan else 0
+        effects.append(ConfigurePort(port, drop_vlan=drop, native_vlan=config.vlan))
+    return (*effects, ChangeLink(Where.HOST, config.vlan_link, up=True))
 
 
 def gateway_plan(link: str, seen: Seen, wanted: tuple[str, ...], *, force: bool) -> Plan:

@@ -14,7 +14,15 @@ from cni_runtime.call import PluginCall
 from cni_runtime.errors import CniError
 from cni_runtime.net import plan as plans
 from cni_runtime.net.ifreq import link_mac
-from cni_runtime.net.inspect import find_link, list_addresses, list_links, read_host_links, read_netns
+from cni_runtime.net.inspect import (
+    Link,
+    find_link,
+    get_link,
+    list_addresses,
+    list_links,
+    read_host_links,
+    read_netns,
+)
 from cni_runtime.net.links import random_mac, random_veth_name
 from cni_runtime.net.nft import OwnedTable
 from cni_runtime.net.plan import Plan
@@ -92,7 +100,7 @@ def _add(call: PluginCall, context: Context, config: BridgeConfig, result: Resul
     names = _names(requested_mac(call))
     wanted = gateway_addresses(config, result)
     with opened(netns_of(call)) as pod:
-        seen, vlan_link = _look(config, wanted)
+        seen, vlan_link = look(config, wanted)
         gateway, gateway_link = (vlan_link, config.vlan_link) if config.vlan else (seen, config.bridge)
         try:
             plan = (
@@ -109,11 +117,22 @@ def _add(call: PluginCall, context: Context, config: BridgeConfig, result: Resul
             return _settled(call, config, names, result, pod)
 
 
-def _look(config: BridgeConfig, wanted: tuple[str, ...]) -> tuple[Seen, Seen]:
-    """The bridge and, with a VLAN, the link that has its gateway's address."""
+def look(config: BridgeConfig, wanted: tuple[str, ...]) -> tuple[Seen, Seen]:
+    """The bridge and, with a VLAN, the link that has its gateway's address. Blocks. Raises OSError."""
     with NetlinkSocket() as netlink:
         seen = _seen(netlink, config.bridge, wanted)
-        return seen, _seen(netlink, config.vlan_link, wanted) if config.vlan and wanted else Seen()
+        if not (config.vlan and wanted):
+            return seen, Seen()
+        vlan_link = _seen(netlink, config.vlan_link, wanted)
+        return seen, structs.replace(vlan_link, port=_port(netlink, seen.link, vlan_link.link))
+
+
+def _port(netlink: NetlinkSocket, bridge: Link | None, link: Link | None) -> str:
+    """The other end of the veth ``link``, if it is a port of ``bridge``."""
+    if bridge is None or link is None or link.kind != "veth" or not link.peer_index or link.peer_nsid is not None:
+        return ""
+    port = get_link(netlink, link.peer_index)
+    return port.name if port and port.master == bridge.index else ""
 
 
 def _seen(netlink: NetlinkSocket, name: str, wanted: tuple[str, ...]) -> Seen:

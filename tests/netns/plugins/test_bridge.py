@@ -14,6 +14,12 @@ import pytest
 from cni_runtime.cache import CachedAttachment, ResultCache
 from cni_runtime.call import Verb
 from cni_runtime.errors import PluginError
+from cni_runtime.net.links import random_mac
+from cni_runtime.net.plan import applied
+from cni_runtime.plugins.bridge.config import BridgeConfig
+from cni_runtime.plugins.bridge.plan import Names, vlan_gateway_plan
+from cni_runtime.plugins.bridge.plugin import look
+from cni_runtime.testing.host import Host
 from tests.netns.plugins.conftest import BRIDGE, Pods
 
 pytestmark = pytest.mark.anyio
@@ -155,6 +161,18 @@ async def test_pods_in_a_vlan_reach_their_gateway_and_not_those_outside(pods: Po
     assert pods.ping("b", "10.1.0.1")
     assert pods.ping("b", pods.address(answer))
     assert pods.host.addresses("cni0") == set()
+
+
+def test_the_gateway_of_a_vlan_outlasts_an_add_that_fails(host_netns: Host) -> None:
+    host_netns.run("ip", "link", "add", "cni0", "type", "bridge")
+    config, names = (
+        BridgeConfig(vlan=7, is_gateway=True),
+        Names("veth0", "", "", "", "veth1", random_mac(), random_mac()),
+    )
+    veth, port, up = vlan_gateway_plan(config, *look(config, ("10.1.0.1/24",)), names)
+    with pytest.raises(OSError, match="later"), applied((veth,), pod=None, label="test"):
+        raise OSError("a later effect failed")
+    assert vlan_gateway_plan(config, *look(config, ("10.1.0.1/24",)), names) == (port, up)
 
 
 async def test_vlans_on_a_kernel_without_them(pods: Pods) -> None:

@@ -154,7 +154,20 @@ def test_the_gateway_of_a_vlan_is_a_port_of_the_bridge() -> None:
         ConfigurePort("veth1", drop_vlan=1, native_vlan=7),
         ChangeLink(Where.HOST, "cni0.7", up=True),
     )
-    assert vlan_gateway_plan(config, Seen(BRIDGE), Seen(Link("cni0.7", 8)), NAMES) == ()
+
+
+def test_the_gateway_of_a_vlan_that_is_there_is_brought_into_shape() -> None:
+    config, up = BridgeConfig(vlan=7, is_gateway=True), ChangeLink(Where.HOST, "cni0.7", up=True)
+    there = Seen(Link("cni0.7", 8), port="veth9")
+    plan = vlan_gateway_plan(config, Seen(BRIDGE), there, NAMES)
+    assert plan == (ConfigurePort("veth9", drop_vlan=1, native_vlan=7), up)
+    assert vlan_gateway_plan(config, Seen(BRIDGE), Seen(Link("cni0.7", 8)), NAMES) == (up,)
+
+
+def test_the_gateway_of_the_default_vlan_keeps_it_all_the_time() -> None:
+    config = BridgeConfig(vlan=1, is_gateway=True)
+    plan = vlan_gateway_plan(config, Seen(BRIDGE), Seen(Link("cni0.1", 8), port="veth9"), NAMES)
+    assert plan[0] == ConfigurePort("veth9", native_vlan=1)
 
 
 def test_spoof_check_rules_and_their_removal() -> None:
