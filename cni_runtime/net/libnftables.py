@@ -6,6 +6,7 @@ Without the library the program is used. Source: libnftables(3).
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import subprocess
 import threading
@@ -98,6 +99,16 @@ def open_nft() -> LibraryNft | ProgramNft:
         return LibraryNft()
     except OSError:
         return ProgramNft()
+
+
+def list_chains(nft: Nft, family: str = "") -> frozenset[tuple[str, str]]:
+    """Table (``ip nat``) and name of each chain that is there, of one family if given. Raises NftError.
+
+    To list a chain that is not there is an error like any other; this tells which need not be listed.
+    """
+    listed = json.loads(nft.run(f"list chains {family}\n"))["nftables"]
+    chains = (entry["chain"] for entry in listed if "chain" in entry)
+    return frozenset((f"{chain['family']} {chain['table']}", chain["name"]) for chain in chains)
 
 
 def _tell(commands: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from cni_runtime.call import PluginCall
 from cni_runtime.ip import Interface, ip_interface
 from cni_runtime.net.effects import AddElements
-from cni_runtime.net.libnftables import Nft, NftError
+from cni_runtime.net.libnftables import Nft, list_chains
 from cni_runtime.net.nft import Element, OwnedTable, Owner, Table, stored_tables
 from cni_runtime.net.plan import Plan
 from cni_runtime.plugins.base import Context, network_of, owner_of, valid_attachments
@@ -123,28 +123,21 @@ def _is_alone(interface: Interface) -> bool:
 
 def _remove_theirs(nft: Nft, owner: Owner) -> None:
     comment, chain = reference_comment(owner), reference_chain(owner)
-    for rule in _rules(nft, _THEIR_TABLE, _THEIR_CHAIN):
+    present = list_chains(nft)
+    for rule in _rules(nft, present, _THEIR_TABLE, _THEIR_CHAIN):
         if str(rule.get("comment", "")).startswith(comment):
             nft.run(f"delete rule {_THEIR_TABLE} {_THEIR_CHAIN} handle {rule['handle']}\n")
     for table in ("ip nat", "ip6 nat"):
-        if not _exists(nft, table, chain):
+        if (table, chain) not in present:
             continue
-        jumps = [rule for rule in _rules(nft, table, "POSTROUTING") if {"jump": {"target": chain}} in rule["expr"]]
-        deletions = "".join(f"delete rule {table} POSTROUTING handle {rule['handle']}\n" for rule in jumps)
+        rules = _rules(nft, present, table, "POSTROUTING")
+        jumps = [rule["handle"] for rule in rules if {"jump": {"target": chain}} in rule["expr"]]
+        deletions = "".join(f"delete rule {table} POSTROUTING handle {handle}\n" for handle in jumps)
         nft.run(f"{deletions}flush chain {table} {chain}\ndelete chain {table} {chain}\n")
 
 
-def _exists(nft: Nft, table: str, chain: str) -> bool:
-    try:
-        nft.run(f"list chain {table} {chain}\n")
-    except NftError:
-        return False
-    return True
-
-
-def _rules(nft: Nft, table: str, chain: str) -> list[dict[str, Any]]:
-    try:
-        listed = json.loads(nft.run(f"list chain {table} {chain}\n"))
-    except NftError:
+def _rules(nft: Nft, present: frozenset[tuple[str, str]], table: str, chain: str) -> list[dict[str, Any]]:
+    if (table, chain) not in present:
         return []
+    listed = json.loads(nft.run(f"list chain {table} {chain}\n"))
     return [entry["rule"] for entry in listed["nftables"] if "rule" in entry]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cni_runtime.call import PluginCall, Verb
+from cni_runtime.net.libnftables import NftError
 from cni_runtime.net.quiesce import Reaper
 from cni_runtime.plugins.base import Context
 from cni_runtime.testing.invoker import FakeInvoker
@@ -26,6 +27,13 @@ class NoNft:
 @pytest.fixture
 def delegates() -> FakeInvoker:
     return FakeInvoker()
+
+
+class BrokenNft:
+    """An nftables that refuses everything."""
+
+    def run(self, commands: str) -> str:
+        raise NftError("no memory")
 
 
 @pytest.fixture
