@@ -108,7 +108,7 @@ class Chain:
         try:
             reply = await self.call(Verb.ADD, index, config)
         except PluginError as exc:
-            if _never_ran(exc):
+            if exc.nothing_done:
                 self.begun = index
             raise
         try:
@@ -131,9 +131,3 @@ class Chain:
             args=self.attachment.args,
             path=self._path,
         )
-
-
-def _never_ran(error: PluginError) -> bool:
-    """Whether the plugin is not there at all: it has done nothing, and a DEL could only fail in the same way."""
-    ended = error.exit_code is not None or error.signal is not None
-    return error.code == ErrorCode.PLUGIN_NOT_AVAILABLE and not ended and not error.elapsed

@@ -26,13 +26,19 @@ class ErrorCode(IntEnum):
 
 
 class CniError(Exception):
-    """An operation failed; ``code`` says how, ``message`` what, ``details`` anything more."""
+    """An operation failed; ``code`` says how, ``message`` what, ``details`` anything more.
 
-    def __init__(self, message: str, *, code: int = ErrorCode.INTERNAL, details: str = "") -> None:
+    ``nothing_done``: it never began, so there is nothing to be undone, and a DEL could only fail in the same way.
+    """
+
+    def __init__(
+        self, message: str, *, code: int = ErrorCode.INTERNAL, details: str = "", nothing_done: bool = False
+    ) -> None:
         super().__init__(f"{message}: {details}" if details else message)
         self.code = int(code)
         self.message = message
         self.details = details
+        self.nothing_done = nothing_done
 
     def to_json(self, cni_version: str) -> dict[str, Any]:
         """The error object a plugin prints on standard output."""
@@ -81,7 +87,9 @@ class PluginError(CniError):
         exit_code: int | None = None,
         signal: int | None = None,
         stderr: str = "",
+        nothing_done: bool = False,
     ) -> None:
         self.plugin, self.verb, self.elapsed, self.reason = plugin, verb, elapsed, message
         self.exit_code, self.signal, self.stderr = exit_code, signal, stderr
-        super().__init__(f"plugin {plugin} {verb} ({elapsed * 1000:.1f} ms): {message}", code=code, details=details)
+        text = f"plugin {plugin} {verb} ({elapsed * 1000:.1f} ms): {message}"
+        super().__init__(text, code=code, details=details, nothing_done=nothing_done)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -14,7 +14,14 @@ from cni_runtime.errors import PluginError
 
 
 class RollbackError(ChainError):
-    """ADD failed and undoing it failed too: the first of ``errors`` is why ADD failed, the rest come from its DEL."""
+    """ADD failed and undoing it failed too: the first of ``errors`` is why ADD failed, the rest come from its DEL.
+
+    ``begun`` is how many plugins of the chain the next DEL has to go through, see ``CniRuntime.delete``; None: all.
+    """
+
+    def __init__(self, message: str, errors: Sequence[Exception], *, begun: int | None = None) -> None:
+        super().__init__(message, errors)
+        self.begun = begun
 
 
 async def undo(chain: Chain, previous: Mapping[str, Any] | None, count: int, seconds: float) -> list[Exception]:

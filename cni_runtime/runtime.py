@@ -196,7 +196,8 @@ class CniRuntime:
         log.info("network %s, container %s: undoing ADD: %r", chain.network.name, attachment.container_id, cause)
         errors = await finish(self._undo(chain, attachment))
         if errors and isinstance(cause, Exception):
-            raise RollbackError(f"network {chain.network.name}: ADD and its undoing", [cause, *errors]) from cause
+            message = f"network {chain.network.name}: ADD and its undoing"
+            raise RollbackError(message, [cause, *errors], begun=chain.begun) from cause
 
     async def _undo(self, chain: Chain, attachment: Attachment) -> list[Exception]:
         previous = self._cached_result(chain.network, attachment)

@@ -60,7 +60,9 @@ def start_failure(call: PluginCall, program: Path, cause: OSError) -> PluginErro
     }
     reason = reasons.get(cause.errno or 0, cause.strerror or str(cause))
     code = ErrorCode.TRY_AGAIN_LATER if cause.errno == errno.ETXTBSY else ErrorCode.IO_FAILURE
-    return PluginError(f"cannot run {program}: {reason}", plugin=call.type, verb=call.verb, code=code)
+    never_ran = cause.errno in reasons  # other errors may have been the watching's, after the start
+    message = f"cannot run {program}: {reason}"
+    return PluginError(message, plugin=call.type, verb=call.verb, code=code, nothing_done=never_ran)
 
 
 def _error_of(call: PluginCall, ended: Ended) -> PluginError:

@@ -69,7 +69,8 @@ class BuiltinInvoker:
     async def _run(self, call: PluginCall) -> Mapping[str, Any] | None:
         plugin = self._plugins.get(call.type)
         if plugin is None:
-            raise CniError("there is no built-in plugin of this type", code=ErrorCode.PLUGIN_NOT_AVAILABLE)
+            message = "there is no built-in plugin of this type"
+            raise CniError(message, code=ErrorCode.PLUGIN_NOT_AVAILABLE, nothing_done=True)
         version = require(str(call.config.get("cniVersion") or IMPLIED))
         match call.verb:
             case Verb.ADD:
@@ -89,9 +90,9 @@ class BuiltinInvoker:
 
 def _plugin_error(call: PluginCall, exc: Exception, elapsed: float) -> PluginError:
     code: int = ErrorCode.INTERNAL
-    message, details = str(exc) or type(exc).__name__, ""
+    message, details, nothing_done = str(exc) or type(exc).__name__, "", False
     if isinstance(exc, CniError):
-        code, details = exc.code, exc.details
+        code, details, nothing_done = exc.code, exc.details, exc.nothing_done
         message = exc.message if not isinstance(exc, PluginError) else str(exc).removesuffix(f": {details}")
     elif isinstance(exc, OSError):
         code = ErrorCode.IO_FAILURE
@@ -100,4 +101,12 @@ def _plugin_error(call: PluginCall, exc: Exception, elapsed: float) -> PluginErr
         message = f"internal error: {message}"
     notes = "; ".join(getattr(exc, "__notes__", ()))
     details = "; ".join(part for part in (details, notes) if part)
-    return PluginError(message, plugin=call.type, verb=call.verb, code=code, details=details, elapsed=elapsed)
+    return PluginError(
+        message,
+        plugin=call.type,
+        verb=call.verb,
+        code=code,
+        details=details,
+        elapsed=elapsed,
+        nothing_done=nothing_done,
+    )

@@ -38,7 +38,7 @@ class ExecutableInvoker:
             env = plugin_environment(call, os.environ)
             stdin = msgspec.json.encode(call.config)
         except CniError as exc:
-            raise PluginError(exc.message, plugin=call.type, verb=call.verb, code=exc.code) from exc
+            raise _unable(call, exc) from exc
         try:
             ended = await process.run(program, stdin=stdin, env=env, limits=self._limits)
         except OSError as exc:
@@ -54,7 +54,7 @@ def find_executable(call: PluginCall) -> Path:
     try:
         names.plugin_type(call.type)
     except CniError as exc:
-        raise PluginError(exc.message, plugin=call.type, verb=call.verb, code=exc.code) from exc
+        raise _unable(call, exc) from exc
     for directory in call.path:
         program = directory / call.type
         if program.exists() and not program.is_dir():
@@ -65,4 +65,10 @@ def find_executable(call: PluginCall) -> Path:
         plugin=call.type,
         verb=call.verb,
         code=ErrorCode.PLUGIN_NOT_AVAILABLE,
+        nothing_done=True,
     )
+
+
+def _unable(call: PluginCall, cause: CniError) -> PluginError:
+    """The error for a call that no program can be told."""
+    return PluginError(cause.message, plugin=call.type, verb=call.verb, code=cause.code, nothing_done=True)

@@ -45,7 +45,8 @@ async def ipam_call(call: PluginCall, context: Context, ipam: IpamConfig) -> Non
 async def ipam_addresses(call: PluginCall, context: Context, ipam: IpamConfig) -> AsyncIterator[Result]:
     """The addresses that the IPAM plugin gives; they are given back when the body fails.
 
-    Raises ConfigError when it gives none.
+    To be asked for before anything else is done: an IPAM plugin that is not there means that nothing was done at all.
+    Raises PluginError, ConfigError when it gives none.
     """
     release = structs.replace(call, verb=Verb.DEL)
     try:
@@ -55,6 +56,8 @@ async def ipam_addresses(call: PluginCall, context: Context, ipam: IpamConfig) -
             raise ConfigError(f"IPAM plugin {ipam.type} gave no address")
         yield result
     except BaseException as exc:
+        if isinstance(exc, CniError) and exc.nothing_done:
+            raise
         with anyio.move_on_after(_UNDO_TIMEOUT, shield=True):
             try:
                 await delegate(release, context, ipam.type)

@@ -104,9 +104,11 @@ async def _pass_on(call: PluginCall, context: Context, config: Config) -> None:
 async def _undo(call: PluginCall, context: Context, path: Path, config: Config, cause: BaseException) -> None:
     """Take back an ADD that failed. What cannot be taken back keeps its file, for DEL."""
     release = structs.replace(call, verb=Verb.DEL)
+    nothing_done = isinstance(cause, CniError) and cause.nothing_done
     with anyio.move_on_after(_UNDO_TIMEOUT, shield=True):
         try:
-            await delegate(release, context, config["type"], config)
+            if not nothing_done:
+                await delegate(release, context, config["type"], config)
         except CniError as exc:
             cause.add_note(f"undoing the ADD of {config['type']} failed: {exc}")
             return

@@ -95,7 +95,15 @@ async def test_an_unknown_version_and_an_unknown_type() -> None:
         await invoker().invoke(call(version="9.0.0"))
     with pytest.raises(PluginError, match="no built-in plugin") as caught:
         await invoker().invoke(call(plugin="dhcp"))
-    assert caught.value.code == ErrorCode.PLUGIN_NOT_AVAILABLE
+    assert (caught.value.code, caught.value.nothing_done) == (ErrorCode.PLUGIN_NOT_AVAILABLE, True)
+
+
+@pytest.mark.parametrize("nothing_done", [True, False])
+async def test_that_nothing_was_done_is_passed_on(nothing_done: bool) -> None:
+    failure = PluginError("not found", plugin="ipam", verb="ADD", nothing_done=nothing_done)
+    with pytest.raises(PluginError) as caught:
+        await invoker(failure).invoke(call())
+    assert caught.value.nothing_done is nothing_done
 
 
 @pytest.mark.parametrize(

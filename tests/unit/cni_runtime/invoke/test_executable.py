@@ -40,7 +40,7 @@ def test_the_first_directory_that_has_it_wins(tmp_path: Path) -> None:
 def test_a_missing_executable_names_the_directories(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=f"searched: {tmp_path}/a, {tmp_path}/b") as caught:
         find_executable(_call(tmp_path / "a", tmp_path / "b"))
-    assert caught.value.code == ErrorCode.PLUGIN_NOT_AVAILABLE
+    assert (caught.value.code, caught.value.nothing_done) == (ErrorCode.PLUGIN_NOT_AVAILABLE, True)
 
 
 def test_no_directory_is_told_apart() -> None:
@@ -77,8 +77,9 @@ async def test_version_is_answered(tmp_path: Path) -> None:
 )
 async def test_what_cannot_be_executed_says_why(tmp_path: Path, content: str, mode: int, message: str) -> None:
     _install(tmp_path, "echo", content, mode)
-    with pytest.raises(PluginError, match=message):
+    with pytest.raises(PluginError, match=message) as caught:
         await ExecutableInvoker().invoke(_call(tmp_path))
+    assert caught.value.nothing_done
 
 
 async def test_a_program_that_is_being_written_asks_to_try_again(tmp_path: Path) -> None:

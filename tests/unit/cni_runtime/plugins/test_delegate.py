@@ -50,6 +50,16 @@ async def test_an_undo_that_fails_is_told(call: MakeCall, context: Context, dele
     assert "disk full" in caught.value.__notes__[0]
 
 
+async def test_an_ipam_plugin_that_is_not_there_gets_no_del(
+    call: MakeCall, context: Context, delegates: FakeInvoker
+) -> None:
+    delegates.script("host-local", Verb.ADD, CniError("not found", nothing_done=True))
+    with pytest.raises(CniError, match="not found"):
+        async with ipam_addresses(call("bridge"), context, IPAM):
+            pass
+    assert delegates.verbs() == ["ADD host-local"]
+
+
 async def test_without_an_ipam_plugin_nobody_is_asked(call: MakeCall, context: Context, delegates: FakeInvoker) -> None:
     await ipam_call(call("bridge", verb=Verb.DEL), context, IpamConfig())
     assert delegates.calls == []

@@ -173,6 +173,14 @@ async def test_an_add_that_fails(
     assert saved(context).exists() is left
 
 
+async def test_a_delegate_that_is_not_there(flannel: MakeCall, context: Context, delegates: FakeInvoker) -> None:
+    delegates.script("bridge", Verb.ADD, PluginError("no", plugin="bridge", verb="ADD", nothing_done=True))
+    with pytest.raises(PluginError):
+        await Flannel().add(flannel(), context)
+    assert delegates.verbs() == ["ADD bridge"]
+    assert not saved(context).exists()
+
+
 async def test_a_del_that_fails_keeps_the_file(flannel: MakeCall, context: Context, delegates: FakeInvoker) -> None:
     await Flannel().add(flannel(), context)
     delegates.script("bridge", Verb.DEL, PluginError("no", plugin="bridge", verb="DEL"))

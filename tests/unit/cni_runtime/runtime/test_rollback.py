@@ -10,8 +10,11 @@ import pytest
 
 from cni_runtime.cache import ResultCache
 from cni_runtime.call import PluginCall, Verb
+from cni_runtime.conf.parse import parse_network_list
 from cni_runtime.conf.types import NetworkList
 from cni_runtime.errors import CniError, ErrorCode, PluginError
+from cni_runtime.invoke.choose import ChoosingInvoker
+from cni_runtime.invoke.executable import ExecutableInvoker
 from cni_runtime.runtime import Attachment, CniRuntime, RollbackError
 from cni_runtime.testing.invoker import FakeInvoker, never
 
@@ -23,7 +26,7 @@ def _failure(plugin: str, verb: str = "ADD", code: int = 11) -> PluginError:
     return PluginError("no", plugin=plugin, verb=verb, code=code, elapsed=0.01)
 
 
-MISSING = PluginError("not found", plugin="portmap", verb="ADD", code=ErrorCode.PLUGIN_NOT_AVAILABLE)
+MISSING = PluginError("not found", plugin="portmap", verb="ADD", nothing_done=True)
 
 
 @pytest.fixture
@@ -59,6 +62,29 @@ async def test_a_plugin_that_is_not_there_needs_no_del(
     with pytest.raises(PluginError, match="not found"):
         await runtime.add(network, attachment)
     assert invoker.verbs() == ["ADD bridge", "ADD portmap", "DEL bridge"]
+
+
+async def test_a_del_after_the_undo_failed_needs_no_plugin_that_is_not_there(
+    runtime: CniRuntime, invoker: FakeInvoker, attachment: Attachment, network: NetworkList
+) -> None:
+    invoker.script("portmap", Verb.ADD, MISSING)
+    invoker.script("bridge", Verb.DEL, _failure("bridge", "DEL"))
+    with pytest.raises(RollbackError) as caught:
+        await runtime.add(network, attachment)
+    await runtime.delete(network, attachment, begun=caught.value.begun)
+    assert invoker.verbs() == ["ADD bridge", "ADD portmap", "DEL bridge", "DEL bridge"]
+
+
+async def test_a_plugin_whose_ipam_plugin_is_not_there_needs_no_del(
+    attachment: Attachment, make_network: MakeNetwork, tmp_path: Path
+) -> None:
+    invoker = ChoosingInvoker(ExecutableInvoker(), state=tmp_path, data=tmp_path)
+    network = parse_network_list(
+        b'{"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "bridge", "ipam": {"type": "gone"}}]}', "x"
+    )
+    with pytest.raises(PluginError, match=r"plugin gone ADD .* executable not found"):
+        await CniRuntime(invoker, path=[tmp_path], cache_dir=tmp_path).add(network, attachment)
+    await invoker.aclose()
 
 
 async def test_without_rollback_nothing_is_undone(
