@@ -117,17 +117,18 @@ class Reaper:
     async def flush(self) -> None:
         """Delete at once all that waits, and see what is being deleted gone; do the chores.
 
-        Raises OSError when links could not be deleted, which still wait then; what fails of the chores is logged.
+        Raises OSError when links could not be deleted, RuntimeError when there is no thread; what was not done still
+        waits then. What fails of the chores is logged.
         """
         async with self._working:
             waiting, self._waiting = self._waiting, {}
             chores, self._chores = self._chores, {}
             if waiting or chores:
                 try:
-                    await run_in_own_thread(partial(_work_off, waiting.values(), chores.values()))
-                except OSError:
+                    await run_in_own_thread(partial(_work_off, waiting, chores))
+                finally:
                     self._waiting = waiting | self._waiting
-                    raise
+                    self._chores = chores | self._chores
 
     async def aclose(self) -> None:
         """Work off all that waits, and end the task."""
@@ -145,16 +146,18 @@ class Reaper:
             await asyncio.sleep(self._delay)
             try:
                 await self.flush()
-            except OSError:
+            except (OSError, RuntimeError):
                 _log.exception("could not clean up after pods that are gone")
 
 
-def _work_off(veths: Iterable[Link], chores: Iterable[Callable[[], None]]) -> None:
+def _work_off(veths: dict[int, Link], chores: dict[str, Callable[[], None]]) -> None:
+    """What is done is taken out of both."""
     try:
-        delete_cut_off(veths)
+        delete_cut_off(veths.values())
+        veths.clear()
     finally:
-        for chore in chores:
+        for name in list(chores):
             try:
-                chore()
+                chores.pop(name)()
             except OSError:
                 _log.exception("could not do what was left for later")

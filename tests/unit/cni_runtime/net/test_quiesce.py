@@ -13,7 +13,7 @@ import pytest
 
 from cni_runtime.net.inspect import Link
 from cni_runtime.net.quiesce import Reaper
-from cni_runtime.testing.shortage import no_descriptors_left
+from cni_runtime.testing.shortage import no_descriptors_left, no_threads_left
 
 pytestmark = pytest.mark.anyio
 
@@ -49,6 +49,28 @@ async def test_links_that_could_not_be_deleted_are_tried_again() -> None:
     for _ in range(2):
         with no_descriptors_left(), pytest.raises(OSError, match="Too many open files"):
             await reaper.flush()
+    await reaper.aclose()
+
+
+async def test_what_there_was_no_thread_for_is_done_with_the_next_flush() -> None:
+    reaper, done = Reaper(), list[str]()
+    reaper.later("chore", partial(done.append, "chore"))
+    with no_threads_left(), pytest.raises(RuntimeError, match="start new thread"):
+        await reaper.flush()
+    await reaper.aclose()
+    assert done == ["chore"]
+
+
+async def test_the_task_goes_on_after_a_lack_of_threads() -> None:
+    reaper, done, loop = Reaper(delay=0), asyncio.Event(), asyncio.get_running_loop()
+
+    def chore() -> None:
+        loop.call_soon_threadsafe(done.set)
+
+    with no_threads_left():
+        reaper.later("chore", chore)
+        await asyncio.sleep(0.02)
+    await asyncio.wait_for(done.wait(), 5)
     await reaper.aclose()
 
 
