@@ -128,8 +128,7 @@ class PodNetwork:
                 async with asyncio.timeout(self._policy.timeout):
                     added = await self._cni.add(network, attachment, before=before)
         except CrishimError as error:
-            undone = isinstance(error.__cause__, CniError) and not isinstance(error.__cause__, RollbackError)
-            await self._index.put(replace(record, progress=0 if undone else begun))
+            await self._index.put(replace(record, progress=_left(error.__cause__, begun)))
             raise
         reach(FaultPoint.ATTACH_ADDED)
         return added
@@ -181,6 +180,13 @@ def _intent(sandbox: Sandbox, network: NetworkList, ifname: str) -> AttachmentRe
         capability_args=capability_args(sandbox.config),
         progress=len(network.plugins),
     )
+
+
+def _left(cause: BaseException | None, begun: int) -> int:
+    """How many plugins of the chain the next DEL has to go through, after an ADD that came to ``begun`` failed."""
+    if isinstance(cause, RollbackError):
+        return begun if cause.begun is None else cause.begun
+    return 0 if isinstance(cause, CniError) else begun
 
 
 def _attached(record: AttachmentRecord, added: Added) -> AttachmentRecord:

@@ -40,7 +40,7 @@ class Gate:
 class FakeCni:
     """``attached`` holds the address of each interface that was added and not deleted; ``deleted`` every DEL.
 
-    ``gate``, when set, holds back every ADD, and ``delete_gate`` every DEL.
+    ``gate``, when set, holds back every ADD, and ``delete_gate`` every DEL. ``begun`` is what a failed rollback tells.
     """
 
     def __init__(self) -> None:
@@ -50,6 +50,7 @@ class FakeCni:
         self.adds = 0
         self.gate: Gate | None = None
         self.delete_gate: Gate | None = None
+        self.begun: int | None = None
         self._hosts = itertools.count(2)
 
     async def add(self, network: NetworkList, attachment: Attachment, *, before: _Before) -> Added:
@@ -81,7 +82,7 @@ class FakeCni:
         try:
             await self.delete(network, attachment, before=unseen, begun=len(network.plugins))
         except CniError as error:
-            raise RollbackError("ADD and its undoing", [cause, error]) from cause
+            raise RollbackError("ADD and its undoing", [cause, error], begun=self.begun) from cause
 
     async def delete(
         self, network: NetworkList, attachment: Attachment, *, before: _Before, begun: int

@@ -184,3 +184,13 @@ async def test_a_making_that_failed_on_a_full_disk_is_in_nobodys_way(world: Worl
     world.store.failures.clear()
     sandbox_id = await world.sandboxes.run(pod(), "")
     assert [sandbox.id for sandbox in world.index.all()] == [sandbox_id]
+
+
+@pytest.mark.parametrize(("told", "progress"), [(None, 2), (1, 1)])
+async def test_del_goes_no_further_than_add_did(world: World, told: int | None, progress: int) -> None:
+    world.cni.failures |= {"add": CniError("there is no such plugin"), "delete": CniError("busy")}
+    world.cni.begun = told
+    with pytest.raises(ExceptionGroup):
+        await world.sandboxes.run(pod(), "")
+    (sandbox,) = world.index.all()
+    assert {record.progress for record in world.index.attachments(sandbox.id) if record.ifname == "eth0"} == {progress}
