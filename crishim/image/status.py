@@ -11,6 +11,7 @@ from crishim.core.latest import Latest
 from crishim.image.digest import Digest
 from crishim.image.store.store import ImageStore
 from crishim.image.types import ImageConfig, decode_config
+from crishim.model.ids import is_id, number_of
 from crishim.model.image import ImageRecord, ImageRoot
 
 _KEPT = 16  # images; a configuration has some hundred bytes
@@ -54,11 +55,14 @@ async def verbose_info(store: ImageStore, image: ImageRecord) -> Mapping[str, An
 
 
 def parse_user(user: str) -> tuple[int | None, str]:
-    """The uid or the name that an image's ``User`` has before any colon; a number is a uid.
+    """The uid or the name that an image's ``User`` has before any colon, as for containers made of it.
+
+    A number that can be no uid is a name: no container is made as it.
 
     Source: CRI v1 ``Image.uid`` and ``Image.username``: one of them is set, none for an image without user.
     """
     name = user.partition(":")[0]
     if not name:
         return None, ""
-    return (int(name), "") if name.isdecimal() and name.isascii() else (None, name)
+    number = number_of(name)
+    return (None, name) if number is None or not is_id(number) else (number, "")

@@ -20,6 +20,8 @@ from crishim.image.settings import Limits
 MAX_NESTING = 4
 """How many documents are followed, each an index that leads to the next, until there is a manifest."""
 
+_MAX_USER = 511  # characters: a user and a group, as long as Linux lets names be (LOGIN_NAME_MAX), and the colon
+
 _T = TypeVar("_T")
 
 
@@ -198,8 +200,15 @@ def _check_descriptor(descriptor: Descriptor, what: str) -> None:
 
 
 def decode_config(body: bytes, digest: str) -> ImageConfig:
-    """An image configuration; raises ContentError when it is not one."""
+    """An image configuration.
+
+    Raises ContentError when it is not one, and LimitError for a user that no list of images could bear.
+    """
     config = decode(body, ImageConfig, f"image configuration {digest}")
+    if (length := len(config.execution.user)) > _MAX_USER:
+        raise LimitError(
+            f"image configuration {digest}: config.User: {length} characters, at most {_MAX_USER} are allowed"
+        )
     for diff_id in config.rootfs.diff_ids:
         parse_digest(diff_id)
     return config

@@ -78,7 +78,9 @@ async def test_a_deadline_cancels_the_pull(stub: Any, service: FakeImageService)
         await service.cancelled.wait()
 
 
-@pytest.mark.parametrize(("user", "uid", "name"), [("", None, ""), ("0:1", 0, ""), ("www:1", None, "www")])
+@pytest.mark.parametrize(
+    ("user", "uid", "name"), [("", None, ""), ("0:1", 0, ""), ("www:1", None, "www"), ("9" * 20, None, "9" * 20)]
+)
 async def test_status(stub: Any, service: FakeImageService, user: str, uid: int | None, name: str) -> None:
     service.images[NAME] = image_record(user=user, repo_tags=(NAME,), pinned=True)
     answer = await stub.ImageStatus(pb.ImageStatusRequest(image=_spec(), verbose=True))

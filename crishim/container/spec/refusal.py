@@ -9,9 +9,6 @@ from crishim.core.errors import InvalidArgumentError
 LINUX = "config.linux"
 SECURITY = "config.linux.security_context"
 
-ID_MAX = 2**31 - 1
-"""The largest user or group id that OCI runtimes take."""
-
 
 def refusal(field: str, expected: str, found: object) -> InvalidArgumentError:
     """The error to raise for ``field``."""

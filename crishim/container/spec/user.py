@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,11 +9,11 @@ from msgspec import Struct
 
 from crishim.container.spec.image import execution_config
 from crishim.container.spec.inputs import User
-from crishim.container.spec.refusal import ID_MAX, SECURITY, check_text, refusal
+from crishim.container.spec.refusal import SECURITY, check_text, refusal
 from crishim.core.errors import InvalidArgumentError
 from crishim.model.container import ContainerConfig, ContainerSecurity
+from crishim.model.ids import ID_MAX, is_id, number_of
 
-_NUMBER = re.compile(r"[+-]?[0-9]{1,19}")  # longer ones are names, which nobody has
 _STRICT = 1
 
 
@@ -81,8 +80,9 @@ def _asked(security: ContainerSecurity, image_user: str) -> _Asked:
 
 
 def _find_account(asked: _Asked, accounts: list[_Account]) -> _Account:
-    if not asked.user or _NUMBER.fullmatch(asked.user):
-        uid = _check_id(asked.user_field, int(asked.user or 0))
+    number = number_of(asked.user or "0")
+    if number is not None:
+        uid = _check_id(asked.user_field, number)
         return next((each for each in accounts if each.uid == uid), _Account("", uid, 0, ""))
     for account in accounts:
         if account.name == asked.user:
@@ -91,8 +91,9 @@ def _find_account(asked: _Asked, accounts: list[_Account]) -> _Account:
 
 
 def _group_id(asked: _Asked, groups: list[_Group]) -> int:
-    if _NUMBER.fullmatch(asked.group):
-        return _check_id(asked.group_field, int(asked.group))
+    number = number_of(asked.group)
+    if number is not None:
+        return _check_id(asked.group_field, number)
     for group in groups:
         if group.name == asked.group:
             return group.gid
@@ -100,7 +101,7 @@ def _group_id(asked: _Asked, groups: list[_Group]) -> int:
 
 
 def _check_id(field: str, number: int) -> int:
-    if not 0 <= number <= ID_MAX:
+    if not is_id(number):
         raise refusal(field, f"0 to {ID_MAX}", number)
     return number
 
@@ -128,4 +129,5 @@ def _lines(text: str, least: int) -> Iterator[list[str]]:
 
 
 def _is_id(text: str) -> bool:
-    return _NUMBER.fullmatch(text) is not None and 0 <= int(text) <= ID_MAX
+    number = number_of(text)
+    return number is not None and is_id(number)

@@ -25,6 +25,12 @@ from crishim.testing.image_store import MemoryImageRecords, NoSync
         ("www-data:1004", (None, "www-data")),
         (":5", (None, "")),
         ("²", (None, "²")),
+        ("+7", (7, "")),
+        ("-1", (None, "-1")),
+        ("2147483647", (2147483647, "")),
+        ("2147483648", (None, "2147483648")),
+        ("9" * 20, (None, "9" * 20)),
+        ("1" * 5000, (None, "1" * 5000)),
     ],
 )
 def test_user(user: str, found: tuple[int | None, str]) -> None:

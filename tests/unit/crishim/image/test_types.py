@@ -97,6 +97,13 @@ def test_limits(limits: Limits) -> None:
         check_limits(decoded, limits, "x")
 
 
+def test_a_user_longer_than_two_names_is_refused() -> None:
+    long, longer = (image([], User="u" * length) for length in (511, 512))
+    assert decode_config(long.blobs[long.id], long.id).execution.user == "u" * 511
+    with pytest.raises(LimitError, match=r"config\.User: 512 characters, at most 511"):
+        decode_config(longer.blobs[longer.id], longer.id)
+
+
 def test_a_configuration_must_fit_its_manifest() -> None:
     built = image([[file("a")]], User="1:2", Cmd=["sh"])
     config = decode_config(built.blobs[built.id], built.id)
