@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
 
 import structlog
 from msgspec import Struct
@@ -27,6 +27,8 @@ from crishim.drivers.usage import DiskUsage, InterfaceUsage
 from crishim.model.container import Container, Event, State
 from crishim.model.sandbox import Sandbox
 from crishim.model.sandbox import State as SandboxState
+
+T = TypeVar("T")
 
 _log = structlog.get_logger()
 
@@ -170,20 +172,27 @@ class Stats:
         if not containers and not sandboxes:
             return
         begun = self._clock()
-        try:
-            groups = await self._usage.groups(containers, sandboxes)
-            self._interfaces |= await self._usage.interfaces(sandboxes)
-            if new := [container for container in containers if container.id not in self._disks]:
-                self._disks |= await self._usage.disks(new)
-        except Exception as error:  # the snapshot stays as it is
-            _log.warning("stats.unreadable", error=explain(error))
+        groups = await _survive("groups", self._usage.groups(containers, sandboxes))
+        if groups is None:
             return
+        self._interfaces |= await _survive("interfaces", self._usage.interfaces(sandboxes)) or {}
+        if new := [container for container in containers if container.id not in self._disks]:
+            self._disks |= await _survive("disks", self._usage.disks(new)) or {}
         for key, group in groups.items():
             if (rate := nano_cores(self._groups.get(key), group)) is not None:
                 self._rates[key] = rate
         self._groups |= groups
         self._read_at |= dict.fromkeys(_ids(containers, sandboxes), begun)
         self._forget([container.id for container in containers if self._index.find(container.id) is None])
+
+
+async def _survive(what: str, look: Awaitable[T]) -> T | None:
+    """What is found; None when that failed, and then this part of the snapshot stays as it is."""
+    try:
+        return await look
+    except Exception as error:
+        _log.warning("stats.unreadable", what=what, error=explain(error))
+        return None
 
 
 def _is_read(container: Container) -> bool:

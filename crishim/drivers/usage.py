@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import structlog
 from msgspec import Struct
 
 from crishim.core.clock import now_ns
-from crishim.core.errors import CrishimError
+from crishim.core.errors import CrishimError, explain
 from crishim.drivers import syscalls, threads
 from crishim.drivers.cgroups.hierarchy import Hierarchies
 from crishim.drivers.cgroups.stats import GroupStats, read_stats
 from crishim.drivers.tree import tree_usage
 from crishim.model.container import Container
 from crishim.model.sandbox import Sandbox
+
+_log = structlog.get_logger(__name__)
 
 
 class DiskUsage(Struct, frozen=True):
@@ -72,14 +75,17 @@ class UsageDriver:
         return DiskUsage(now_ns(), str(self._layers), used, inodes)
 
 
-def parse_interfaces(text: str) -> tuple[InterfaceUsage, ...]:
-    """The content of /proc/net/dev; see proc_pid_net(5)."""
+def parse_interfaces(content: bytes) -> tuple[InterfaceUsage, ...]:
+    """The content of /proc/net/dev; see proc_pid_net(5). What is no UTF-8 in a name is shown as ``\\xff``.
+
+    A pod can name its interfaces with any bytes but white space, ":", "/" and NUL, also with what ends lines of text.
+    """
     found = []
-    for line in text.splitlines()[2:]:
-        name, _, counters = line.partition(":")
+    for line in content.splitlines()[2:]:
+        name, _, counters = line.partition(b":")
         values = [int(value) for value in counters.split()]
-        if name.strip() != "lo":
-            found.append(InterfaceUsage(name.strip(), values[0], values[2], values[8], values[10]))
+        if (shown := name.strip().decode(errors="backslashreplace")) != "lo":
+            found.append(InterfaceUsage(shown, values[0], values[2], values[8], values[10]))
     return tuple(found)
 
 
@@ -89,7 +95,9 @@ def _interfaces(netns: dict[str, str]) -> dict[str, tuple[InterfaceUsage, ...]]:
     for key, path in netns.items():
         try:
             syscalls.enter(path, syscalls.CLONE_NEWNET)
-            found[key] = parse_interfaces(Path("/proc/thread-self/net/dev").read_text())
-        except CrishimError:
+            found[key] = parse_interfaces(Path("/proc/thread-self/net/dev").read_bytes())
+        except CrishimError:  # it has gone
             continue
+        except Exception as error:  # whatever a pod has done, the numbers of the others are there
+            _log.warning("usage.unreadable", netns=path, error=explain(error))
     return found

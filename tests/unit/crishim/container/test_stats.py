@@ -14,6 +14,7 @@ from crishim.drivers.usage import DiskUsage, InterfaceUsage, parse_interfaces
 from crishim.model.container import Container, Event
 from crishim.model.sandbox import Sandbox
 from crishim.testing.container_world import POD_PID, ContainerWorld, example_sandbox
+from crishim.testing.failures import Failures
 
 
 def group(timestamp: int, usage: int | None) -> GroupStats:
@@ -26,8 +27,10 @@ class CountingUsage:
     def __init__(self) -> None:
         self.looks, self.looked = 0, asyncio.Event()
         self.read: set[str] = set()
+        self.failures = Failures()
 
     async def groups(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> dict[str, GroupStats]:
+        self.failures.strike("groups")
         self.looks += 1
         self.looked.set()
         self.read |= {container.id for container in containers}
@@ -35,9 +38,11 @@ class CountingUsage:
         return dict.fromkeys([container.id for container in containers], found)
 
     async def disks(self, containers: Sequence[Container]) -> dict[str, DiskUsage]:
+        self.failures.strike("disks")
         return {container.id: DiskUsage(1, "/upper", 4096, 2) for container in containers}
 
     async def interfaces(self, sandboxes: Sequence[Sandbox]) -> dict[str, tuple[InterfaceUsage, ...]]:
+        self.failures.strike("interfaces")
         return {}
 
 
@@ -150,6 +155,28 @@ async def test_a_pod_without_a_group_uses_what_its_containers_use(world: Contain
     await owner.aclose()
 
 
+@pytest.mark.parametrize("unreadable", ["disks", "interfaces"])
+async def test_what_can_be_read_is_told(world: ContainerWorld, usage: CountingUsage, unreadable: str) -> None:
+    await world.run()
+    usage.failures[unreadable] = ValueError("no such number")
+    owner = TaskOwner()
+    (found,) = await Stats(world.index, usage, owner, no_sandboxes).of_pods([example_sandbox()])
+    assert (found.group and found.group.cpu.usage, len(found.containers)) == (10**9 // 2, 1)
+    await owner.aclose()
+
+
+async def test_a_look_that_fails_is_tried_again(world: ContainerWorld, usage: CountingUsage) -> None:
+    container = world.containers.get(await world.run())
+    usage.failures["groups"] = OSError("too many open files")
+    owner = TaskOwner()
+    stats = Stats(world.index, usage, owner, no_sandboxes)
+    (failed,) = await stats.of_containers([container])
+    usage.failures.clear()
+    (found,) = await stats.of_containers([container])
+    assert (failed.group, found.group is not None) == (None, True)
+    await owner.aclose()
+
+
 async def test_a_stale_snapshot_is_waited_for(world: ContainerWorld, usage: CountingUsage) -> None:
     container = world.containers.get(await world.run())
     owner, hours = TaskOwner(), [1.0]
@@ -180,4 +207,4 @@ def test_processor_time_per_second(before: GroupStats | None, now: GroupStats, e
 def test_interfaces_are_read_without_the_loopback() -> None:
     counters = "1 2 3 0 0 0 0 0 7 8 9 0 0 0 0 0"
     text = f"Inter-|\n face |\n    lo: {counters}\n  eth0: {counters}\n"
-    assert parse_interfaces(text) == (InterfaceUsage("eth0", 1, 3, 7, 9),)
+    assert parse_interfaces(text.encode()) == (InterfaceUsage("eth0", 1, 3, 7, 9),)

@@ -10,7 +10,7 @@ from crishim.drivers.usage import InterfaceUsage, UsageDriver, parse_interfaces
 from crishim.model.container import Container
 from crishim.testing.container_world import example_container
 
-DEV = """\
+DEV = b"""\
 Inter-|   Receive                                             |  Transmit
  face |bytes packets errs drop fifo frame compressed multicast|bytes packets errs drop fifo colls carrier compressed
     lo:  100       1    0    0    0     0          0         0   100       1    0    0    0     0       0          0
@@ -20,6 +20,15 @@ Inter-|   Receive                                             |  Transmit
 
 def test_the_counters_of_every_interface_but_lo() -> None:
     assert parse_interfaces(DEV) == (InterfaceUsage("eth0", 1510, 2, 472, 3),)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [(b"\xff\xfe0", "\\xff\\xfe0"), ("é".encode(), "é"), (b"a\x1cb", "a\x1cb"), (b"\xc2\x85", "\x85")],
+)
+def test_a_pod_may_give_its_interfaces_any_name(name: bytes, shown: str) -> None:
+    (found,) = parse_interfaces(DEV.replace(b"eth0", name))
+    assert found == InterfaceUsage(shown, 1510, 2, 472, 3)
 
 
 def test_a_tree_is_measured_to_its_leaves(tmp_path: Path) -> None:
