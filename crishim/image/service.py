@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from crishim.core.errors import NotFoundError
+from crishim.core.errors import NotFoundError, explain
 from crishim.core.tasks import TaskOwner
 from crishim.drivers import threads
 from crishim.drivers.syscalls import trim_memory
@@ -30,8 +30,6 @@ from crishim.image.tools import ImageTools, Registries
 from crishim.model.image import ImageRecord, ImageRoot
 
 _log = structlog.get_logger(__name__)
-
-_COLLECT_EVERY = 600.0
 
 
 class Images:
@@ -150,8 +148,11 @@ class Images:
 
     async def _collect_forever(self) -> None:
         while True:
-            await self._store.collect(self._settings.garbage_grace)
-            await asyncio.sleep(_COLLECT_EVERY)
+            try:
+                await self._store.collect(self._settings.garbage_grace)
+            except Exception as error:  # such as a full disk, which only gets fuller if this were the end
+                _log.warning("image.not_collected", error=explain(error))
+            await asyncio.sleep(self._settings.collect_every)
 
 
 def _archive_loading() -> Callable[[ImageTools, Path, str], Awaitable[Sequence[ImageRecord]]]:

@@ -39,7 +39,7 @@ class ImageSettings(Struct, frozen=True, kw_only=True):
     ``config_path`` lists the directories with ``HOST/hosts.toml``; ``credentials`` maps a registry host to what the
     configuration file says for it; ``pinned`` are image names in normal form. No more than
     ``max_concurrent_downloads`` layers of one image are downloaded at once (0 or less: all of them); what no image
-    needs is kept for ``garbage_grace``, for a pull that comes again.
+    needs is kept for ``garbage_grace``, for a pull that comes again, and looked for every ``collect_every``.
     """
 
     root: Path
@@ -50,5 +50,6 @@ class ImageSettings(Struct, frozen=True, kw_only=True):
     max_concurrent_unpacks: int = 2
     progress_timeout: float = 300.0
     garbage_grace: float = 3600.0
+    collect_every: float = 600.0
     discard_unpacked_layers: bool = False
     pinned: tuple[str, ...] = ()
