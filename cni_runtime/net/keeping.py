@@ -26,17 +26,23 @@ _BUFFER: Final = 1 << 14
 log = logging.getLogger(__name__)
 
 
-async def keep_tables(state: Path = STATE, *, pause: float = 0.3) -> None:
+async def keep_tables(state: Path = STATE, *, pause: float = 0.3, again: float = 5.0) -> None:
     """Restore what is missing now and after every change, for ever.
 
     ``pause`` (seconds) is how long changes gather before they are looked at, and so the least time between two looks:
-    a program that flushes again and again keeps nobody busy. Raises OSError when the kernel has no nftables.
+    a program that flushes again and again keeps nobody busy. When there is no descriptor or thread left to look, or
+    the state can not be read, that is tried ``again`` seconds later. Raises OSError when the kernel has no nftables.
     """
     nft, netfilter = open_nft(), Netfilter()
     try:
         with Changes() as changes:
             while True:
-                await run_in_own_thread(partial(restore_tables, nft, netfilter, state))
+                try:
+                    await run_in_own_thread(partial(restore_tables, nft, netfilter, state))
+                except Exception as exc:  # no change may tell when this is over
+                    log.warning("packet filter tables cannot be looked at: %s", exc)
+                    await anyio.sleep(again)
+                    continue
                 await changes.wait()
                 await anyio.sleep(pause)
                 changes.forget()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from pathlib import Path
 
 import anyio
 import pytest
@@ -40,6 +41,27 @@ async def test_what_was_flushed_comes_back(
                     await anyio.sleep(0.05)
         group.cancel_scope.cancel()
     assert "made again" in caplog.text
+
+
+async def test_a_state_that_can_not_be_read_for_now_ends_nothing(
+    host_netns: Host, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    nft, state = open_nft(), tmp_path / "state"
+    OwnedTable(TABLES[0], nft, state).put(Owner("net", "a", "eth0"), (Element("s", "10.0.0.1"),))
+    before = host_netns.rules()
+    nft.run("flush ruleset\n")
+    state.rename(tmp_path / "away")
+    state.touch()
+    async with anyio.create_task_group() as group:
+        group.start_soon(partial(keep_tables, state, again=0.05))
+        with anyio.fail_after(10):
+            while "Not a directory" not in caplog.text:  # noqa: ASYNC110  # a log tells nobody
+                await anyio.sleep(0.05)
+            state.unlink()
+            (tmp_path / "away").rename(state)
+            while not before <= host_netns.rules():  # noqa: ASYNC110  # the kernel has no event for it
+                await anyio.sleep(0.05)
+        group.cancel_scope.cancel()
 
 
 async def test_a_table_without_owners_stays_away(host_netns: Host) -> None:
