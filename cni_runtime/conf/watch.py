@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -78,20 +79,31 @@ class ConfDirWatcher:
         """Follow the directory until cancelled. The first thing it does is to load."""
         while True:
             try:
-                watches = await to_thread.run_sync(self._open_watches, self._directory)
-            except OSError as exc:  # the user's inotify instances or watches are used up
+                await self._follow()
+                await anyio.sleep(_SETTLE)
+            except (OSError, RuntimeError) as exc:  # the user's inotify instances, watches or threads are used up
                 self._unwatched = f"cannot watch {self._directory}: {exc}"
-                await self.reload()
+                with suppress(RuntimeError):
+                    await self.reload()
                 await anyio.sleep(self._poll)
-                continue
-            self._unwatched = ""
-            try:
-                await self.reload()
-                await watches.changed()
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await to_thread.run_sync(watches.close)
-            await anyio.sleep(_SETTLE)
+
+    async def _follow(self) -> None:
+        """One round, up to a change. Raises OSError and, when no thread can be started, RuntimeError."""
+        watches = await to_thread.run_sync(self._open_watches, self._directory)
+        self._unwatched = ""
+        try:
+            await self.reload()
+            await watches.changed()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await _close(watches)
+
+
+async def _close(watches: Watches) -> None:
+    try:
+        await to_thread.run_sync(watches.close)
+    except RuntimeError:  # no thread can be started
+        watches.close()
 
 
 def keep_last_good(before: ConfDir, loaded: ConfDir, max_num: int = 0) -> ConfDir:

@@ -4,16 +4,20 @@ import errno
 import json
 import os
 import shutil
+import threading
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from cni_runtime.conf.types import ConfDir, NetworkList, SkippedFile
 from cni_runtime.conf.watch import ConfDirWatcher, Snapshot, keep_last_good
 from cni_runtime.errors import ConfigError
+from cni_runtime.testing.shortage import no_threads_left
 
 pytestmark = pytest.mark.anyio
 
@@ -273,3 +277,19 @@ async def test_without_inotify_the_directory_is_looked_at_from_time_to_time(tmp_
         await _until(lambda: len(watcher.snapshot.networks) == 1)
         tasks.cancel_scope.cancel()
     assert "Too many open files" in watcher.snapshot.unwatched
+
+
+async def test_it_goes_on_when_threads_have_been_used_up(tmp_path: Path) -> None:
+    watched, descriptors, held = _Watched(tmp_path), _open_descriptors(), threading.Event()
+    watched.watcher = ConfDirWatcher(tmp_path, poll=0.05)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watched.watcher.run)
+        await watched.loaded()
+        tasks.start_soon(partial(to_thread.run_sync, held.wait, 5.0))  # in the thread that the watcher has used so far
+        with no_threads_left():
+            _write(tmp_path / "10.conflist", "a")
+            await anyio.sleep(0.3)
+        held.set()
+        await watched.becomes("a")
+        tasks.cancel_scope.cancel()
+    assert _open_descriptors() == descriptors
