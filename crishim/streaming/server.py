@@ -18,7 +18,7 @@ import anyio
 import structlog
 
 from crishim.core.config.types import StreamServer
-from crishim.core.errors import UnavailableError
+from crishim.core.errors import UnavailableError, explain
 from crishim.core.tasks import TaskOwner
 from crishim.streaming.certificate import server_context
 from crishim.streaming.ports import Backends
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 _BACKLOG = 512
+_AGAIN_SECONDS = 1.0
 _STOP_SECONDS = 5.0  # for streams to end what they have begun
 
 # A client that vanished without a word is noticed within two minutes.
@@ -98,9 +99,14 @@ class _Server:
         self._owner.spawn("streams.serve", self._serve())
 
     async def _serve(self) -> None:
-        http = await anyio.to_thread.run_sync(import_module, "crishim.streaming.http")
         parts = (self._listener, self._tls, self._tokens, self._backends, self._timeouts, self._owner)
-        self._runner = await http.start(*parts)
+        while self._runner is None:
+            try:
+                http = await anyio.to_thread.run_sync(import_module, "crishim.streaming.http")
+                self._runner = await http.start(*parts)
+            except Exception as error:  # there is no descriptor or thread left; nobody else would try again
+                _log.warning("streams cannot be served for now", error=explain(error))
+                await asyncio.sleep(_AGAIN_SECONDS)
 
 
 def base_url(config: StreamServer, bound: tuple[str, int]) -> str:
