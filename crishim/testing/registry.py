@@ -1,4 +1,4 @@
-"""A registry in memory that speaks the distribution protocol on loopback, well or as badly as a test wants."""
+"""A registry in memory that speaks the distribution protocol, well or as badly as a test wants."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class FakeRegistry:
     """What it serves, what it wants to see, and what it was asked."""
 
     port: int = field(default_factory=unused_port)
+    address: str = "127.0.0.1"
     tags: dict[tuple[str, str], Image] = field(default_factory=dict)
     blobs: dict[Digest, bytes] = field(default_factory=dict)
     manifests: dict[Digest, Image] = field(default_factory=dict)
@@ -36,7 +37,7 @@ class FakeRegistry:
     @property
     def host(self) -> str:
         """Host and port, as they stand in an image name."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.address}:{self.port}"
 
     def add(self, repository: str, tag: str, image: Image) -> str:
         """Serve ``image``; returns the name to pull."""
@@ -60,7 +61,7 @@ class FakeRegistry:
         runner = web.AppRunner(application, shutdown_timeout=0.1)
         await runner.setup()
         try:
-            await web.TCPSite(runner, "127.0.0.1", self.port).start()
+            await web.TCPSite(runner, self.address, self.port).start()
             yield self
         finally:
             await runner.cleanup()

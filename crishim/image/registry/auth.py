@@ -16,7 +16,7 @@ from msgspec import Struct
 from crishim.image.errors import RegistryError, UnauthenticatedError
 from crishim.image.registry.challenge import Challenge, parse_challenges
 from crishim.image.registry.hosts import RegistryHost
-from crishim.image.registry.transport import Transport, check_redirect, read_limited
+from crishim.image.registry.transport import Transport, read_limited
 from crishim.image.settings import Credentials
 
 CredentialsFor = Callable[[str], Credentials | None]
@@ -69,21 +69,26 @@ class Authorizer:
     async def _fetch(
         self, host: RegistryHost, challenge: Challenge, scope: str, credentials: Credentials | None
     ) -> _Token:
-        check_redirect(host.base, challenge.realm)
         parameters = {"service": challenge.service, "scope": challenge.scope or scope}
         parameters = {key: value for key, value in parameters.items() if value}
         realm = RegistryHost(urlsplit(challenge.realm).scheme, urlsplit(challenge.realm).netloc, tls=host.tls)
         if credentials is not None and credentials.identity_token:
             form = {"grant_type": "refresh_token", "refresh_token": credentials.identity_token, "client_id": _CLIENT_ID}
-            return await self._ask("POST", challenge.realm, realm, {}, {**form, **parameters})
+            return await self._ask(host, "POST", challenge.realm, realm, {}, {**form, **parameters})
         headers = {"Authorization": _basic(credentials)} if credentials is not None and credentials.username else {}
         joint = "&" if "?" in challenge.realm else "?"
-        return await self._ask("GET", f"{challenge.realm}{joint}{urlencode(parameters)}", realm, headers, None)
+        return await self._ask(host, "GET", f"{challenge.realm}{joint}{urlencode(parameters)}", realm, headers, None)
 
     async def _ask(
-        self, method: str, url: str, realm: RegistryHost, headers: dict[str, str], form: dict[str, str] | None
+        self,
+        host: RegistryHost,
+        method: str,
+        url: str,
+        realm: RegistryHost,
+        headers: dict[str, str],
+        form: dict[str, str] | None,
     ) -> _Token:
-        async with self._transport.request(method, url, realm, headers, form) as response:
+        async with self._transport.request(method, url, realm, headers, form, origin=host.base) as response:
             body = await read_limited(response, _MAX_ANSWER)
             if response.status in (401, 403):
                 raise UnauthenticatedError(f"token server {realm.host}: refuses the credentials ({response.status})")

@@ -8,15 +8,18 @@ import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from itertools import chain
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import yarl
 from aiohttp import ClientResponse, ClientSession
+from aiohttp.connector import Connection
 
 from crishim.core.errors import ConfigError
 from crishim.image.errors import LimitError, RegistryError, UnreachableError
 from crishim.image.registry.hosts import TLS, RegistryHost, is_loopback
+from crishim.image.registry.inside import OutsideResolver, is_inside
 
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -27,17 +30,21 @@ USER_AGENT = "crishim"
 
 
 class Transport:
-    """Keeps one connection pool for each way to do TLS, with the files it needs as they are now. Close it when done."""
+    """Keeps connections for each way to do TLS, with the files it needs as they are now. Close it when done.
+
+    Those that a server elsewhere sent this machine to are kept apart: they must not lead inside, see ``inside``.
+    """
 
     def __init__(self, *, read_timeout: float = 60.0) -> None:
         """``read_timeout``: seconds without a byte after which a connection counts as broken."""
         self._read_timeout = read_timeout
-        self._sessions: dict[tuple[TLS, tuple[int, ...]], ClientSession] = {}
+        self._sessions: dict[tuple[TLS, tuple[int, ...]], tuple[ClientSession, ClientSession]] = {}
+        self._local: set[str] = set()  # hosts that answered on loopback the last time
 
     async def aclose(self) -> None:
         """Close every connection."""
         sessions, self._sessions = list(self._sessions.values()), {}
-        for session in sessions:
+        for session in chain(*sessions):
             await session.close()
 
     @asynccontextmanager
@@ -48,15 +55,23 @@ class Transport:
         host: RegistryHost,
         headers: Mapping[str, str],
         data: Mapping[str, str] | None = None,
+        *,
+        origin: str = "",
     ) -> AsyncIterator[ClientResponse]:
         """The answer to one request, after redirects. Raises UnreachableError, and RegistryError for a bad redirect.
 
         ``headers`` and those of ``host`` go to the first address; what is secret among them goes to no other.
+        ``origin`` is whose server has named ``url``, which then is as good as a redirect.
         """
-        session = await self._session(host.tls)
+        if origin:
+            check_redirect(origin, url)
+        is_led = False
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=host.connect_timeout, sock_read=self._read_timeout)
         sent = {**dict(host.headers), **headers}
         for _ in range(MAX_REDIRECTS + 1):
+            is_led = is_led or self._leads(origin, url)
+            proxy = _proxy(url)
+            session = await self._session(host.tls, outside=is_led and proxy is None)
             try:
                 response = await session.request(
                     method,
@@ -64,11 +79,12 @@ class Transport:
                     headers=sent,
                     data=data,
                     timeout=timeout,
-                    proxy=_proxy(url),
+                    proxy=proxy,
                     allow_redirects=False,
                 )
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
                 raise UnreachableError(f"{method} {_show(url)}: {reason(exc)}") from exc
+            self._note(url, is_local=proxy is None and isinstance(response, _Response) and response.is_local)
             if response.status not in _REDIRECTS or "Location" not in response.headers:
                 try:
                     yield response
@@ -80,22 +96,43 @@ class Transport:
             check_redirect(url, target)
             if urlsplit(target).netloc != urlsplit(url).netloc:
                 sent = without_secrets(sent, host)
-            url = target
+            origin, url = url, target
         raise RegistryError(f"{method} {_show(url)}: more than {MAX_REDIRECTS} redirects")
 
-    async def _session(self, tls: TLS) -> ClientSession:
+    def _leads(self, origin: str, url: str) -> bool:
+        """Whether a server elsewhere has chosen where to connect to next; ``origin`` is empty when none has."""
+        before = urlsplit(origin).netloc
+        return bool(before) and before != urlsplit(url).netloc and not is_loopback(before) and before not in self._local
+
+    def _note(self, url: str, *, is_local: bool) -> None:
+        (self._local.add if is_local else self._local.discard)(urlsplit(url).netloc)
+
+    async def _session(self, tls: TLS, *, outside: bool) -> ClientSession:
+        """``outside``: one whose connections do not lead inside."""
         key = tls, _changed_at(tls)
         if key not in self._sessions:
             context = await asyncio.to_thread(_context, tls)
             if key not in self._sessions:  # another request may have been faster
-                self._sessions[key] = _new_session(context)
-        return self._sessions[key]
+                self._sessions[key] = _new_session(context), _new_session(context, OutsideResolver())
+        return self._sessions[key][outside]
 
 
-def _new_session(context: ssl.SSLContext) -> ClientSession:
-    connector = aiohttp.TCPConnector(ssl=context, limit=0, limit_per_host=_CONNECTIONS_PER_HOST)
+class _Response(ClientResponse):
+    """Knows where it came from, when its connection has been given back as well."""
+
+    is_local = False
+
+    async def start(self, connection: Connection) -> ClientResponse:
+        if connection.transport is not None and (peer := connection.transport.get_extra_info("peername")):
+            self.is_local = ipaddress.ip_address(peer[0]).is_loopback
+        return await super().start(connection)
+
+
+def _new_session(context: ssl.SSLContext, resolver: OutsideResolver | None = None) -> ClientSession:
+    connector = aiohttp.TCPConnector(ssl=context, resolver=resolver, limit=0, limit_per_host=_CONNECTIONS_PER_HOST)
     return aiohttp.ClientSession(
         connector=connector,
+        response_class=_Response,
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         read_bufsize=_READ_BUFFER,
@@ -120,7 +157,8 @@ def check_redirect(origin: str, target: str) -> None:
     """Raise RegistryError when a server must not send this machine from ``origin`` to ``target``.
 
     A registry may hand over to a store elsewhere, since content is checked by its digest. It may not take TLS away,
-    and a remote one may not make this machine talk to its own services or its link-local network.
+    and a remote one may not make this machine talk to its own services or its link-local network. Names that have to
+    be looked up for that are refused when they are, see ``OutsideResolver``.
     """
     try:
         before, after = urlsplit(origin), urlsplit(target)
@@ -130,7 +168,7 @@ def check_redirect(origin: str, target: str) -> None:
         raise RegistryError(f"redirect from {_show(origin)} to {_show(target)}: not a web address")
     if before.scheme == "https" and after.scheme != "https":
         raise RegistryError(f"redirect from {_show(origin)} to {_show(target)}: refused, it would leave TLS")
-    if not is_loopback(before.netloc) and _is_inside(after.hostname):
+    if not is_loopback(before.netloc) and is_inside(after.hostname):
         raise RegistryError(f"redirect from {_show(origin)} to {_show(target)}: refused, it leads into this machine")
 
 
@@ -146,16 +184,6 @@ def without_secrets(headers: Mapping[str, str], host: RegistryHost) -> dict[str,
     """``headers`` that another host may see: neither credentials nor what hosts.toml adds for ``host``."""
     private = _PRIVATE_HEADERS | {name.lower() for name, _ in host.headers}
     return {name: value for name, value in headers.items() if name.lower() not in private}
-
-
-def _is_inside(name: str) -> bool:
-    if name == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_link_local or address.is_unspecified
 
 
 def _changed_at(tls: TLS) -> tuple[int, ...]:

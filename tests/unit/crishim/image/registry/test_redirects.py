@@ -33,6 +33,14 @@ def test_allowed(origin: str, target: str) -> None:
         ("https://169.254.169.254/latest/meta-data", "into this machine"),
         ("https://[::1]/x", "into this machine"),
         ("https://0.0.0.0/x", "into this machine"),
+        ("https://127.1/x", "into this machine"),
+        ("https://2130706433/x", "into this machine"),
+        ("https://0x7f.1/x", "into this machine"),
+        ("https://0/x", "into this machine"),
+        ("https://[::ffff:169.254.169.254]/x", "into this machine"),
+        ("https://[fe80::1%25eth0]/x", "into this machine"),
+        ("https://LOCALHOST./x", "into this machine"),
+        ("https://registry.localhost/x", "into this machine"),
     ],
 )
 def test_refused(target: str, complaint: str) -> None:
