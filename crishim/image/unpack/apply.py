@@ -89,7 +89,7 @@ class LayerWriter:
             self._make_directory(parent, parts)
             parent, _ = self._tree.locate(where.parent)
         apply_to_name(parent, where.name or b".", entry, stat.S_IFDIR)
-        self._tree.times[parts] = times(entry)
+        self._tree.set_times(parent, parts, times(entry))
 
     def _make_directory(self, parent: int, parts: Parts) -> None:
         name = parts[-1]
@@ -177,7 +177,7 @@ class LayerWriter:
             if stat.S_ISDIR(status.st_mode):
                 self._tree.make_opaque(parts)
             return
-        if self._is_bottom or self._tree.is_opaque(parts[:-1]) or self._tree.below(parts) is None:
+        if self._is_bottom or self._tree.below(parts) is None:
             return
         parent, _ = self._tree.locate(b"/".join(parts[:-1]))
         os.mknod(where.name, stat.S_IFCHR, 0, dir_fd=parent)

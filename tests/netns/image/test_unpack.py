@@ -19,6 +19,7 @@ from crishim.image.types import Compression
 from crishim.image.unpack.metadata import OPAQUE_XATTR
 from crishim.image.unpack.unpacker import unpack_layer
 from crishim.testing.images import (
+    EPOCH,
     Member,
     compress,
     device,
@@ -81,6 +82,34 @@ def test_a_parent_that_is_not_listed_looks_like_the_one_below(tmp_path: Path) ->
     top, base = unpack_all(tmp_path, [LOWER, [file("d/new")]])
     ours, theirs = (top / "d").stat(), (base / "d").stat()
     assert (ours.st_mode, ours.st_uid, ours.st_gid) == (theirs.st_mode, theirs.st_uid, theirs.st_gid)
+
+
+OTHERS = [file(f"other{number}/f") for number in range(100)]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [directory("t"), *OTHERS, file("t/a"), *OTHERS, file("t/b")],
+        [file("t/a"), directory("t"), file("t/b")],
+        [directory("t"), symlink("l", "t"), file("l/a")],
+        [directory("t"), file("t/not/listed/a")],
+        [directory("t"), directory("t/a"), file("t/a"), file("t/b")],
+        [whiteout("t/b"), directory("t"), whiteout("t/d"), file("t/d/x")],
+        [file("t/d/x")],
+    ],
+    ids=["again and again", "listed late", "over a link", "not listed", "replaced", "whiteouts", "lower"],
+)
+def test_what_is_made_in_a_directory_does_not_change_its_times(tmp_path: Path, members: list[Member]) -> None:
+    lower = [directory("./"), directory("t"), file("t/b"), file("t/d/x")]
+    top, _ = unpack_all(tmp_path, [lower, members])
+    assert (top.stat().st_mtime, (top / "t").stat().st_mtime) == (EPOCH, EPOCH)
+
+
+def test_a_whiteout_in_a_directory_that_was_opaque_before_it_gave_way(tmp_path: Path) -> None:
+    members = [opaque("d"), file("d/a"), file("d"), directory("d"), whiteout("d/a")]
+    with joined(tmp_path, unpack_all(tmp_path, [LOWER, members])) as root:
+        assert not (root / "d/a").exists()
 
 
 def test_the_root_looks_like_the_one_below(tmp_path: Path) -> None:
