@@ -34,17 +34,22 @@ _T = TypeVar("_T")
 
 
 class LayerWriter:
-    """Applies entries to ``tree``. ``used`` and ``inodes`` count what the layer takes on disk, to the block."""
+    """Applies entries to ``tree``. ``used`` and ``inodes`` count what the layer takes on disk."""
 
     def __init__(self, tree: Tree, reader: TarReader, *, is_bottom: bool) -> None:
         self._tree, self._reader, self._is_bottom = tree, reader, is_bottom
-        self.used = 0
+        self._used = 0
         self._made = 0
 
     @property
     def inodes(self) -> int:
         """Files made so far, directories included."""
         return self._made + self._tree.made
+
+    @property
+    def used(self) -> int:
+        """Bytes on disk so far, to the block."""
+        return self._used + self._tree.made * _FILESYSTEM_BLOCK
 
     def apply(self, entry: Entry) -> None:
         """Make what ``entry`` says; raises LayerError, or StorageError for a full disk, naming the entry."""
@@ -207,7 +212,7 @@ class LayerWriter:
 
     def _count(self, size: int) -> None:
         self._made += 1
-        self.used += size
+        self._used += size
 
 
 def _link(origin: int, name: bytes, directory: int, new_name: bytes) -> None:

@@ -54,5 +54,7 @@ def unpack_layer(
             if cancel.is_set():
                 raise LayerError("layer: unpacking was cancelled")
             writer.apply(entry)
+            if writer.inodes > limits.max_entries:  # an entry can stand for the thousand directories it lies in
+                raise LimitError(f"layer: makes more than the allowed {limits.max_entries} files")
         writer.finish()
         return Unpacked(source.digest(), source.produced, writer.used, writer.inodes)

@@ -6,7 +6,11 @@ import tarfile
 import tracemalloc
 from pathlib import Path
 
-from crishim.testing.images import directory, opaque, tar
+import pytest
+
+from crishim.image.errors import LimitError
+from crishim.image.settings import Limits
+from crishim.testing.images import directory, file, opaque, tar
 from tests.netns.image.lab import unpack
 
 
@@ -25,3 +29,11 @@ def test_deep_directories_take_no_memory(tmp_path: Path) -> None:
     members.append(file("ab"))  # pytest cannot remove what is so deep
     peak = _peak_of_unpacking(tmp_path / "l", tar(members, dialect=tarfile.GNU_FORMAT))
     assert peak < 16 << 20
+
+
+def test_directories_that_no_entry_lists_count_as_files(tmp_path: Path) -> None:
+    members = [file("/".join([str(number)] * 20)) for number in range(4)]
+    with pytest.raises(LimitError, match="more than the allowed 50 files"):
+        unpack(tmp_path / "l", members, limits=Limits(max_entries=50))
+    made = unpack(tmp_path / "m", members, limits=Limits(max_entries=80))
+    assert (made.inodes, made.used_bytes) == (80, 4 * 19 * 4096)
