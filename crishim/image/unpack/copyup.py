@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -35,9 +36,23 @@ def _copy_content(directory: int, name: bytes, parent: int, size: int) -> None:
     try:
         destination = os.open(name, _CREATE, 0o600, dir_fd=parent)
         try:
-            while size > 0 and (copied := os.copy_file_range(source, destination, min(size, _CHUNK))):
-                size -= copied
+            os.ftruncate(destination, size)
+            position = 0
+            while (position := _next_data(source, position)) < size:
+                end = os.lseek(source, position, os.SEEK_HOLE)
+                count = min(end - position, _CHUNK)
+                position += os.copy_file_range(source, destination, count, position, position)
         finally:
             os.close(destination)
     finally:
         os.close(source)
+
+
+def _next_data(file: int, position: int) -> int:
+    """Where data begins at or after ``position``: a hole of terabytes cost its layer nothing, a copy of it would."""
+    try:
+        return os.lseek(file, position, os.SEEK_DATA)
+    except OSError as exc:
+        if exc.errno != errno.ENXIO:
+            raise
+        return os.fstat(file).st_size

@@ -10,7 +10,7 @@ import pytest
 
 from crishim.image.errors import LimitError
 from crishim.image.settings import Limits
-from crishim.testing.images import directory, file, opaque, tar
+from crishim.testing.images import directory, file, hard_link, opaque, tar
 from tests.netns.image.lab import unpack
 
 
@@ -37,3 +37,18 @@ def test_directories_that_no_entry_lists_count_as_files(tmp_path: Path) -> None:
         unpack(tmp_path / "l", members, limits=Limits(max_entries=50))
     made = unpack(tmp_path / "m", members, limits=Limits(max_entries=80))
     assert (made.inodes, made.used_bytes) == (80, 4 * 19 * 4096)
+
+
+def test_a_sparse_file_is_sparse_in_the_layer_that_links_it(tmp_path: Path) -> None:
+    lower = tmp_path / "lower"
+    lower.mkdir()
+    with (lower / "a").open("wb") as sparse:
+        sparse.truncate(1 << 30)
+        sparse.seek(1 << 29)
+        sparse.write(b"middle")
+    unpack(tmp_path / "l", [hard_link("b", "a")], [lower])
+    made = (tmp_path / "l/b").stat()
+    assert (made.st_size, made.st_blocks < 100) == (1 << 30, True)
+    with (tmp_path / "l/b").open("rb") as copy:
+        copy.seek((1 << 29) - 1)
+        assert copy.read(8) == b"\0middle\0"
