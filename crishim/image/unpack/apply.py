@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from crishim.drivers.tree_removal import remove_tree_at
-from crishim.image.errors import LayerError, StorageError
+from crishim.image.errors import LayerError, LimitError, StorageError
 from crishim.image.unpack import header as tar
 from crishim.image.unpack.copyup import copy_file
 from crishim.image.unpack.header import show
@@ -34,10 +34,14 @@ _T = TypeVar("_T")
 
 
 class LayerWriter:
-    """Applies entries to ``tree``. ``used`` and ``inodes`` count what the layer takes on disk."""
+    """Applies entries to ``tree``. ``used`` and ``inodes`` count what the layer takes on disk.
 
-    def __init__(self, tree: Tree, reader: TarReader, *, is_bottom: bool) -> None:
+    Hard links may copy ``may_copy`` bytes out of lower layers: they are not in the stream, whose length has a limit.
+    """
+
+    def __init__(self, tree: Tree, reader: TarReader, *, is_bottom: bool, may_copy: int) -> None:
         self._tree, self._reader, self._is_bottom = tree, reader, is_bottom
+        self._may_copy = may_copy
         self._used = 0
         self._made = 0
 
@@ -52,7 +56,7 @@ class LayerWriter:
         return self._used + self._tree.made * _FILESYSTEM_BLOCK
 
     def apply(self, entry: Entry) -> None:
-        """Make what ``entry`` says; raises LayerError, or StorageError for a full disk, naming the entry."""
+        """Make what ``entry`` says; raises LayerError or StorageError (full disk), which name it, and LimitError."""
         try:
             self._dispatch(entry, target(entry.header.name))
         except OSError as exc:
@@ -170,9 +174,13 @@ class LayerWriter:
         self._copy_up(found)
 
     def _copy_up(self, found: Found) -> None:
+        size = found.status.st_blocks * 512
+        self._may_copy -= size
+        if self._may_copy < 0:
+            raise LimitError("layer: with the files of lower layers that it links to, it takes more than allowed")
         parent, _ = self._tree.locate(b"/".join(found.parts[:-1]))
         copy_file(found, parent)
-        self._count(found.status.st_blocks * 512)
+        self._count(size)
 
     def _whiteout(self, where: Target) -> None:
         parts = (*self._tree.resolve(where.parent), where.name)

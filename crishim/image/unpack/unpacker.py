@@ -47,7 +47,7 @@ def unpack_layer(
         if lower:
             tree.copy_root_metadata(Found(lower[0], (), lower[0].lstat()))
         reader = TarReader(source)
-        writer = LayerWriter(tree, reader, is_bottom=not lower)
+        writer = LayerWriter(tree, reader, is_bottom=not lower, may_copy=limit)
         for count, entry in enumerate(reader, start=1):
             if count > limits.max_entries:
                 raise LimitError(f"layer: more than the allowed {limits.max_entries} entries")

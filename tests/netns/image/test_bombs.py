@@ -11,7 +11,7 @@ import pytest
 from crishim.image.errors import LimitError
 from crishim.image.settings import Limits
 from crishim.testing.images import directory, file, hard_link, opaque, tar
-from tests.netns.image.lab import unpack
+from tests.netns.image.lab import unpack, unpack_all
 
 
 def _peak_of_unpacking(root: Path, layer: bytes) -> int:
@@ -52,3 +52,11 @@ def test_a_sparse_file_is_sparse_in_the_layer_that_links_it(tmp_path: Path) -> N
     with (tmp_path / "l/b").open("rb") as copy:
         copy.seek((1 << 29) - 1)
         assert copy.read(8) == b"\0middle\0"
+
+
+def test_what_is_copied_out_of_lower_layers_has_a_limit(tmp_path: Path) -> None:
+    lower = unpack_all(tmp_path, [[file(name, bytes(8192)) for name in "abc"]])
+    links = [hard_link(f"{name}2", name) for name in "abc"]
+    with pytest.raises(LimitError, match="lower layers"):
+        unpack(tmp_path / "l", links, lower, Limits(max_unpacked_bytes=20_000))
+    assert unpack(tmp_path / "m", links, lower, Limits(max_unpacked_bytes=30_000)).inodes == 3
