@@ -19,6 +19,7 @@ from crishim.image.unpack.reader import TarReader
 
 _CHUNK = 1 << 20
 _MAX_LINKS = 8
+_MAX_INDEX, _PER_MEMBER = 64 << 20, 256  # bytes of memory, roughly; an image has some hundred members
 
 
 class ArchiveFile:
@@ -116,8 +117,12 @@ def _index(fd: int, path: Path) -> tuple[dict[str, tuple[int, int]], dict[str, s
     members: dict[str, tuple[int, int]] = {}
     links: dict[str, str] = {}
     source = _FileSource(fd, os.fstat(fd).st_size)
+    room = _MAX_INDEX
     try:
         for entry in TarReader(source):
+            room -= _PER_MEMBER + len(entry.header.name) + len(entry.header.linkname)
+            if room < 0:
+                raise LimitError(f"archive {path}: has too many members, or names that are too long")
             name = os.fsdecode(clean(entry.header.name))
             if entry.header.type == tar.REGULAR and entry.sparse is None:
                 members[name] = source.offset, entry.header.size

@@ -15,7 +15,7 @@ from crishim.image.archive.file import ArchiveFile
 from crishim.image.archive.layout import DockerImage, OciImage, blob_member, read_layout
 from crishim.image.describe import describe
 from crishim.image.digest import Digest, digest_of
-from crishim.image.errors import ArchiveError
+from crishim.image.errors import ArchiveError, LimitError
 from crishim.image.layering import plan_layers
 from crishim.image.platform import choose
 from crishim.image.progress import Step
@@ -116,6 +116,8 @@ class _Import:
         """The same of an entry of manifest.json; the manifest is made here, for the archive has none."""
         body = await threads.run(self._archive.read, image.config, self._limits.max_document_bytes)
         config = Descriptor(MediaType.OCI_CONFIG, digest_of(body), len(body))
+        if len(image.layers) > self._limits.max_layers:  # each is read to find its digest, however often it is named
+            raise LimitError(f"archive image {image.config}: {len(image.layers)} layers, more than allowed")
         layers = [await self._docker_layer(member) for member in image.layers]
         manifest = Manifest(2, config, tuple(layers), MediaType.OCI_MANIFEST)
         check_limits(manifest, self._limits, f"archive image {image.config}")

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from crishim.core.errors import CrishimError, InvalidArgumentError
-from crishim.image.errors import ArchiveError, ContentError, LayerError
+from crishim.image.errors import ArchiveError, ContentError, LayerError, LimitError
 from crishim.image.platform import Platform, host_platform
 from crishim.image.types import Compression
 from crishim.testing.images import Image, directory, file, image, index, tar, write_docker_archive, write_oci_archive
@@ -154,6 +154,20 @@ async def test_a_blob_that_is_another(lab: ImageLab, tmp_path: Path) -> None:
 async def test_a_hostile_layer(lab: ImageLab, tmp_path: Path) -> None:
     write_docker_archive(tmp_path / "a.tar", {"a:1": image([[file("../../x")]], compression=Compression.NONE)})
     with pytest.raises(LayerError, match="leads out"):
+        await lab.images.load(tmp_path / "a.tar")
+
+
+async def test_more_names_than_an_image_has(lab: ImageLab, tmp_path: Path) -> None:
+    members = [file(600_000 * "n" + str(number)) for number in range(120)]
+    (tmp_path / "a.tar").write_bytes(gzip.compress(tar(members), 1))
+    with pytest.raises(LimitError, match="too many members"):
+        await lab.images.load(tmp_path / "a.tar")
+
+
+async def test_more_layers_than_an_image_may_have(lab: ImageLab, tmp_path: Path) -> None:
+    listed = [{"Config": "c", "Layers": 501 * ["layer"]}]
+    (tmp_path / "a.tar").write_bytes(tar([file("manifest.json", json.dumps(listed).encode()), file("c", b"{}")]))
+    with pytest.raises(LimitError, match="501 layers"):
         await lab.images.load(tmp_path / "a.tar")
 
 
