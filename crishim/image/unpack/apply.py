@@ -62,6 +62,8 @@ class LayerWriter:
         except OSError as exc:
             message = f"tar entry {show(entry.header.name)}: {exc.strerror or exc}"
             raise (StorageError if exc.errno in _OF_THE_DISK else LayerError)(message) from exc
+        except OverflowError as exc:
+            raise LayerError(f"tar entry {show(entry.header.name)}: a number is out of range") from exc
 
     def finish(self) -> None:
         """What can only be done once everything is there."""

@@ -150,6 +150,12 @@ def test_every_compression(tmp_path: Path, compression: Compression) -> None:
     assert (tmp_path / "a/d/a").read_bytes() == b"a"
 
 
+def _sparse(name: str, size: int) -> Member:
+    info, content = file(name)
+    info.pax_headers = {"GNU.sparse.size": str(size), "GNU.sparse.map": ""}
+    return info, content
+
+
 LOOP = [symlink("x", "y"), symlink("y", "x"), file("x/f")]
 HOSTILE: dict[str, tuple[Iterable[Member] | bytes, str]] = {
     "traversal": ([file("../../escape", b"!")], "leads out"),
@@ -169,6 +175,8 @@ HOSTILE: dict[str, tuple[Iterable[Member] | bytes, str]] = {
     "too deep": (tar([file("/".join(2050 * "d"))], dialect=tarfile.GNU_FORMAT), "2048 directories deep"),
     "too deep over a link": ([symlink("l", "/".join(2000 * "d")), file(f"l/{'d/' * 60}f")], "2048 directories deep"),
     "name too long": ([file("n" * 300)], "too long"),
+    "device out of range": (tar([device("a", 1 << 40, 3)], dialect=tarfile.GNU_FORMAT), "out of range"),
+    "sparse out of range": ([_sparse("a", 1 << 64)], "out of range"),
     "owner out of range": ([file("a", uid=1 << 33)], "out of range"),
     "no tar": (b"<html>404</html>" * 100, "header"),
     "cut short": (tar([file("a", b"x" * 9000)])[:6000], "ends in the middle"),
