@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from cni_runtime import faults, names
+from cni_runtime import faults, files, names
 from cni_runtime.call import Invoker, PluginCall, Verb
 from cni_runtime.conf.inject import request_config
 from cni_runtime.conf.types import NetworkList
@@ -36,10 +36,16 @@ class Attachment(Struct, frozen=True, kw_only=True):
     capability_args: Mapping[str, Any] = {}
 
     def validate(self) -> None:
-        """Raises CniError when a part cannot be handed to a plugin."""
+        """Raises CniError when a part cannot be handed to a plugin.
+
+        The host's own namespace can not: DEL would take an interface of the host down.
+        """
         names.container_id(self.container_id)
         names.interface_name(self.ifname)
         names.generic_args(self.args)
+        if self.netns and files.is_own_netns(self.netns):
+            message = f"container {self.container_id}: {self.netns} is the namespace of the host"
+            raise CniError(message, code=ErrorCode.INVALID_ENVIRONMENT)
 
     def require_netns(self) -> None:
         """Raises CniError when there is no namespace."""

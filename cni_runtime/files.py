@@ -67,3 +67,11 @@ def partial_path(path: Path) -> Path:
 def _partial(path: Path) -> str:
     directory, name = os.path.split(path)
     return f"{directory or '.'}/.{name}.partial"
+
+
+def is_own_netns(path: str) -> bool:
+    """Whether ``path`` is the network namespace that this process is in; no when there is nothing at ``path``."""
+    try:
+        return Path(path).samefile("/proc/self/ns/net")
+    except OSError:
+        return False

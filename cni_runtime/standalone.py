@@ -18,6 +18,7 @@ import msgspec
 from cni_runtime import names
 from cni_runtime.call import PluginCall, Verb
 from cni_runtime.errors import CniError, DecodeError, ErrorCode, PluginError, VersionError
+from cni_runtime.files import is_own_netns
 from cni_runtime.invoke.choose import ChoosingInvoker
 from cni_runtime.invoke.executable import ExecutableInvoker
 from cni_runtime.versions import CURRENT, IMPLIED, SUPPORTED, at_least, require
@@ -68,8 +69,8 @@ def plugin_call(plugin: str, verb: Verb, config: Mapping[str, Any], environ: Map
     if verb in _NEEDED:
         names.container_id(environ["CNI_CONTAINERID"])
         names.interface_name(environ["CNI_IFNAME"])
-        if netns and environ.get("CNI_NETNS_OVERRIDE") not in _TRUE:
-            _require_other_netns(netns)
+        if netns and environ.get("CNI_NETNS_OVERRIDE") not in _TRUE and is_own_netns(netns):
+            raise _environment(f"CNI_NETNS {netns} is the namespace of the host; CNI_NETNS_OVERRIDE=1 allows that")
     return PluginCall(
         verb=verb,
         type=plugin,
@@ -104,16 +105,6 @@ def _require_variables(verb: Verb, environ: Mapping[str, str]) -> None:
     missing = [name for name in _NEEDED.get(verb, ()) if not environ.get(name)]
     if missing:
         raise _environment(f"{verb} needs {', '.join(missing)} in the environment")
-
-
-def _require_other_netns(netns: str) -> None:
-    """Refuse this process's own namespace, by mistake in CNI_NETNS: DEL would take an interface of the host down."""
-    try:
-        own = Path(netns).samefile("/proc/self/ns/net")
-    except OSError:
-        return
-    if own:
-        raise _environment(f"CNI_NETNS {netns} is the namespace of the host; CNI_NETNS_OVERRIDE=1 allows that")
 
 
 def _config(verb: Verb, data: bytes) -> dict[str, Any]:

@@ -132,3 +132,13 @@ async def test_the_rest_of_the_cache_is_deleted_although_one_fails(
     with pytest.raises(ChainError, match="busy"):
         await runtime.delete_cached(attachment.container_id)
     assert [kept.if_name for kept in cache.attachments("net")] == ["eth0"]
+
+
+@pytest.mark.parametrize("verb", ["add", "delete", "check"])
+async def test_the_namespace_of_the_host_is_refused(
+    runtime: CniRuntime, invoker: FakeInvoker, attachment: Attachment, make_network: MakeNetwork, verb: str
+) -> None:
+    host = msgspec.structs.replace(attachment, netns="/proc/self/ns/net")
+    with pytest.raises(CniError, match="the namespace of the host"):
+        await getattr(runtime, verb)(make_network("bridge"), host)
+    assert invoker.calls == []
