@@ -10,7 +10,7 @@ import structlog
 
 from crishim.container.index import ContainerIndex
 from crishim.container.layout import ContainerLayout
-from crishim.container.pods import ready_sandbox
+from crishim.container.pods import require_ready
 from crishim.container.ports import Images, OciRuntime, Pods, Rootfs
 from crishim.container.prepare import Prepare
 from crishim.container.remove import RemoveContainer
@@ -63,7 +63,7 @@ class CreateContainer:
         return await self._in_flight.run(key, lambda: self._create_once(sandbox, config))
 
     async def _create_once(self, sandbox: Sandbox, config: ContainerConfig) -> str:
-        ready_sandbox(self._pods, sandbox.id)
+        require_ready(self._pods, sandbox.id)
         if holder := self._index.by_name(sandbox.id, config.metadata.name, config.metadata.attempt):
             if holder.state is State.CREATED:
                 return holder.id
@@ -118,7 +118,7 @@ class CreateContainer:
             supplemental_groups=user.additional_gids,
         )
         reach(ContainerFaultPoint.CREATED)
-        ready_sandbox(self._pods, sandbox.id)
+        require_ready(self._pods, sandbox.id)
         self._watch.begin(created)
         self._on_change(created, Event.MADE)
 

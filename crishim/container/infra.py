@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from crishim.container.index import ContainerIndex
 from crishim.container.layout import ContainerLayout
-from crishim.container.pods import ready_sandbox
+from crishim.container.pods import require_ready
 from crishim.container.ports import Files, OciRuntime, Pods
 from crishim.container.remove import RemoveContainer
 from crishim.container.spec.infra import infra_process, infra_spec, needs_oci_runtime
@@ -77,7 +77,7 @@ class Infra:
             boot_id=boot_id(),
             stop_signal="SIGKILL",
         )
-        ready_sandbox(self._pods, sandbox.id)
+        require_ready(self._pods, sandbox.id)
         await self._index.put(container)
         made = container
         try:
@@ -85,7 +85,7 @@ class Infra:
             await self._index.put(made)
             self._watch.begin(made)
             # The sandbox may have been removed meanwhile, and with it what there was of this.
-            ready_sandbox(self._pods, sandbox.id)
+            require_ready(self._pods, sandbox.id)
         except BaseException:
             await self._remove.undo(made)
             raise

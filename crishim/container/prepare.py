@@ -143,9 +143,8 @@ class Prepare:
             if mount.image is None:
                 continue
             found_id = (await self._images.root(mount.image.image)).image_id
-            image = await self._images.hold(
-                found_id, container.id
-            )  # it may have been removed and pulled again meanwhile
+            # What is held counts: the image may have been removed and pulled again meanwhile.
+            image = await self._images.hold(found_id, container.id)
             target = self._layout.image_mounts(container.id) / str(number)
             await self._node.mount_image(str(target), image.layers, ids)
             found[mount.container_path] = await self._node.path_in_root(str(target), mount.image_sub_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crishim.container.index import ContainerIndex
-from crishim.container.pods import ready_sandbox
+from crishim.container.pods import require_ready
 from crishim.container.ports import OciRuntime, Pods
 from crishim.container.watch import OnChange
 from crishim.core.clock import now_ns
@@ -25,7 +25,7 @@ async def start(
     """
     if container.state is not State.CREATED:
         raise FailedPreconditionError(f"container {container.id} is {container.state}; only a created one can start")
-    ready_sandbox(pods, container.sandbox_id)
+    require_ready(pods, container.sandbox_id)
     try:
         started_at = await runtime.start(container)
     except Exception as error:
