@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -38,6 +39,27 @@ async def test_the_process_is_moved_to_where_it_is(tmp_path: Path) -> None:
         while not moved.read_text():  # noqa: ASYNC110  # nobody is told
             await asyncio.sleep(0.01)
     assert moved.read_text() == "0"
+
+
+async def test_while_the_kernel_is_ready_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, moves = [10.0], 0
+
+    def start(function: object, group: Path) -> asyncio.Future[float]:
+        nonlocal moves
+        moves += 1
+        moved: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        moved.set_result(now[0])
+        return moved
+
+    monkeypatch.setattr("crishim.drivers.threads.start", start)
+    monkeypatch.setattr("crishim.drivers.cgroups.moves.time", SimpleNamespace(monotonic=lambda: now[0]))
+    expected = Moves(Path("/nowhere"))
+    expected.expect()
+    expected.expect()
+    assert moves == 1
+    now[0] += 1
+    expected.expect()
+    assert moves == 2
 
 
 @pytest.mark.parametrize("own", [None, Path("/nowhere")])
