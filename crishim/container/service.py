@@ -60,7 +60,7 @@ class Containers:
         container = self._index.resolve(container_id)
 
         def run() -> Coroutine[Any, Any, None]:
-            return start(self._index, self._runtime, self._pods, container, self._on_change)
+            return start(self._index, self._runtime, self._pods, self._watch, container, self._on_change)
 
         await self._owned("start", container, run)
 

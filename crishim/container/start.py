@@ -5,7 +5,7 @@ from __future__ import annotations
 from crishim.container.index import ContainerIndex
 from crishim.container.pods import require_ready
 from crishim.container.ports import OciRuntime, Pods
-from crishim.container.watch import OnChange
+from crishim.container.watch import OnChange, Watch
 from crishim.core.clock import now_ns
 from crishim.core.errors import FailedPreconditionError, explain
 from crishim.core.faultpoints import ContainerFaultPoint, reach
@@ -15,7 +15,7 @@ START_ERROR_CODE = 128
 
 
 async def start(
-    index: ContainerIndex, runtime: OciRuntime, pods: Pods, container: Container, on_change: OnChange
+    index: ContainerIndex, runtime: OciRuntime, pods: Pods, watch: Watch, container: Container, on_change: OnChange
 ) -> None:
     """Start ``container``; raises FailedPreconditionError unless it is in CREATED, and its sandbox ready.
 
@@ -27,7 +27,9 @@ async def start(
         raise FailedPreconditionError(f"container {container.id} is {container.state}; only a created one can start")
     require_ready(pods, container.sandbox_id)
     try:
-        started_at = await runtime.start(container)
+        # One that is killed meanwhile may keep its OCI runtime waiting for it to listen.
+        async with watch.while_it_lives(container.id):
+            started_at = await runtime.start(container)
     except Exception as error:
         try:
             await fail_start(index, container.id, explain(error))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
 from crishim.container.index import ContainerIndex
 from crishim.container.ports import OciRuntime
-from crishim.core.errors import explain
+from crishim.core.errors import FailedPreconditionError, explain
 from crishim.core.faultpoints import ContainerFaultPoint, reach
 from crishim.core.tasks import TaskOwner
 from crishim.model.container import Container, Event, State
@@ -18,6 +19,7 @@ from crishim.model.process import Exit
 _log = structlog.get_logger()
 
 _RETRY_SECONDS = 1.0  # for what is lacking to be there again
+_PATIENCE = 5.0
 
 OnChange = Callable[[Container, Event], None]
 
@@ -25,8 +27,18 @@ OnChange = Callable[[Container, Event], None]
 class Watch:
     """One task per living container. Whoever waits for an end waits for that task, and sees it recorded."""
 
-    def __init__(self, index: ContainerIndex, runtime: OciRuntime, owner: TaskOwner, on_change: OnChange) -> None:
+    def __init__(
+        self,
+        index: ContainerIndex,
+        runtime: OciRuntime,
+        owner: TaskOwner,
+        on_change: OnChange,
+        *,
+        patience: float = _PATIENCE,
+    ) -> None:
+        """``patience`` is for ``while_it_lives``, in seconds."""
         self._index, self._runtime, self._owner, self._on_change = index, runtime, owner, on_change
+        self._patience = patience
         self._ends: dict[str, asyncio.Task[None]] = {}
         self._living: set[str] = set()
 
@@ -48,6 +60,25 @@ class Watch:
             return True
         done, _ = await asyncio.wait([task], timeout=seconds)
         return bool(done)
+
+    @asynccontextmanager
+    async def while_it_lives(self, container_id: str) -> AsyncIterator[None]:
+        """Cut off what is done inside when it goes on some seconds after the container's end is recorded.
+
+        Raises FailedPreconditionError then.
+        """
+        try:
+            async with asyncio.timeout(None) as limit, AsyncExitStack() as inside:
+
+                def cut_off(_: object) -> None:
+                    limit.reschedule(asyncio.get_running_loop().time() + self._patience)
+
+                if over := self._ends.get(container_id):
+                    over.add_done_callback(cut_off)
+                    inside.callback(over.remove_done_callback, cut_off)
+                yield
+        except TimeoutError as error:
+            raise FailedPreconditionError(f"container {container_id} has ended") from error
 
     def _forget(self, container_id: str) -> None:
         self._ends.pop(container_id, None)

@@ -36,7 +36,7 @@ class FakeRuntime:
     """``made`` holds the specification of each container that exists, ``signals`` every signal in order.
 
     A container ends when it is killed, when it gets a signal in ``deadly``, or when a test calls ``finish``.
-    ``on_create`` is called once, when the next container has been made.
+    ``on_create`` is called once, when the next container has been made. ``hold_start``, when set, holds back starts.
     """
 
     def __init__(self, files: FakeMounts) -> None:
@@ -48,6 +48,7 @@ class FakeRuntime:
         self.signals: list[tuple[str, int]] = []
         self.deadly = {15}
         self.on_create: Callable[[], None] | None = None
+        self.hold_start: asyncio.Event | None = None
         self.updates: list[tuple[str, Mapping[str, Any]]] = []
         self._ends: dict[str, asyncio.Future[Exit]] = {}
         self._pids = itertools.count(1000)
@@ -90,6 +91,8 @@ class FakeRuntime:
     async def start(self, container: Container) -> int:
         """Let it run."""
         self.failures.strike("start")
+        if self.hold_start is not None:
+            await self.hold_start.wait()
         self.started.add(container.id)
         return 7
 

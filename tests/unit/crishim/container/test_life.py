@@ -98,6 +98,17 @@ async def test_what_is_left_of_a_failed_start_ends_with_its_sandbox(world: Conta
     assert world.runtime.made == {}
 
 
+async def test_a_start_is_given_up_when_the_container_is_killed_meanwhile(world: ContainerWorld) -> None:
+    container_id = await world.containers.create("pod", example_container())
+    world.runtime.hold_start = asyncio.Event()
+    starting = asyncio.ensure_future(world.containers.start(container_id))
+    await asyncio.sleep(0)
+    world.runtime.finish(container_id, 137)
+    with pytest.raises(FailedPreconditionError, match="has ended"):
+        await asyncio.wait_for(starting, 10)
+    assert world.containers.get(container_id).exit_code == 137
+
+
 async def test_a_container_does_not_start_in_a_sandbox_that_is_stopped(world: ContainerWorld) -> None:
     container_id = await world.containers.create("pod", example_container())
     world.pods.sandboxes["pod"] = example_sandbox(state=SandboxState.STOPPING)
