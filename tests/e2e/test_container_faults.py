@@ -31,7 +31,7 @@ def serving(node: Node, tmp_path: Path) -> Iterator[Node]:
 
 
 def connect(node: Node, *, shared_pid: bool = False) -> Containers:
-    return Containers(node, grpc.insecure_channel(f"unix://{node.daemon.socket}"), shared_pid=shared_pid)
+    return Containers(grpc.insecure_channel(f"unix://{node.daemon.socket}"), shared_pid=shared_pid)
 
 
 def live(containers: Containers, pod: str) -> None:

@@ -50,7 +50,7 @@ def test_a_hundred_pods(node: Node, tmp_path: Path) -> None:
     node.serve(conflist("pods", bridge("cni0", "10.88.0.0/16")), own={"plugins": "auto"})
     prepare(node, tmp_path / "busybox.tar")
     with grpc.insecure_channel(f"unix://{node.daemon.socket}") as channel, ThreadPoolExecutor(AT_ONCE) as pool:
-        containers = Containers(node, channel)
+        containers = Containers(channel)
         poller = Poller(containers)
         poller.start()
         pods = list(pool.map(containers.run_pod, [f"pod-{number}" for number in range(PODS)]))

@@ -63,7 +63,7 @@ def serving() -> Iterator[Node]:
 
 
 def connect(node: Node, **more: Any) -> Containers:
-    return Containers(node, grpc.insecure_channel(f"unix://{node.daemon.socket}"), userns=USERNS, **more)
+    return Containers(grpc.insecure_channel(f"unix://{node.daemon.socket}"), userns=USERNS, **more)
 
 
 def with_volumes(node: Node, path: Path) -> str:

@@ -15,7 +15,7 @@ from google.protobuf.json_format import ParseDict
 from crishim.rpc.pb import api_pb2 as pb
 from crishim.rpc.pb.api_pb2_grpc import RuntimeServiceStub
 from tests.lab.conflists import ROOT
-from tests.lab.cri import pod_config
+from tests.lab.cri import Runtime, pod_config
 from tests.lab.node import Node
 
 IMAGE = "docker.io/library/busybox:latest"
@@ -41,20 +41,19 @@ class Containers:
 
     def __init__(
         self,
-        node: Node,
         channel: grpc.Channel,
         *,
         shared_pid: bool = False,
         userns: Mapping[str, object] | None = None,
     ) -> None:
-        self._node, self.stub = node, RuntimeServiceStub(channel)
+        self.sandboxes, self.stub = Runtime(channel), RuntimeServiceStub(channel)
         self._pod_options: dict[str, object] = {"userns_options": userns} if userns else {}
         self.options = self._pod_options | ({} if shared_pid else {"pid": _CONTAINER})
 
     def run_pod(self, name: str, *, log_directory: str = "", **options: object) -> str:
         """A sandbox with a control group below GROUP; its id. ``options`` are further namespace options."""
         config = _sandbox(name, self._pod_options | options)
-        return self._node.cri.run(config | {"log_directory": log_directory})
+        return self.sandboxes.run(config | {"log_directory": log_directory})
 
     def create(self, pod: str, name: str = "main", command: Sequence[str] = ("sleep", "1000"), **more: Any) -> str:
         """A container that waits for its start; its id. ``more`` is further configuration of it."""
