@@ -23,6 +23,7 @@ from _pytest.runner import runtestprotocol
 from cni_runtime.testing.host import Host
 from cni_runtime.testing.throwaway import ThrowawayHostError, run_on_throwaway_host
 
+_MARKERS = ("netns", "e2e")
 _GRACE = 10.0  # seconds that a child has for its own timeout report before it is killed
 
 
@@ -40,7 +41,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
-    if os.geteuid() != 0:
+    # Once this file is loaded, pytest asks it about the tests of every directory.
+    if os.geteuid() != 0 or not any(map(item.get_closest_marker, _MARKERS)):
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in _reports_of(item):

@@ -9,6 +9,14 @@ import pytest
 
 from cni_runtime.testing.host import Host
 from cni_runtime.testing.throwaway import ThrowawayHostError, run_on_throwaway_host
+from tests.netns.conftest import pytest_runtest_protocol
+
+
+class Elsewhere(pytest.Item):
+    """A test of another directory."""
+
+    def runtest(self) -> None:
+        """Do nothing."""
 
 
 def test_only_loopback_exists_and_it_is_up(host_netns: Host) -> None:
@@ -48,6 +56,10 @@ def test_leavings_show_devices_files_rules_and_processes(host_netns: Host) -> No
     assert after.files - before.files == {"/run/netns/left"}
     assert len(after.rules - before.rules) == 1
     assert after.processes - before.processes == {f"{sleeper} sleep"}
+
+
+def test_a_test_of_another_directory_needs_no_host(request: pytest.FixtureRequest) -> None:
+    assert pytest_runtest_protocol(Elsewhere.from_parent(request.session, name="elsewhere")) is None
 
 
 def test_an_exception_comes_back_with_its_traceback() -> None:
