@@ -23,7 +23,7 @@ from pathlib import Path
 import structlog
 
 from crishim.core.clock import boot_id
-from crishim.core.errors import explain
+from crishim.core.trying import survive
 from crishim.model.sandbox import Event, Sandbox, State
 from crishim.sandbox.index import SandboxIndex
 from crishim.sandbox.layout import Layout
@@ -62,9 +62,9 @@ class Recovery:
         What takes longer than ``seconds`` is left to ``retry_forever``.
         """
         unfinished = {sandbox.id for sandbox in self._index.all() if sandbox.state not in (State.READY, State.STOPPED)}
-        await _survive("plugins", self._end_plugins(unfinished | self._index.orphans()))
+        await survive(self._end_plugins(unfinished | self._index.orphans()), "recovery.incomplete", object="plugins")
         for sandbox in self._index.all():
-            await _survive(f"sandbox {sandbox.id}", self._show(sandbox))
+            await survive(self._show(sandbox), "recovery.incomplete", object=f"sandbox {sandbox.id}")
         known = {sandbox.id for sandbox in self._index.all()}
         found = _directories(self._layout.volatile_sandboxes, self._layout.kept_sandboxes)
         unknown = (found | self._index.orphans()) - known
@@ -98,7 +98,7 @@ class Recovery:
 
         async def finish(sandbox: Sandbox) -> None:
             async with room:
-                await _survive(f"sandbox {sandbox.id}", self._finish(sandbox))
+                await survive(self._finish(sandbox), "recovery.incomplete", object=f"sandbox {sandbox.id}")
 
         begun = [sandbox for sandbox in self._index.all() if sandbox.state in (State.STOPPING, State.REMOVING)]
         await asyncio.gather(*map(finish, begun))
@@ -125,7 +125,8 @@ class Recovery:
 
     async def _drop_unknown(self, sandbox_ids: Iterable[str]) -> None:
         for sandbox_id in sorted(sandbox_ids):
-            await _survive(f"sandbox {sandbox_id}, which has no record", self._drop_one_unknown(sandbox_id))
+            what = f"sandbox {sandbox_id}, which has no record"
+            await survive(self._drop_one_unknown(sandbox_id), "recovery.incomplete", object=what)
 
     async def _drop_one_unknown(self, sandbox_id: str) -> None:
         await self._teardown.detach_orphan(sandbox_id)
@@ -138,10 +139,3 @@ class Recovery:
 
 def _directories(*parents: Path) -> set[str]:
     return {entry.name for parent in parents if parent.is_dir() for entry in parent.iterdir()}
-
-
-async def _survive(what: str, work: Awaitable[object]) -> None:
-    try:
-        await work
-    except Exception as error:
-        _log.warning("recovery.incomplete", object=what, error=explain(error))

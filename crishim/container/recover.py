@@ -13,7 +13,6 @@ REMOVING           -                         remove
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from pathlib import Path
 
 import structlog
@@ -26,6 +25,7 @@ from crishim.container.start import fail_start
 from crishim.container.watch import Watch
 from crishim.core.clock import boot_id, now_ns
 from crishim.core.errors import CrishimError, explain
+from crishim.core.trying import survive
 from crishim.model.container import Container, Event, State
 
 _log = structlog.get_logger()
@@ -51,14 +51,14 @@ class RecoverContainers:
     async def reconcile(self) -> None:
         """Bring every container to a state that is true; nothing here is fatal."""
         for container in self._index.all():
-            await _survive(container.id, self._reconcile(container))
+            await survive(self._reconcile(container), "recovery.incomplete", object=f"container {container.id}")
         known = {container.id for container in self._index.all()}
         for container_id in sorted(_entries(self._layout.bundles, self._layout.kept) - known):
-            await _survive(container_id, self._remove.release(container_id))
+            await survive(self._remove.release(container_id), "recovery.incomplete", object=f"container {container_id}")
             _log.warning("recovery.unknown_container_dropped", container=container_id)
         left = _entries(self._layout.bundles, self._layout.kept)  # of what could not be removed its layers stay as well
         for container_id in sorted(set(self._images.holders()) - known - left):
-            await _survive(container_id, self._images.release(container_id))
+            await survive(self._images.release(container_id), "recovery.incomplete", object=f"container {container_id}")
 
     async def _reconcile(self, container: Container) -> None:
         if container.state in (State.CREATING, State.REMOVING):
@@ -104,10 +104,3 @@ class RecoverContainers:
 
 def _entries(*parents: Path) -> set[str]:
     return {entry.name for parent in parents if parent.is_dir() for entry in parent.iterdir()}
-
-
-async def _survive(container_id: str, work: Awaitable[None]) -> None:
-    try:
-        await work
-    except Exception as error:
-        _log.warning("recovery.incomplete", object=f"container {container_id}", error=explain(error))

@@ -11,26 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
 
-import structlog
 from msgspec import Struct
 
 from crishim.container.index import ContainerIndex
 from crishim.container.ports import Usage
 from crishim.core.clock import monotonic
-from crishim.core.errors import explain
 from crishim.core.tasks import TaskOwner
+from crishim.core.trying import survive
 from crishim.drivers.cgroups.stats import GroupStats, total
 from crishim.drivers.usage import DiskUsage, InterfaceUsage
 from crishim.model.container import Container, Event, State
 from crishim.model.sandbox import Sandbox
 from crishim.model.sandbox import State as SandboxState
-
-T = TypeVar("T")
-
-_log = structlog.get_logger()
 
 FRESH_SECONDS = 1.0
 STALE_SECONDS = 5.0
@@ -168,31 +163,26 @@ class Stats:
         return list(filter(_is_read, self._index.all()))
 
     async def _read(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> None:
-        """Look at the groups and interfaces of those given, and at the layers that nobody has looked at yet."""
+        """Look at the groups and interfaces of those given, and at the layers that nobody has looked at yet.
+
+        What cannot be read stays as it is in the snapshot.
+        """
         if not containers and not sandboxes:
             return
         begun = self._clock()
-        groups = await _survive("groups", self._usage.groups(containers, sandboxes))
+        groups = await survive(self._usage.groups(containers, sandboxes), "stats.unreadable", what="groups")
         if groups is None:
             return
-        self._interfaces |= await _survive("interfaces", self._usage.interfaces(sandboxes)) or {}
+        interfaces = await survive(self._usage.interfaces(sandboxes), "stats.unreadable", what="interfaces")
+        self._interfaces |= interfaces or {}
         if new := [container for container in containers if container.id not in self._disks]:
-            self._disks |= await _survive("disks", self._usage.disks(new)) or {}
+            self._disks |= await survive(self._usage.disks(new), "stats.unreadable", what="disks") or {}
         for key, group in groups.items():
             if (rate := nano_cores(self._groups.get(key), group)) is not None:
                 self._rates[key] = rate
         self._groups |= groups
         self._read_at |= dict.fromkeys(_ids(containers, sandboxes), begun)
         self._forget([container.id for container in containers if self._index.find(container.id) is None])
-
-
-async def _survive(what: str, look: Awaitable[T]) -> T | None:
-    """What is found; None when that failed, and then this part of the snapshot stays as it is."""
-    try:
-        return await look
-    except Exception as error:
-        _log.warning("stats.unreadable", what=what, error=explain(error))
-        return None
 
 
 def _is_read(container: Container) -> bool:

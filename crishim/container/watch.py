@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-
-import structlog
+from functools import partial
 
 from crishim.container.index import ContainerIndex
 from crishim.container.ports import OciRuntime
-from crishim.core.errors import FailedPreconditionError, explain
+from crishim.core.errors import FailedPreconditionError
 from crishim.core.faultpoints import ContainerFaultPoint, reach
 from crishim.core.tasks import TaskOwner
+from crishim.core.trying import survive, until_done
 from crishim.model.container import Container, Event, State
 from crishim.model.process import Exit
 
-_log = structlog.get_logger()
-
-_RETRY_SECONDS = 1.0  # for what is lacking to be there again
+_RETRY_SECONDS = 1.0  # for what is lacking, disk or descriptors, to be there again
 _PATIENCE = 5.0
 
 OnChange = Callable[[Container, Event], None]
@@ -85,25 +83,15 @@ class Watch:
         self._living.discard(container_id)
 
     async def _watch(self, container: Container) -> None:
-        seen = await self._saw_end(container)
-        while not seen:
-            await asyncio.sleep(_RETRY_SECONDS)
-            seen = await self._saw_end(container)
-        try:
-            await self._runtime.delete(container.id)
-        except Exception as error:  # removal tries again, and reports
-            _log.warning("container.delete_failed", container=container.id, error=explain(error))
+        see_end = partial(self._see_end, container)
+        await until_done(see_end, _RETRY_SECONDS, "container.watch_failed", container=container.id)
+        # Removal tries again, and reports.
+        await survive(self._runtime.delete(container.id), "container.delete_failed", container=container.id)
 
-    async def _saw_end(self, container: Container) -> bool:
-        """Wait for the end and record it; False when that failed for now, for want of disk or descriptors."""
-        try:
-            ended = await self._runtime.wait(container)
-            self._living.discard(container.id)
-            await self.record(container.id, ended)
-        except Exception as error:
-            _log.warning("container.watch_failed", container=container.id, error=explain(error))
-            return False
-        return True
+    async def _see_end(self, container: Container) -> None:
+        ended = await self._runtime.wait(container)
+        self._living.discard(container.id)
+        await self.record(container.id, ended)
 
     async def record(self, container_id: str, ended: Exit) -> None:
         """Write down how a container ended, unless that is known or the container is being removed."""

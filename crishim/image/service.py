@@ -10,8 +10,9 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from crishim.core.errors import NotFoundError, explain
+from crishim.core.errors import NotFoundError
 from crishim.core.tasks import TaskOwner
+from crishim.core.trying import survive
 from crishim.drivers import threads
 from crishim.drivers.syscalls import trim_memory
 from crishim.image.credentials import RequestAuth
@@ -148,10 +149,8 @@ class Images:
 
     async def _collect_forever(self) -> None:
         while True:
-            try:
-                await self._store.collect(self._settings.garbage_grace)
-            except Exception as error:  # such as a full disk, which only gets fuller if this were the end
-                _log.warning("image.not_collected", error=explain(error))
+            # A full disk, for one, only gets fuller if an error were the end.
+            await survive(self._store.collect(self._settings.garbage_grace), "image.not_collected")
             await asyncio.sleep(self._settings.collect_every)
 
 

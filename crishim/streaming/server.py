@@ -18,8 +18,9 @@ import anyio
 import structlog
 
 from crishim.core.config.types import StreamServer
-from crishim.core.errors import UnavailableError, explain
+from crishim.core.errors import UnavailableError
 from crishim.core.tasks import TaskOwner
+from crishim.core.trying import until_done
 from crishim.streaming.certificate import server_context
 from crishim.streaming.ports import Backends
 from crishim.streaming.service import Streams
@@ -96,17 +97,14 @@ class _Server:
 
     def _first_client(self) -> None:
         self._loop.remove_reader(self._listener)
-        self._owner.spawn("streams.serve", self._serve())
+        # There may be no descriptor or thread left, and nobody else would try again.
+        serving = until_done(self._serve, _AGAIN_SECONDS, "streams cannot be served for now")
+        self._owner.spawn("streams.serve", serving)
 
     async def _serve(self) -> None:
         parts = (self._listener, self._tls, self._tokens, self._backends, self._timeouts, self._owner)
-        while self._runner is None:
-            try:
-                http = await anyio.to_thread.run_sync(import_module, "crishim.streaming.http")
-                self._runner = await http.start(*parts)
-            except Exception as error:  # there is no descriptor or thread left; nobody else would try again
-                _log.warning("streams cannot be served for now", error=explain(error))
-                await asyncio.sleep(_AGAIN_SECONDS)
+        http = await anyio.to_thread.run_sync(import_module, "crishim.streaming.http")
+        self._runner = await http.start(*parts)
 
 
 def base_url(config: StreamServer, bound: tuple[str, int]) -> str:
