@@ -53,9 +53,9 @@ class Images:
         self._pulls, self._progress = Joined(), {}  # type: tuple[Joined, dict[str, Progress]]
 
     async def start(self) -> None:
-        """Make images whole that need it, then collect garbage now and then for as long as the server runs."""
+        """Make images whole that need it, then tidy up now and then for as long as the server runs."""
         await repair(self._store, self._tools.unpacking, self._settings.limits.max_unpacked_bytes)
-        self._owner.spawn("images collect", self._collect_forever())
+        self._owner.spawn("images tidy", self._tidy_forever())
 
     async def pull(self, name: str, auth: RequestAuth | None = None) -> str:
         """Pull an image and return its id. A pull of the same name by the same credentials is joined.
@@ -100,7 +100,7 @@ class Images:
         """
         load_archive = await threads.run(_archive_loading)
         records = await load_archive(self._tools, archive, name)
-        self._settle_later(records)
+        self._settle_later()
         return records
 
     async def root(self, reference: str) -> ImageRoot:
@@ -133,24 +133,29 @@ class Images:
         finally:
             self._progress.pop(str(reference), None)
         _log.info("image.pulled", image=str(reference), id=record.id, size=record.size, layers=len(record.chain))
-        self._settle_later([record])
+        self._settle_later()
         return record.id
 
-    def _settle_later(self, records: Sequence[ImageRecord]) -> None:
+    def _settle_later(self) -> None:
         """What need not be waited for: getting layers onto the disk, then giving back what that took: blobs, memory."""
-        self._owner.spawn("images settle", self._settle(records))
+        self._owner.spawn("images settle", self._settle())
 
-    async def _settle(self, records: Sequence[ImageRecord]) -> None:
-        await self._store.sync()
-        if self._settings.discard_unpacked_layers:
-            for record in records:
-                await self._store.discard_packed(record.id)
+    async def _settle(self) -> None:
+        await survive(self._flush(), "image.not_settled")
         await threads.run(trim_memory)
 
-    async def _collect_forever(self) -> None:
+    async def _flush(self) -> None:
+        await self._store.sync()
+        if self._settings.discard_unpacked_layers:
+            for image_id in list(self._store.index.images):
+                await self._store.discard_packed(image_id)
+
+    async def _tidy_forever(self) -> None:
+        """Collect garbage, and try again what a pull could not settle."""
         while True:
             # A full disk, for one, only gets fuller if an error were the end.
             await survive(self._store.collect(self._settings.garbage_grace), "image.not_collected")
+            await survive(self._flush(), "image.not_settled")
             await asyncio.sleep(self._settings.collect_every)
 
 

@@ -73,6 +73,7 @@ class NoSync:
     """Plays the kernel's sync and counts it. ``gate``, when set, holds it back."""
 
     def __init__(self) -> None:
+        self.failures = Failures()
         self.synced: list[Path] = []
         self.gate: Gate | None = None
 
@@ -80,4 +81,5 @@ class NoSync:
         """Note it."""
         if self.gate:
             await self.gate.passage()
+        self.failures.strike("sync")
         self.synced.append(path)

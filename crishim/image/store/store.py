@@ -58,7 +58,8 @@ class ImageStore:
         self.blobs, self.layers, self.index = BlobFiles(root), LayerFiles(root), ImageIndex(pinned)
         self._records, self._file_system, self._boot_id = records, file_system, boot_id
         self._pins: Counter[str] = Counter()
-        self._lock = asyncio.Lock()
+        self._lock, self._flushing = asyncio.Lock(), asyncio.Lock()
+        self._unflushed: list[LayerRecord] = []
 
     @contextmanager
     def using(self, *keys: str) -> Iterator[None]:
@@ -108,6 +109,7 @@ class ImageStore:
             except Exception:
                 await threads.run(self.layers.withdraw, record.number, staged)
                 raise
+            self._unflushed.append(record)
             faultpoints.reach(ImageFault.LAYER_RECORDED)
 
     @_to_the_end
@@ -177,20 +179,32 @@ class ImageStore:
         """Give back the packed layers of an image, unless it has unpacked ones that are not yet on the disk."""
         async with self._lock:
             image = self.index.images.get(image_id)
-            if image is not None and self.index.is_synced(image.chain):
+            if image is not None and image.packed and self.index.is_synced(image.chain):
                 await self._put(msgspec.structs.replace(image, packed=()))
                 await self._delete(blobs=set(image.packed) - self.index.blobs_in_use())
 
     @_to_the_end
     async def sync(self) -> None:
-        """Make every layer outlive a loss of power, and record that it does."""
-        waiting = [layer for layer in self.index.layers.values() if not layer.synced]
-        if not waiting:
-            return
-        await self._file_system.sync(self.root)
+        """Make the layers that came since the last time outlive a loss of power, and record that they do.
+
+        A flush that fails is not made again: the kernel tells but once, and to whoever asks first, that something was
+        not written. So those layers, and what an earlier server did not come to flush, count for this boot only.
+        """
+        async with self._flushing:
+            flushed, self._unflushed = self._unflushed, []
+            if not flushed:
+                return
+            await self._file_system.sync(self.root)
+            try:
+                await self._put_synced(flushed)
+            except Exception:
+                self._unflushed += flushed
+                raise
+
+    async def _put_synced(self, layers: Iterable[LayerRecord]) -> None:
         async with self._lock:
             # One that was removed may be there anew, in another directory, which was not flushed.
-            still = [layer for layer in waiting if self.index.layers.get(layer.chain_id) == layer]
+            still = [layer for layer in layers if self.index.layers.get(layer.chain_id) == layer]
             if still:
                 await self._put(*(msgspec.structs.replace(layer, synced=True) for layer in still))
 

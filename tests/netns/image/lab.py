@@ -117,6 +117,7 @@ class ImageLab:
     store: ImageStore
     registry: FakeRegistry
     records: MemoryImageRecords
+    disk: NoSync
     root: Path
 
     def files(self) -> list[str]:
@@ -129,17 +130,17 @@ async def image_lab(
     root: Path, *, records: MemoryImageRecords | None = None, registry: FakeRegistry | None = None, **settings: object
 ) -> AsyncIterator[ImageLab]:
     """Opened like the server opens it; with the same ``root`` and ``records`` it is a restart."""
-    records = records or MemoryImageRecords()
+    records, disk = records or MemoryImageRecords(), NoSync()
     owner = TaskOwner()
     async with (registry or FakeRegistry()).serving() as serving, aclosing(Transport(read_timeout=2.0)) as transport:
         backoff = Backoff(attempts=3, first=0.001)
         chosen = ImageSettings(root=root, **settings)  # type: ignore[arg-type]
-        store = await open_store(root, records, NoSync(), "this boot", chosen.pinned)
+        store = await open_store(root, records, disk, "this boot", chosen.pinned)
         registries = HttpRegistries(transport, backoff)
         images = Images(store, chosen, registries, owner, host_platform(), root / "none")
         await images.start()
         try:
-            yield ImageLab(images, store, serving, records, root)
+            yield ImageLab(images, store, serving, records, disk, root)
         finally:
             await owner.aclose()
 

@@ -9,11 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
-from crishim.core.errors import DeadlineError, NotFoundError
+from crishim.core.errors import DeadlineError, NotFoundError, UnavailableError
 from crishim.image.credentials import RequestAuth
 from crishim.image.platform import Platform, host_platform
 from crishim.image.types import Compression
+from crishim.testing.cni import Gate
 from crishim.testing.images import Image, directory, file, image, index
 from tests.netns.image.lab import ImageLab, image_lab, until
 
@@ -262,6 +264,19 @@ async def test_packed_layers_can_be_given_back(tmp_path: Path) -> None:
         await lab.images.pull(name)
         await lab.images.remove(name)
         assert lab.files() == []
+
+
+async def test_packed_layers_are_given_back_when_there_is_room_to_record_it(tmp_path: Path) -> None:
+    async with image_lab(tmp_path / "images", discard_unpacked_layers=True, collect_every=0.05) as lab:
+        lab.disk.gate = Gate()
+        await lab.images.pull(lab.registry.add("app", "1", APP))
+        await lab.disk.gate.arrivals(1)
+        lab.records.failures["put"] = UnavailableError("the disk is full")
+        with capture_logs() as logs:
+            lab.disk.gate.open()
+            await until(lambda: "image.not_settled" in [log["event"] for log in logs])
+        lab.records.failures.clear()
+        await until(lambda: APP.layers[0] not in lab.store.blobs.sizes)
 
 
 def _slow(lab: ImageLab, digest: str, seconds: float) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from crishim.core.errors import UnavailableError
+from crishim.core.errors import SystemCallError, UnavailableError
 from crishim.image.digest import digest_of
+from crishim.image.store.recover import open_store
 from crishim.image.store.store import ImageStore
 from crishim.model.image import ImageRecord
 from crishim.testing.cni import Gate
@@ -153,6 +154,35 @@ async def test_a_layer_that_came_again_during_a_sync_keeps_its_own_record(store:
     disk.gate.open()
     await syncing
     assert [(layer.number, layer.synced) for layer in store.index.layers.values()] == [(2, False)]
+
+
+async def test_a_layer_whose_flush_failed_is_not_taken_for_flushed_by_the_next(store: ImageStore, disk: NoSync) -> None:
+    await add_layer(store)
+    disk.failures["sync"] = SystemCallError("syncfs: EIO")
+    with pytest.raises(SystemCallError):
+        await store.sync()
+    disk.failures.clear()
+    await store.sync()
+    assert not store.index.layers[LAYER].synced
+
+
+async def test_a_layer_that_an_earlier_server_did_not_flush_counts_for_this_boot(
+    store: ImageStore, records: MemoryImageRecords, tmp_path: Path, disk: NoSync
+) -> None:
+    await add_layer(store)
+    again = await open_store(tmp_path, records, disk, "this boot")
+    await again.sync()
+    assert [layer.synced for layer in again.index.layers.values()] == [False]
+
+
+async def test_a_flush_is_recorded_when_there_is_room_again(store: ImageStore, records: MemoryImageRecords) -> None:
+    await add_layer(store)
+    records.failures["put"] = UnavailableError("the disk is full")
+    with pytest.raises(UnavailableError):
+        await store.sync()
+    records.failures.clear()
+    await store.sync()
+    assert records.layers[LAYER].synced
 
 
 async def test_packed_layers_stay_until_the_unpacked_ones_are_on_the_disk(store: ImageStore) -> None:
