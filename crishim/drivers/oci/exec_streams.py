@@ -126,10 +126,9 @@ class ExecSession:
 
     async def aclose(self) -> None:
         """Give everything back. A command that has not ended is killed, with all that it started."""
-        if self._child.status is None:
-            await self._command.kill()
-        self._undo.close()
-        self._command.close()
+        with self._undo:
+            if self._child.status is None:
+                await self._command.kill()
 
 
 async def open_session(
@@ -141,6 +140,7 @@ async def open_session(
     nothing is left.
     """
     undo = ExitStack()
+    undo.callback(command.close)
     try:
         with within(seconds, f"starting a command in container {command.container_id}"):
             if wanted.tty:
@@ -148,9 +148,8 @@ async def open_session(
             else:
                 child, ends = await _start_on_pipes(command, program, wanted, undo)
     except BaseException:
-        undo.close()
-        await command.kill()
-        command.close()
+        with undo:
+            await command.kill()
         raise
     return ExecSession(command, child, ends, undo)
 

@@ -31,15 +31,14 @@ async def exec_sync(
     Raises DeadlineError when either time has passed, RuntimeFailedError when it can not be started; then all that it
     started is killed. What a command leaves behind that ended in time, and that holds no output, goes on.
     """
-    command = execs.prepare(container_id, process)
     result: ExecResult | None = None
-    try:
-        with anyio.move_on_after(seconds):
-            result = await _run(command, program, drain_seconds)
-    finally:
-        if result is None:
-            await command.kill()
-        command.close()
+    with closing(execs.prepare(container_id, process)) as command:
+        try:
+            with anyio.move_on_after(seconds):
+                result = await _run(command, program, drain_seconds)
+        finally:
+            if result is None:
+                await command.kill()
     if result is None:
         raise DeadlineError(f"command in container {container_id} did not end within {seconds:g} s and was killed")
     return result
