@@ -74,6 +74,11 @@ class OciParts(Struct, frozen=True):
         return {name: handler.host for name, handler in self.handlers.items()}
 
 
+def container_layout(config: Config) -> ContainerLayout:
+    """Where everything of a container lies."""
+    return ContainerLayout(config.root, config.state)
+
+
 async def open_oci(config: Config, *, systemd: bool) -> OciParts:
     """Ask the configured OCI runtimes what they can do, and put the driver on them.
 
@@ -98,11 +103,8 @@ async def open_oci(config: Config, *, systemd: bool) -> OciParts:
     limits = Limits(drain=config.drain_exec_sync_io_timeout or None)
     driver = OciDriver(config.state / "oci", known, await ControlGroups.open(), limits=limits)
     await driver.prepare()
-    return OciParts(driver, known, handlers, await _without_user_namespaces(known, OverlayDriver(_rootfs(config))))
-
-
-def _rootfs(config: Config) -> Path:
-    return config.root / "containers"
+    overlay = OverlayDriver(container_layout(config).kept)
+    return OciParts(driver, known, handlers, await _without_user_namespaces(known, overlay))
 
 
 async def _without_user_namespaces(known: Handlers, overlay: OverlayDriver) -> dict[str, str]:
@@ -138,8 +140,8 @@ def build_containers(
         events.on_container(container, event)
         stats.on_container(container, event)
 
-    places = ContainerLayout(config.root, config.state)
-    rootfs = OverlayDriver(_rootfs(config))
+    places = container_layout(config)
+    rootfs = OverlayDriver(places.kept)
     files, node = MountDriver(), ContainerNode(rootfs)
     watch = Watch(index, oci.driver, owner, tell)
     remove = RemoveContainer(index, places, oci.driver, rootfs, images, files, watch, tell)
@@ -193,7 +195,7 @@ def _usage(config: Config, sandboxes: SandboxIndex, oci: OciParts) -> UsageDrive
         return slice_path(Path(parent).name) if hosts[sandbox.runtime_handler].systemd_cgroup else parent
 
     mounted = hierarchies(read_mounts())
-    return UsageDriver(mounted, group_of_container, group_of_sandbox, _rootfs(config))
+    return UsageDriver(mounted, group_of_container, group_of_sandbox, container_layout(config).kept)
 
 
 def _features(oci: OciParts) -> tuple[RuntimeHandler, ...]:

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from crishim.app.containers import container_layout
 from crishim.core.config import Config
 from crishim.core.tasks import TaskOwner
 from crishim.drivers.filesystems import FileSystemDriver
@@ -24,5 +25,5 @@ async def open_images(config: Config, owner: TaskOwner, undo: AsyncExitStack) ->
     undo.push_async_callback(records.close)
     for problem in records.problems:
         _log.warning("images.problem", problem=problem)
-    images = opened_images(settings, records, FileSystemDriver(), owner, config.root / "containers")
+    images = opened_images(settings, records, FileSystemDriver(), owner, container_layout(config).kept)
     return await undo.enter_async_context(images)
