@@ -55,7 +55,6 @@ def resolve(tables: Tables, main: Document) -> Config:
         default_runtime_name=default,
         images=_images(tables.images, own.images),
         stream_server=_stream_server(tables.server, main),
-        max_container_log_line_size=runtime.max_container_log_line_size,
         drain_exec_sync_io_timeout=seconds(runtime.drain_exec_sync_io_timeout),
         restrict_oom_score_adj=runtime.restrict_oom_score_adj,
         enable_unprivileged_ports=runtime.enable_unprivileged_ports,

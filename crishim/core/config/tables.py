@@ -153,7 +153,7 @@ class RuntimeTable(Struct, frozen=True):
 
     containerd: ContainerdTable = ContainerdTable()
     cni: CniTable = CniTable()
-    max_container_log_line_size: Number = 16384
+    max_container_log_line_size: Annotated[Number, unused(16384)] = 16384
     drain_exec_sync_io_timeout: Duration = "0s"
     restrict_oom_score_adj: Flag = False
     enable_unprivileged_ports: Flag = True

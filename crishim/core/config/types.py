@@ -65,10 +65,6 @@ class CniConfig(Struct, frozen=True, kw_only=True):
     exceptions: Mapping[str, PluginSource] = field(default_factory=dict)
     plugin_timeout: float = 60.0
 
-    def source_of(self, plugin_type: str) -> PluginSource:
-        """Where the plugin of this type comes from."""
-        return self.exceptions.get(plugin_type, self.plugins)
-
 
 class RuntimeHandler(Struct, frozen=True, kw_only=True):
     """One entry of ``runtimes``: how the containers of a pod that names it are run.
@@ -139,8 +135,7 @@ class Config(Struct, frozen=True, kw_only=True):
     """Everything an operator can set.
 
     ``root`` keeps what a reboot must not lose, ``state`` what it should. 0 means no limit for
-    ``drain_exec_sync_io_timeout``, 0 or less for ``max_container_log_line_size`` and
-    ``images.max_concurrent_downloads``.
+    ``drain_exec_sync_io_timeout``, 0 or less for ``images.max_concurrent_downloads``.
     """
 
     root: Path = Path("/var/lib/crishim")
@@ -153,7 +148,6 @@ class Config(Struct, frozen=True, kw_only=True):
     default_runtime_name: str = "runc"
     images: ImageConfig = ImageConfig()
     stream_server: StreamServer = StreamServer()
-    max_container_log_line_size: int = 16384
     drain_exec_sync_io_timeout: float = 0.0
     restrict_oom_score_adj: bool = False
     enable_unprivileged_ports: bool = True

@@ -81,8 +81,7 @@ def test_own_keys(load: Load) -> None:
     assert (config.root, config.state, config.address) == (Path("/r"), Path("/s"), Path("/a"))
     assert config.log_format is LogFormat.JSON
     assert config.cni.plugin_timeout == 90
-    assert config.cni.source_of("bridge") is PluginSource.BUILTIN
-    assert config.cni.source_of("ptp") is PluginSource.EXEC
+    assert (config.cni.plugins, config.cni.exceptions) == (PluginSource.EXEC, {"bridge": PluginSource.BUILTIN})
 
 
 def test_flags_win_over_the_file(tmp_path: Path) -> None:

@@ -16,6 +16,10 @@ HANDLER = f"{RUNTIME}.containerd.runtimes.runc"
 
 WARNINGS = [
     (f"{RUNTIME}.enable_selinux = true", f"{RUNTIME}.enable_selinux: not honoured (found true)"),
+    (
+        f"{RUNTIME}.max_container_log_line_size = 0",
+        f"{RUNTIME}.max_container_log_line_size: not honoured (found 0)",
+    ),
     (f"{RUNTIME}.cdi_spec_dirs = ['/x']", f"{RUNTIME}.cdi_spec_dirs: not honoured (found a list of 1)"),
     (f"{RUNTIME}.cni.bin_dir_s = ['/x']", f"{RUNTIME}.cni.bin_dir_s: unknown key, ignored; did you mean bin_dirs?"),
     (f"{RUNTIME}.x = 1", f"{RUNTIME}.x: unknown key, ignored"),
