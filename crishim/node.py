@@ -7,9 +7,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import anyio
-import anyio.to_thread
 import structlog
+from anyio import to_thread
 
 from cni_runtime import files
 from cni_runtime.conf.types import ConfDir, NetworkList
@@ -96,7 +95,7 @@ class Node:
         if others := [network.source for network in self._watched.snapshot.networks if network.source != str(target)]:
             _log.info("node.pod_cidr_not_rendered", reason="the network is configured already", by=others)
             return
-        await anyio.to_thread.run_sync(_render_file, template, values, target)
+        await to_thread.run_sync(_render_file, template, values, target)
         _log.info("node.pod_cidr_rendered", pod_cidr=pod_cidr, file=str(target))
 
     async def _network(self) -> Condition:

@@ -1,4 +1,4 @@
-"""The named places in the life of a sandbox where a test ends the process (see ``cni_runtime.faults``)."""
+"""The places in the lives of sandboxes and containers where a test ends the process (see ``cni_runtime.faults``)."""
 
 from __future__ import annotations
 
