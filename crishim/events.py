@@ -41,11 +41,12 @@ class Events:
     def on_container(self, container: Container, event: ContainerEvent) -> None:
         """Tell of a container; the server's own ones are nobody's business."""
         if not container.infra:
-            self._publish(container.id, _OF_CONTAINER[event], container.sandbox_id)
+            sandbox = self._find_sandbox(container.sandbox_id)
+            self._publish(container.id, _OF_CONTAINER[event], container.sandbox_id, sandbox)
 
     def on_sandbox(self, sandbox: Sandbox, kind: EventType) -> None:
-        """Tell of a sandbox."""
-        self._publish(sandbox.id, kind, sandbox.id)
+        """Tell of a sandbox, as it is given: kubelet passes over what does not say which pod it is about."""
+        self._publish(sandbox.id, kind, sandbox.id, sandbox)
 
     async def read(self) -> AsyncGenerator[PodEvent, None]:
         """Events from now on, without end. Raises ResourceExhaustedError for a reader that is too slow."""
@@ -58,11 +59,11 @@ class Events:
         finally:
             self._readers.discard(queue)
 
-    def _publish(self, container_id: str, kind: EventType, sandbox_id: str) -> None:
+    def _publish(self, container_id: str, kind: EventType, sandbox_id: str, sandbox: Sandbox | None) -> None:
         if not self._readers:
             return
         containers = tuple(container for container in self.containers_of(sandbox_id) if not container.infra)
-        event = PodEvent(container_id, kind, now_ns(), self._find_sandbox(sandbox_id), containers)
+        event = PodEvent(container_id, kind, now_ns(), sandbox, containers)
         for queue in list(self._readers):
             if queue.qsize() < BACKLOG:
                 queue.put_nowait(event)
