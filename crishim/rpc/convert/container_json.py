@@ -1,8 +1,10 @@
-"""``ContainerConfig`` as the JSON object that verbose statuses show: it can be read back as one."""
+"""``ContainerConfig`` as the JSON object that verbose statuses show: crictl can read it back as one.
+
+Values of environment variables are text there, unlike in protobuf's own JSON: Kubernetes' Go types write and read
+them so. What is no UTF-8 in one is replaced.
+"""
 
 from __future__ import annotations
-
-import base64
 
 from crishim.model.container import Capabilities, ContainerConfig, ContainerSecurity, Device, ImageSpec, Mount
 from crishim.rpc.convert.json_parts import (
@@ -26,7 +28,7 @@ def container_config_json(config: ContainerConfig) -> Json:
         command=list(config.command),
         args=list(config.args),
         working_dir=config.working_dir,
-        envs=[members(key=key, value=base64.b64encode(text).decode()) for key, text in config.envs],
+        envs=[members(key=key, value=text.decode(errors="replace")) for key, text in config.envs],
         mounts=[_mount(mount) for mount in config.mounts],
         devices=[_device(device) for device in config.devices],
         labels=mapping(config.labels),
