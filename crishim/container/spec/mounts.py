@@ -143,12 +143,13 @@ def _bind(
 
 def _pod_files(inputs: SpecInputs) -> list[Json]:
     files, options = inputs.files, ("rprivate", "ro" if inputs.config.security.readonly_rootfs else "rw")
-    shm = files.shm if inputs.sandbox.namespaces.ipc else "/dev/shm"
+    own_shm = (files.shm, ("rprivate", "rw", "nosuid", "nodev", "noexec"))  # crun drops flags that are not named
+    shm, shm_options = own_shm if inputs.sandbox.namespaces.ipc else ("/dev/shm", ("rprivate", "rw"))
     return [
         _bind(files.hostname, "/etc/hostname", options),
         _bind(files.hosts, "/etc/hosts", options),
         _bind(files.resolv_conf, "/etc/resolv.conf", options),
-        _bind(shm, "/dev/shm", ("rprivate", "rw")),
+        _bind(shm, "/dev/shm", shm_options),
     ]
 
 

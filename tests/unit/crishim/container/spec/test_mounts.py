@@ -99,6 +99,10 @@ def test_pod_files_of_a_read_only_container() -> None:
     assert writable == {"/etc/hostname": False, "/etc/hosts": False, "/etc/resolv.conf": False, "/dev/shm": True}
 
 
+def test_shared_memory_has_the_flags_that_its_file_system_is_mounted_with() -> None:
+    assert {"nosuid", "nodev", "noexec"} <= set(the_mount("/dev/shm")["options"])
+
+
 def test_shared_memory_of_the_node() -> None:
     sandbox = replace(pod(), namespaces=NamespacePaths())
     assert (the_mount("/dev/shm")["source"], the_mount("/dev/shm", sandbox=sandbox)["source"]) == ("/p/shm", "/dev/shm")
