@@ -39,7 +39,10 @@ def linux_resources(resources: Resources, host: HostFacts) -> Json:
 
 
 def updated(current: Resources, update: Resources) -> Resources:
-    """The limits in force after an update, whose 0 and empty fields change nothing."""
+    """The limits in force after an update, whose 0 and empty fields change nothing.
+
+    ``oom_score_adj`` is no limit of the group but a property of processes: those that run keep theirs.
+    """
     changes = {name: getattr(update, name) for name in update.__struct_fields__ if getattr(update, name)}
     return replace(
         current,
@@ -47,6 +50,7 @@ def updated(current: Resources, update: Resources) -> Resources:
         | {
             "hugepage_limits": {**current.hugepage_limits, **update.hugepage_limits},
             "unified": {**current.unified, **update.unified},
+            "oom_score_adj": current.oom_score_adj,
         },
     )
 

@@ -46,6 +46,10 @@ def test_an_update_changes_what_it_says() -> None:
     assert updated(current, Resources()) == current
 
 
+def test_an_update_can_not_change_what_processes_that_run_have() -> None:
+    assert updated(Resources(oom_score_adj=5), Resources(cpu_shares=2, oom_score_adj=900)).oom_score_adj == 5
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"cpu_period": -1}, "cpu_period: expected at least 0; found -1"),
     ({"cpu_quota": -2}, "cpu_quota: expected at least -1"),
