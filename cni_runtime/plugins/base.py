@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -56,8 +57,9 @@ class Context:
 class Plugin(ABC):
     """A plugin type. Verbs raise CniError, or OSError when the kernel refused something.
 
-    ADD undoes what it did when it fails. DEL succeeds for what is not there; it releases addresses last, so that one
-    which failed half-way can be made again.
+    ADD undoes what it did when it fails, and reads its options in ``nothing_done_yet``. DEL succeeds for what is not
+    there; it releases addresses last, so that one which failed half-way can be made again. It reads only the options
+    that it needs (``decode_some``): the others may have become invalid since ADD.
     """
 
     type: ClassVar[str]
@@ -88,24 +90,55 @@ def decode(call: PluginCall, kind: type[T], context: Context) -> T:
     return _decode(call, call.config, kind, context, _COMMON)
 
 
+def decode_some(call: PluginCall, kind: type[T]) -> T:
+    """Of the plugin's options those that ``kind`` has, whatever the others are. Raises ConfigError; see ``decode``."""
+    return convert(_known_options(call.config, frozenset(kind.__struct_encode_fields__)), kind, where_of(call))
+
+
+@contextmanager
+def nothing_done_yet() -> Iterator[None]:
+    """For what ADD begins with: a CniError out of the body says that nothing was done."""
+    try:
+        yield
+    except CniError as exc:
+        exc.nothing_done = True
+        raise
+
+
 def decode_ipam(call: PluginCall, kind: type[T], context: Context) -> T:
     """The options of an IPAM plugin, which stand in the object ``ipam``; see ``decode``."""
+    return _decode(call, _ipam_options(call), kind, context, frozenset({"type"}))
+
+
+def decode_some_ipam(call: PluginCall, kind: type[T]) -> T:
+    """Of the options of an IPAM plugin those that ``kind`` has; see ``decode_some``."""
+    options = _known_options(_ipam_options(call), frozenset(kind.__struct_encode_fields__))
+    return convert(options, kind, where_of(call))
+
+
+def _ipam_options(call: PluginCall) -> Mapping[str, Any]:
     options = call.config.get("ipam")
     if not isinstance(options, Mapping):
         raise ConfigError(f"network {network_of(call)}, plugin {call.type}: expected an object `$.ipam`")
-    return _decode(call, options, kind, context, frozenset({"type"}))
+    return options
 
 
 def _decode(call: PluginCall, given: Mapping[str, Any], kind: type[T], context: Context, also: frozenset[str]) -> T:
     known = also.union(kind.__struct_encode_fields__)
-    options: dict[str, Any] = {}
-    for key, value in given.items():
-        name = key if key in known else next((one for one in known if one.casefold() == key.casefold()), "")
-        if not name:
+    for key in given:
+        if not _name_of(key, known):
             context.unknown_option(call, key)
-        elif value is not None:
-            options[name] = value
-    return convert(options, kind, where_of(call))
+    return convert(_known_options(given, known), kind, where_of(call))
+
+
+def _known_options(given: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """The options that are known by their own names, less what is not said."""
+    named = ((_name_of(key, known), value) for key, value in given.items() if value is not None)
+    return {name: value for name, value in named if name}
+
+
+def _name_of(key: str, known: frozenset[str]) -> str:
+    return key if key in known else next((one for one in known if one.casefold() == key.casefold()), "")
 
 
 def runtime_config(call: PluginCall, kind: type[T]) -> T:

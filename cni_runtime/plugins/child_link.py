@@ -19,8 +19,8 @@ from cni_runtime.net.inspect import Link, find_link, get_link, list_routes, read
 from cni_runtime.net.plan import Plan, Where
 from cni_runtime.net.sockets import NetlinkSocket, in_namespace, opened, run_in_own_thread
 from cni_runtime.net.wait import wait_addresses_settled
-from cni_runtime.plugins.base import Context, Plugin, dns_or, netns_of, require_previous, where_of
-from cni_runtime.plugins.delegate import IpamConfig, ipam_addresses, ipam_call
+from cni_runtime.plugins.base import Context, Plugin, dns_or, netns_of, nothing_done_yet, require_previous, where_of
+from cni_runtime.plugins.delegate import IpamConfig, ipam_addresses, ipam_call, ipam_of
 from cni_runtime.plugins.pod_link import check_pod_link, pod_link_plan
 from cni_runtime.plugins.veth import attach
 from cni_runtime.result import DNS, Interface, Result
@@ -43,30 +43,30 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
 
 class ChildLinkPlugin(Plugin):
-    """A plugin whose links are children."""
+    """A plugin whose links are children: of the kind that has the plugin's name."""
 
     @abstractmethod
     def wanted(self, call: PluginCall, context: Context) -> Wanted:
         """The validated configuration. Raises ConfigError."""
 
     async def add(self, call: PluginCall, context: Context) -> Result:
-        wanted = self.wanted(call, context)
+        with nothing_done_yet():
+            wanted = self.wanted(call, context)
+            if wanted.addresses is None and not wanted.ipam.type:
+                raise ConfigError(f"{where_of(call)}: expected an IPAM plugin in `$.ipam.type`")
         if wanted.addresses is not None:
             return await self._attach(call, context, wanted, wanted.addresses)
-        if not wanted.ipam.type:
-            raise ConfigError(f"{where_of(call)}: expected an IPAM plugin in `$.ipam.type`")
         async with ipam_addresses(call, context, wanted.ipam) as given:
             return await self._attach(call, context, wanted, given)
 
     async def _attach(self, call: PluginCall, context: Context, wanted: Wanted, given: Result) -> Result:
-        undo = partial(_delete, call, wanted.child.kind)
+        undo = partial(_delete, call, self.type)
         return await attach(call, context, partial(_add, call, wanted, given), undo)
 
     async def delete(self, call: PluginCall, context: Context) -> None:
-        wanted = self.wanted(call, context)
-        await run_in_own_thread(partial(_delete, call, wanted.child.kind))
+        await run_in_own_thread(partial(_delete, call, self.type))
         faults.reach(f"{self.type}.DEL.ipam")
-        await ipam_call(call, context, wanted.ipam)
+        await ipam_call(call, context, ipam_of(call))
 
     async def check(self, call: PluginCall, context: Context) -> None:
         wanted = self.wanted(call, context)
@@ -74,7 +74,7 @@ class ChildLinkPlugin(Plugin):
         await run_in_own_thread(partial(_check, call, wanted, require_previous(call)))
 
     async def gc(self, call: PluginCall, context: Context) -> None:
-        await ipam_call(call, context, self.wanted(call, context).ipam)
+        await ipam_call(call, context, ipam_of(call))
 
     async def status(self, call: PluginCall, context: Context) -> None:
         wanted = self.wanted(call, context)

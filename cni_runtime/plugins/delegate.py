@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 from cni_runtime import names
 from cni_runtime.call import PluginCall, Verb
 from cni_runtime.errors import CniError, ConfigError
-from cni_runtime.plugins.base import Context
+from cni_runtime.plugins.base import Context, decode_some, nothing_done_yet
 from cni_runtime.result import Result, decode_result
 
 _UNDO_TIMEOUT = 30.0
@@ -32,13 +32,24 @@ async def delegate(
 ) -> Mapping[str, Any] | None:
     """Make ``call`` to another plugin, with its own ``config`` if given. Raises PluginError."""
     config = call.config if config is None else config
-    return await context.delegates.invoke(structs.replace(call, type=names.plugin_type(plugin), config=config))
+    with nothing_done_yet():
+        kind = names.plugin_type(plugin)
+    return await context.delegates.invoke(structs.replace(call, type=kind, config=config))
 
 
 async def ipam_call(call: PluginCall, context: Context, ipam: IpamConfig) -> None:
     """Pass a verb without an answer (DEL, CHECK, GC, STATUS) on to the IPAM plugin, if there is one."""
     if ipam.type:
         await delegate(call, context, ipam.type)
+
+
+class _Ipam(Struct, frozen=True):
+    ipam: IpamConfig = IpamConfig()
+
+
+def ipam_of(call: PluginCall) -> IpamConfig:
+    """The IPAM plugin, whatever the other options are; for DEL and GC. Raises ConfigError."""
+    return decode_some(call, _Ipam).ipam
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from cni_runtime.net import links
 from cni_runtime.net.ifreq import link_index
 from cni_runtime.net.inspect import get_link, list_addresses
 from cni_runtime.net.sockets import NetlinkSocket, in_namespace, opened, run_in_own_thread
-from cni_runtime.plugins.base import Context, Plugin, decode, netns_of, previous_of
+from cni_runtime.plugins.base import Context, Plugin, decode, netns_of, nothing_done_yet, previous_of
 from cni_runtime.result import Interface, IPConfig, Result
 
 _NO_MAC = "00:00:00:00:00:00"
@@ -32,10 +32,11 @@ class Loopback(Plugin):
     type: ClassVar[str] = "loopback"
 
     async def add(self, call: PluginCall, context: Context) -> Result:
-        decode(call, LoopbackConfig, context)
-        previous = previous_of(call)
-        addresses = await run_in_own_thread(partial(_in_pod, netns_of(call), _bring_up))
-        return previous or loopback_result(netns_of(call), addresses)
+        with nothing_done_yet():
+            decode(call, LoopbackConfig, context)
+            previous, netns = previous_of(call), netns_of(call)
+        addresses = await run_in_own_thread(partial(_in_pod, netns, _bring_up))
+        return previous or loopback_result(netns, addresses)
 
     async def delete(self, call: PluginCall, context: Context) -> None:
         if not call.netns:

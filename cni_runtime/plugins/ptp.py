@@ -6,7 +6,7 @@ The pod's subnet is reached through the gateway, which is the host's end; the ga
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct, structs
 
@@ -23,8 +23,18 @@ from cni_runtime.net.plan import Plan, Where
 from cni_runtime.net.routes import SCOPE_HOST, SCOPE_LINK, SCOPE_NOWHERE, RouteSpec
 from cni_runtime.net.sockets import NetlinkSocket, opened, run_in_own_thread
 from cni_runtime.net.wait import wait_link_up
-from cni_runtime.plugins.base import Context, Plugin, decode, dns_or, netns_of, require_previous, where_of
-from cni_runtime.plugins.delegate import IpamConfig, ipam_addresses, ipam_call
+from cni_runtime.plugins.base import (
+    Context,
+    Plugin,
+    decode,
+    decode_some,
+    dns_or,
+    netns_of,
+    nothing_done_yet,
+    require_previous,
+    where_of,
+)
+from cni_runtime.plugins.delegate import IpamConfig, ipam_addresses, ipam_call, ipam_of
 from cni_runtime.plugins.masquerade import (
     collect_masquerade,
     end_masquerade,
@@ -48,6 +58,12 @@ class PtpConfig(Struct, frozen=True, rename="camel"):
     ipam: IpamConfig = IpamConfig()
 
 
+class _Rules(Struct, frozen=True, rename="camel"):
+    """Whether DEL has to look for packet filter rules; what is neither true nor false may once have been true."""
+
+    ip_masq: Any = False
+
+
 class Pair(Struct, frozen=True):
     """What is drawn by lot for one ADD."""
 
@@ -62,7 +78,8 @@ class Ptp(Plugin):
     type: ClassVar[str] = "ptp"
 
     async def add(self, call: PluginCall, context: Context) -> Result:
-        config = ptp_config(call, context)
+        with nothing_done_yet():
+            config = ptp_config(call, context)
         async with ipam_addresses(call, context, config.ipam) as given:
             if not all(ip.gateway for ip in given.ips):
                 raise ConfigError(f"{where_of(call)}: the IPAM plugin gave an address without a gateway")
@@ -71,21 +88,19 @@ class Ptp(Plugin):
             return await attach(call, context, partial(_add, call, context, config, result))
 
     async def delete(self, call: PluginCall, context: Context) -> None:
-        config = ptp_config(call, context)
         unused: list[OwnedTable] = []
-        await detach(call, context, partial(_remove_rules, call, context, config, unused))
+        await detach(call, context, partial(_remove_rules, call, context, unused))
         remove_later(unused, context)
         faults.reach("ptp.DEL.ipam")
-        await ipam_call(call, context, config.ipam)
+        await ipam_call(call, context, ipam_of(call))
 
     async def check(self, call: PluginCall, context: Context) -> None:
         await ipam_call(call, context, ptp_config(call, context).ipam)
         await run_in_own_thread(partial(_check, call, context, require_previous(call)))
 
     async def gc(self, call: PluginCall, context: Context) -> None:
-        config = ptp_config(call, context)
         await run_in_own_thread(partial(collect_masquerade, call, context))
-        await ipam_call(call, context, config.ipam)
+        await ipam_call(call, context, ipam_of(call))
 
     async def status(self, call: PluginCall, context: Context) -> None:
         await ipam_call(call, context, ptp_config(call, context).ipam)
@@ -144,9 +159,9 @@ def _add(call: PluginCall, context: Context, config: PtpConfig, result: Result) 
     return structs.replace(result, interfaces=interfaces)
 
 
-def _remove_rules(call: PluginCall, context: Context, config: PtpConfig, unused: list[OwnedTable]) -> None:
+def _remove_rules(call: PluginCall, context: Context, unused: list[OwnedTable]) -> None:
     faults.reach("ptp.DEL.rules")
-    if config.ip_masq:
+    if decode_some(call, _Rules).ip_masq:
         unused += end_masquerade(call, context)
 
 

@@ -7,6 +7,7 @@ table loses them. With the option ``table`` there is only a rule for each addres
 from __future__ import annotations
 
 import fcntl
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,8 +29,19 @@ from cni_runtime.net.routes import MAIN_TABLE, RouteSpec
 from cni_runtime.net.rules import AddRule, Rule
 from cni_runtime.net.sockets import NetlinkSocket, in_namespace, opened, run_in_own_thread
 from cni_runtime.net.tables import EmptyMainTable, FillTable, KernelRoute
-from cni_runtime.plugins.base import Context, Plugin, decode, netns_of, require_previous, where_of
+from cni_runtime.plugins.base import (
+    Context,
+    Plugin,
+    decode,
+    decode_some,
+    netns_of,
+    nothing_done_yet,
+    require_previous,
+    where_of,
+)
 from cni_runtime.result import IPConfig, Result
+
+log = logging.getLogger(__name__)
 
 _FIRST_TABLE = 100
 _LOCK_TIMEOUT = 10.0
@@ -56,18 +68,27 @@ class Sbr(Plugin):
     type: ClassVar[str] = "sbr"
 
     async def add(self, call: PluginCall, context: Context) -> Result:
-        config, result = decode(call, SbrConfig, context), require_previous(call)
-        ips = addresses_of(call, result)
+        with nothing_done_yet():
+            config, result = decode(call, SbrConfig, context), require_previous(call)
+            ips = addresses_of(call, result)
         await run_in_own_thread(partial(_add, call, config, ips))
         return result
 
     async def delete(self, call: PluginCall, context: Context) -> None:
-        config = decode(call, SbrConfig, context)
-        await run_in_own_thread(partial(_delete, call, config))
+        await run_in_own_thread(partial(_delete, call, _lenient_config(call)))
 
     async def check(self, call: PluginCall, context: Context) -> None:
         config, result = decode(call, SbrConfig, context), require_previous(call)
         await run_in_own_thread(partial(_check, call, config, addresses_of(call, result)))
+
+
+def _lenient_config(call: PluginCall) -> SbrConfig:
+    """Options for DEL: when that of the table has become invalid, rules to any table are the pod's interface's."""
+    try:
+        return decode_some(call, SbrConfig)
+    except ConfigError as exc:
+        log.warning("DEL goes by default options: %s", exc)
+        return SbrConfig()
 
 
 def addresses_of(call: PluginCall, result: Result) -> tuple[IPConfig, ...]:

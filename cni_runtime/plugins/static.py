@@ -15,6 +15,7 @@ from cni_runtime.plugins.base import (
     argument,
     cni_arguments,
     decode_ipam,
+    nothing_done_yet,
     require_previous,
     result_part,
     runtime_config,
@@ -44,7 +45,8 @@ class Static(Plugin):
     type: ClassVar[str] = "static"
 
     async def add(self, call: PluginCall, context: Context) -> Result:
-        return static_result(call, context)
+        with nothing_done_yet():
+            return static_result(call, context)
 
     async def delete(self, call: PluginCall, context: Context) -> None:
         """Nothing is kept, so nothing is released."""

@@ -30,6 +30,7 @@ from cni_runtime.plugins.base import (
     Plugin,
     netns_of,
     network_of,
+    nothing_done_yet,
     previous_of,
     require_previous,
     valid_attachments,
@@ -44,7 +45,8 @@ class Bandwidth(Plugin):
     type: ClassVar[str] = "bandwidth"
 
     async def add(self, call: PluginCall, context: Context) -> Result:
-        config = bandwidth_config(call, context)
+        with nothing_done_yet():
+            config = bandwidth_config(call, context)
         return await run_in_own_thread(partial(_add, call, config))
 
     async def delete(self, call: PluginCall, context: Context) -> None:

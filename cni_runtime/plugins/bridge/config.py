@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -78,6 +78,13 @@ class BridgeConfig(Struct, frozen=True, kw_only=True, rename="camel"):
     def vlan_link(self) -> str:
         """The name of the link that has the gateway's address when the pods are in a VLAN."""
         return f"{self.bridge}.{self.vlan}"
+
+
+class BridgeRules(Struct, frozen=True, rename="camel"):
+    """Which packet filter rules DEL has to look for; what is neither true nor false may once have been true."""
+
+    ip_masq: Any = False
+    macspoofchk: Any = False
 
 
 def bridge_config(call: PluginCall, context: Context) -> BridgeConfig:

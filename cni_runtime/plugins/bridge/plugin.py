@@ -28,9 +28,18 @@ from cni_runtime.net.nft import OwnedTable
 from cni_runtime.net.plan import Plan
 from cni_runtime.net.sockets import NetlinkSocket, opened, run_in_own_thread
 from cni_runtime.net.wait import wait_addresses_settled, wait_link_up
-from cni_runtime.plugins.base import Context, Plugin, dns_or, netns_of, network_of, require_previous
+from cni_runtime.plugins.base import (
+    Context,
+    Plugin,
+    decode_some,
+    dns_or,
+    netns_of,
+    network_of,
+    nothing_done_yet,
+    require_previous,
+)
 from cni_runtime.plugins.bridge.check import check_attachment, mtu_repair
-from cni_runtime.plugins.bridge.config import BridgeConfig, bridge_config, requested_mac
+from cni_runtime.plugins.bridge.config import BridgeConfig, BridgeRules, bridge_config, requested_mac
 from cni_runtime.plugins.bridge.plan import (
     AddressTakenError,
     Names,
@@ -46,7 +55,7 @@ from cni_runtime.plugins.bridge.plan import (
     with_gateways,
 )
 from cni_runtime.plugins.bridge.spoofcheck import AddSpoofCheck, remove_spoof_check
-from cni_runtime.plugins.delegate import ipam_addresses, ipam_call
+from cni_runtime.plugins.delegate import ipam_addresses, ipam_call, ipam_of
 from cni_runtime.plugins.masquerade import (
     collect_masquerade,
     end_masquerade,
@@ -66,21 +75,21 @@ class Bridge(Plugin):
     type: ClassVar[str] = "bridge"
 
     async def add(self, call: PluginCall, context: Context) -> Result:
-        config = bridge_config(call, context)
+        with nothing_done_yet():
+            config, mac = bridge_config(call, context), requested_mac(call)
         if not config.ipam.type:
             result = Result(dns=dns_or(call, Result().dns))
-            return await attach(call, context, partial(_add, call, context, config, result))
+            return await attach(call, context, partial(_add, call, context, config, mac, result))
         async with ipam_addresses(call, context, config.ipam) as given:
             result = with_gateways(config, structs.replace(given, dns=dns_or(call, given.dns)))
-            return await attach(call, context, partial(_add, call, context, config, result))
+            return await attach(call, context, partial(_add, call, context, config, mac, result))
 
     async def delete(self, call: PluginCall, context: Context) -> None:
-        config = bridge_config(call, context)
         unused: list[OwnedTable] = []
-        await detach(call, context, partial(_remove_rules, call, context, config, unused))
+        await detach(call, context, partial(_remove_rules, call, context, unused))
         remove_later(unused, context)
         faults.reach("bridge.DEL.ipam")
-        await ipam_call(call, context, config.ipam)
+        await ipam_call(call, context, ipam_of(call))
 
     async def check(self, call: PluginCall, context: Context) -> None:
         config = bridge_config(call, context)
@@ -88,16 +97,15 @@ class Bridge(Plugin):
         await run_in_own_thread(partial(_check, call, context, config, require_previous(call)))
 
     async def gc(self, call: PluginCall, context: Context) -> None:
-        config = bridge_config(call, context)
         await run_in_own_thread(partial(collect_masquerade, call, context))
-        await ipam_call(call, context, config.ipam)
+        await ipam_call(call, context, ipam_of(call))
 
     async def status(self, call: PluginCall, context: Context) -> None:
         await ipam_call(call, context, bridge_config(call, context).ipam)
 
 
-def _add(call: PluginCall, context: Context, config: BridgeConfig, result: Result) -> Result:
-    names = _names(requested_mac(call))
+def _add(call: PluginCall, context: Context, config: BridgeConfig, mac: str, result: Result) -> Result:
+    names = _names(mac)
     wanted = gateway_addresses(config, result)
     with opened(netns_of(call)) as pod:
         seen, vlan_link = look(config, wanted)
@@ -175,11 +183,12 @@ def _settled(call: PluginCall, config: BridgeConfig, names: Names, result: Resul
     )
 
 
-def _remove_rules(call: PluginCall, context: Context, config: BridgeConfig, unused: list[OwnedTable]) -> None:
+def _remove_rules(call: PluginCall, context: Context, unused: list[OwnedTable]) -> None:
     faults.reach("bridge.DEL.rules")
-    if config.ip_masq:
+    made = decode_some(call, BridgeRules)
+    if made.ip_masq:
         unused += end_masquerade(call, context)
-    if config.macspoofchk:
+    if made.macspoofchk:
         remove_spoof_check(context.nft, call.container_id, call.ifname)
 
 

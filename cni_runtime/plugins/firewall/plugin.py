@@ -22,6 +22,7 @@ from cni_runtime.plugins.base import (
     Context,
     Plugin,
     network_of,
+    nothing_done_yet,
     owner_of,
     previous_of,
     require_previous,
@@ -43,7 +44,8 @@ class Firewall(Plugin):
     type: ClassVar[str] = "firewall"
 
     async def add(self, call: PluginCall, context: Context) -> Result:
-        config, previous = firewall_config(call, context), require_previous(call)
+        with nothing_done_yet():
+            config, previous = firewall_config(call, context), require_previous(call)
         await run_in_own_thread(partial(_add, call, context, config, previous))
         return previous
 

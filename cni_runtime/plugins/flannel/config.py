@@ -26,6 +26,12 @@ class FlannelConfig(Struct, frozen=True, rename="camel"):
     ipam: dict[str, Any] = {}
 
 
+class DataDir(Struct, frozen=True, rename="camel"):
+    """The option that DEL needs."""
+
+    data_dir: str = ""
+
+
 def flannel_config(call: PluginCall, context: Context) -> FlannelConfig:
     """The validated options of ``call``. Raises ConfigError."""
     config = decode(call, FlannelConfig, context)
@@ -38,14 +44,14 @@ def flannel_config(call: PluginCall, context: Context) -> FlannelConfig:
     return config
 
 
-def saved_path(call: PluginCall, config: FlannelConfig, context: Context) -> Path:
+def saved_path(call: PluginCall, data_dir: str, context: Context) -> Path:
     """Where the other plugin's configuration is kept from ADD to DEL. Raises CniError."""
-    return saved_directory(config, context) / names.container_id(call.container_id)
+    return saved_directory(data_dir, context) / names.container_id(call.container_id)
 
 
-def saved_directory(config: FlannelConfig, context: Context) -> Path:
+def saved_directory(data_dir: str, context: Context) -> Path:
     """The directory of those files, which has all networks'."""
-    return Path(config.data_dir) if config.data_dir else context.data / "flannel"
+    return Path(data_dir) if data_dir else context.data / "flannel"
 
 
 def delegate_config(call: PluginCall, config: FlannelConfig, subnet: Subnet) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from cni_runtime import faults, files
 from cni_runtime.call import PluginCall, Verb
 from cni_runtime.errors import CniError
 from cni_runtime.net.sockets import run_in_own_thread
-from cni_runtime.plugins.base import Context, Plugin, network_of, valid_attachments
+from cni_runtime.plugins.base import Context, Plugin, decode_some, network_of, nothing_done_yet, valid_attachments
 from cni_runtime.plugins.delegate import delegate
 from cni_runtime.plugins.flannel.config import (
+    DataDir,
     FlannelConfig,
     delegate_config,
     flannel_config,
@@ -43,9 +44,10 @@ class Flannel(Plugin):
     type: ClassVar[str] = "flannel"
 
     async def add(self, call: PluginCall, context: Context) -> Result:
-        config = flannel_config(call, context)
-        path = saved_path(call, config, context)
-        wanted = await run_in_own_thread(partial(_wanted, call, config))
+        with nothing_done_yet():
+            config = flannel_config(call, context)
+            path = saved_path(call, config.data_dir, context)
+            wanted = await run_in_own_thread(partial(_wanted, call, config))
         faults.reach("flannel.ADD.save")
         await run_in_own_thread(partial(_save, path, wanted))
         try:
@@ -57,9 +59,8 @@ class Flannel(Plugin):
         return decode_result(answer or {}, assume=str(call.config.get("cniVersion", "")))
 
     async def delete(self, call: PluginCall, context: Context) -> None:
-        config = flannel_config(call, context)
-        path = saved_path(call, config, context)
-        saved = await run_in_own_thread(partial(_load_or_make, call, config, path))
+        path = saved_path(call, decode_some(call, DataDir).data_dir, context)
+        saved = await run_in_own_thread(partial(_load_or_make, call, context, path))
         if saved is not None:
             await _pass_on(call, context, saved)
         else:
@@ -68,9 +69,8 @@ class Flannel(Plugin):
         await run_in_own_thread(partial(files.remove, path))
 
     async def check(self, call: PluginCall, context: Context) -> None:
-        config = flannel_config(call, context)
-        path = saved_path(call, config, context)
-        saved = await run_in_own_thread(partial(_load_or_make, call, config, path))
+        path = saved_path(call, flannel_config(call, context).data_dir, context)
+        saved = await run_in_own_thread(partial(_load_or_make, call, context, path))
         if saved is None:
             raise CniError(f"there is no saved configuration {path}")
         await _pass_on(call, context, saved)
@@ -78,7 +78,7 @@ class Flannel(Plugin):
     async def gc(self, call: PluginCall, context: Context) -> None:
         config = flannel_config(call, context)
         valid = frozenset(container for container, _ in valid_attachments(call))
-        directory = saved_directory(config, context)
+        directory = saved_directory(config.data_dir, context)
         saved = await run_in_own_thread(partial(_saved_of, network_of(call), directory))
         try:
             wanted: Config | None = await run_in_own_thread(partial(_wanted, call, config))
@@ -124,7 +124,7 @@ def _save(path: Path, config: Config) -> None:
     files.replace(path, msgspec.json.encode(config, order="sorted"))
 
 
-def _load_or_make(call: PluginCall, config: FlannelConfig, path: Path) -> Config | None:
+def _load_or_make(call: PluginCall, context: Context, path: Path) -> Config | None:
     """The saved configuration, or one as ADD would make it now if the file was damaged. None: there is no file."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
@@ -132,7 +132,7 @@ def _load_or_make(call: PluginCall, config: FlannelConfig, path: Path) -> Config
         return None
     except msgspec.DecodeError as exc:
         log.warning("%s is damaged: %s", path, exc)
-        return _wanted(call, config)
+        return _wanted(call, flannel_config(call, context))
 
 
 def _saved_of(network: str, directory: Path) -> dict[Path, Config]:

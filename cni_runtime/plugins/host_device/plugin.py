@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from cni_runtime import faults
 from cni_runtime.call import PluginCall
@@ -18,8 +18,18 @@ from cni_runtime.net.moving import MoveIn, move_out, reclaim
 from cni_runtime.net.plan import Plan
 from cni_runtime.net.sockets import NetlinkSocket, opened, run_in_own_thread
 from cni_runtime.net.wait import wait_addresses_settled
-from cni_runtime.plugins.base import Context, Plugin, dns_or, netns_of, network_of, require_previous, where_of
-from cni_runtime.plugins.delegate import ipam_addresses, ipam_call
+from cni_runtime.plugins.base import (
+    Context,
+    Plugin,
+    decode_some,
+    dns_or,
+    netns_of,
+    network_of,
+    nothing_done_yet,
+    require_previous,
+    where_of,
+)
+from cni_runtime.plugins.delegate import ipam_addresses, ipam_call, ipam_of
 from cni_runtime.plugins.host_device.config import HostDeviceConfig, Selected, host_device_config, select
 from cni_runtime.plugins.pod_link import check_pod_link, pod_link_plan
 from cni_runtime.plugins.veth import attach
@@ -34,7 +44,8 @@ class HostDevice(Plugin):
     type: ClassVar[str] = "host-device"
 
     async def add(self, call: PluginCall, context: Context) -> Result:
-        config = host_device_config(call, context)
+        with nothing_done_yet():
+            config = host_device_config(call, context)
         if not config.ipam.type:
             return await _attach(call, context, config, Result())
         async with ipam_addresses(call, context, config.ipam) as given:
@@ -43,10 +54,9 @@ class HostDevice(Plugin):
             return await _attach(call, context, config, result)
 
     async def delete(self, call: PluginCall, context: Context) -> None:
-        config = host_device_config(call, context)
-        await run_in_own_thread(partial(_delete, call, config))
+        await run_in_own_thread(partial(_delete, call, _named(call)))
         faults.reach("host-device.DEL.ipam")
-        await ipam_call(call, context, config.ipam)
+        await ipam_call(call, context, ipam_of(call))
 
     async def check(self, call: PluginCall, context: Context) -> None:
         config = host_device_config(call, context)
@@ -54,14 +64,24 @@ class HostDevice(Plugin):
         await run_in_own_thread(partial(_check, call, config, require_previous(call)))
 
     async def gc(self, call: PluginCall, context: Context) -> None:
-        await ipam_call(call, context, host_device_config(call, context).ipam)
+        await ipam_call(call, context, ipam_of(call))
 
     async def status(self, call: PluginCall, context: Context) -> None:
         await ipam_call(call, context, host_device_config(call, context).ipam)
 
 
 async def _attach(call: PluginCall, context: Context, config: HostDeviceConfig, result: Result) -> Result:
-    return await attach(call, context, partial(_add, call, config, result), partial(_delete, call, config))
+    return await attach(call, context, partial(_add, call, config, result), partial(_delete, call, config.device))
+
+
+class _Named(Struct, frozen=True):
+    device: Any = ""
+
+
+def _named(call: PluginCall) -> str:
+    """The device's name if the options have one, for DEL: it is not needed while the device is in the pod."""
+    device = decode_some(call, _Named).device
+    return device if isinstance(device, str) else ""
 
 
 def host_device_plan(device: Link, ifname: str, result: Result) -> Plan:
@@ -94,16 +114,16 @@ def _add(call: PluginCall, config: HostDeviceConfig, result: Result) -> Result:
     return structs.replace(result, interfaces=(structs.replace(interface, mac=device.mac),))
 
 
-def _delete(call: PluginCall, config: HostDeviceConfig) -> None:
+def _delete(call: PluginCall, device: str) -> None:
     faults.reach("host-device.DEL.move_out")
     if call.netns:
         with suppress(FileNotFoundError), opened(call.netns) as pod:
-            name = move_out(pod, call.ifname, config.device)
+            name = move_out(pod, call.ifname, device)
             if name:
                 log.info("network %s: %s went back to the host as %s", network_of(call), call.ifname, name)
             return
-    if config.device:
-        reclaim(config.device)
+    if device:
+        reclaim(device)
 
 
 def _check(call: PluginCall, config: HostDeviceConfig, result: Result) -> None:

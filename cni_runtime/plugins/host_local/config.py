@@ -17,6 +17,7 @@ from cni_runtime.plugins.base import (
     argument,
     cni_arguments,
     decode_ipam,
+    decode_some_ipam,
     network_of,
     result_part,
     runtime_config,
@@ -43,6 +44,10 @@ class _Ipam(Struct, frozen=True, rename="camel"):
     routes: tuple[dict[str, object], ...] = ()
     data_dir: str = ""
     resolv_conf: str = ""
+
+
+class _Place(Struct, frozen=True, rename="camel"):
+    data_dir: str = ""
 
 
 class _Arguments(Struct, frozen=True, rename={"ip_ranges": "ipRanges"}):
@@ -75,12 +80,21 @@ def host_local_config(call: PluginCall, context: Context) -> HostLocalConfig:
     except ConfigError as exc:
         raise ConfigError(f"{where_of(call)}: {exc.message}") from exc
     return HostLocalConfig(
-        directory=Path(ipam.data_dir or context.data / "networks") / names.network_name(network_of(call)),
+        directory=_directory(call, context, ipam.data_dir),
         sets=sets,
         requested=requested,
         routes=result_part(call, routes=ipam.routes).routes,
         resolv_conf=ipam.resolv_conf,
     )
+
+
+def reservation_directory(call: PluginCall, context: Context) -> Path:
+    """Where the reservations are, whatever the other options are; for DEL and GC. Raises ConfigError."""
+    return _directory(call, context, decode_some_ipam(call, _Place).data_dir)
+
+
+def _directory(call: PluginCall, context: Context, data_dir: str) -> Path:
+    return Path(data_dir or context.data / "networks") / names.network_name(network_of(call))
 
 
 def _sets(ipam: _Ipam, runtime: _Arguments) -> tuple[RangeSet, ...]:

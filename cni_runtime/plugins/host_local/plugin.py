@@ -13,8 +13,8 @@ from cni_runtime import faults
 from cni_runtime.call import PluginCall
 from cni_runtime.errors import CniError, ErrorCode
 from cni_runtime.net.sockets import run_in_own_thread
-from cni_runtime.plugins.base import Context, Plugin, valid_attachments
-from cni_runtime.plugins.host_local.config import HostLocalConfig, host_local_config
+from cni_runtime.plugins.base import Context, Plugin, nothing_done_yet, valid_attachments
+from cni_runtime.plugins.host_local.config import HostLocalConfig, host_local_config, reservation_directory
 from cni_runtime.plugins.host_local.ranges import (
     Address,
     Range,
@@ -48,12 +48,13 @@ class HostLocal(Plugin):
         self._guard = threading.Lock()
 
     async def add(self, call: PluginCall, context: Context) -> Result:
-        config = host_local_config(call, context)
+        with nothing_done_yet():
+            config = host_local_config(call, context)
         return await run_in_own_thread(partial(self._add, config, _holder(call)))
 
     async def delete(self, call: PluginCall, context: Context) -> None:
-        config = host_local_config(call, context)
-        await run_in_own_thread(partial(self._delete, config, _holder(call)))
+        directory = reservation_directory(call, context)
+        await run_in_own_thread(partial(self._delete, directory, _holder(call)))
 
     async def check(self, call: PluginCall, context: Context) -> None:
         config, holder = host_local_config(call, context), _holder(call)
@@ -61,8 +62,8 @@ class HostLocal(Plugin):
             raise CniError(f"{config.directory} has no address of container {holder.container_id}")
 
     async def gc(self, call: PluginCall, context: Context) -> None:
-        config, valid = host_local_config(call, context), valid_attachments(call)
-        await run_in_own_thread(partial(self._keep_only, config, valid))
+        directory, valid = reservation_directory(call, context), valid_attachments(call)
+        await run_in_own_thread(partial(self._keep_only, directory, valid))
 
     async def status(self, call: PluginCall, context: Context) -> None:
         host_local_config(call, context)
@@ -86,9 +87,9 @@ class HostLocal(Plugin):
         ips = tuple(IPConfig(address=one.cidr(address), gateway=str(one.gateway)) for address, one in chosen)
         return Result(ips=ips, routes=config.routes, dns=dns)
 
-    def _delete(self, config: HostLocalConfig, holder: Holder) -> None:
-        store = self._store(config.directory)
-        if config.directory.exists():
+    def _delete(self, directory: Path, holder: Holder) -> None:
+        store = self._store(directory)
+        if directory.exists():
             with store.locked():
                 faults.reach("host-local.DEL.release")
                 store.release(holder)
@@ -98,8 +99,8 @@ class HostLocal(Plugin):
         with store.locked():
             return bool(store.of(holder))
 
-    def _keep_only(self, config: HostLocalConfig, valid: frozenset[tuple[str, str]]) -> None:
-        store = self._store(config.directory)
+    def _keep_only(self, directory: Path, valid: frozenset[tuple[str, str]]) -> None:
+        store = self._store(directory)
         with store.locked():
             store.keep_only(valid)
 

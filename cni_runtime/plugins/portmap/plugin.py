@@ -21,6 +21,7 @@ from cni_runtime.plugins.base import (
     Context,
     Plugin,
     network_of,
+    nothing_done_yet,
     owner_of,
     previous_of,
     require_previous,
@@ -43,7 +44,8 @@ class Portmap(Plugin):
     type: ClassVar[str] = "portmap"
 
     async def add(self, call: PluginCall, context: Context) -> Result:
-        config, previous, wanted = _asked(call, context)
+        with nothing_done_yet():
+            config, previous, wanted = _asked(call, context)
         if wanted:
             await run_in_own_thread(partial(_add, call, context, config, wanted))
         return previous

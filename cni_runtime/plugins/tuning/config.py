@@ -32,6 +32,12 @@ class TuningConfig(Struct, frozen=True, rename={"data_dir": "dataDir", "queue_le
     allmulti: bool | None = None
 
 
+class DataDir(Struct, frozen=True, rename="camel"):
+    """The option that DEL needs."""
+
+    data_dir: str = ""
+
+
 class _Capability(Struct, frozen=True):
     mac: str = ""
 
@@ -109,7 +115,7 @@ def read_allowlist(path: Path = ALLOWLIST) -> str | None:
         return None
 
 
-def saved_path(call: PluginCall, config: TuningConfig) -> Path:
+def saved_path(call: PluginCall, data_dir: str) -> Path:
     """Where what the interface had is kept until DEL. Raises CniError."""
     name = f"{names.container_id(call.container_id)}_{names.interface_name(call.ifname)}.json"
-    return (Path(config.data_dir) if config.data_dir else DATA) / name
+    return (Path(data_dir) if data_dir else DATA) / name

@@ -17,8 +17,17 @@ from cni_runtime.net import sysctl
 from cni_runtime.net.inspect import find_link
 from cni_runtime.net.settings import Settings, set_settings
 from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, in_namespace, opened, run_in_own_thread
-from cni_runtime.plugins.base import Context, Plugin, decode, netns_of, network_of, require_previous
+from cni_runtime.plugins.base import (
+    Context,
+    Plugin,
+    decode_some,
+    netns_of,
+    network_of,
+    nothing_done_yet,
+    require_previous,
+)
 from cni_runtime.plugins.tuning.config import (
+    DataDir,
     TuningConfig,
     read_allowlist,
     require_allowed,
@@ -38,13 +47,12 @@ class Tuning(Plugin):
     type: ClassVar[str] = "tuning"
 
     async def add(self, call: PluginCall, context: Context) -> Result:
-        config = tuning_config(call, context)
-        return await run_in_own_thread(partial(_add, call, config, require_previous(call)))
+        with nothing_done_yet():
+            config, previous = tuning_config(call, context), require_previous(call)
+        return await run_in_own_thread(partial(_add, call, config, previous))
 
     async def delete(self, call: PluginCall, context: Context) -> None:
-        # Not what the pod asked for: an ADD that was refused because of it has its DEL, too.
-        config = decode(call, TuningConfig, context)
-        await run_in_own_thread(partial(_delete, call, saved_path(call, config)))
+        await run_in_own_thread(partial(_delete, call, saved_path(call, decode_some(call, DataDir).data_dir)))
 
     async def check(self, call: PluginCall, context: Context) -> None:
         config = tuning_config(call, context)
@@ -61,7 +69,7 @@ def _add(call: PluginCall, config: TuningConfig, result: Result) -> Result:
     keys = sysctl_keys(call, config)
     with opened(netns_of(call)) as pod:
         seen = in_namespace(pod, partial(_look, call.ifname, tuple(keys)))
-        plan = tuning_plan(config, keys, seen, call.ifname, saved_path(call, config))
+        plan = tuning_plan(config, keys, seen, call.ifname, saved_path(call, config.data_dir))
         plans.apply(plan, pod=pod, label="tuning.ADD")
     return with_mac(result, call.ifname, config.mac)
 

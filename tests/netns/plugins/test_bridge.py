@@ -112,6 +112,16 @@ async def test_del_twice_and_del_of_what_never_was(pods: Pods) -> None:
         await pods.delete(pod, BRIDGE)
 
 
+async def test_del_takes_all_away_by_options_that_have_become_invalid(pods: Pods) -> None:
+    config = {**BRIDGE, "ipMasq": True, "macspoofchk": True}
+    await pods.add("a", config)
+    ipam = {"type": "host-local", "subnet": "10.1.0.0/33", "ranges": 1}
+    await pods.delete("a", {**config, "vlan": 5000, "ipMasq": "of course", "macspoofchk": "yes", "ipam": ipam})
+    await pods.invoker.aclose()  # does at once what would wait
+    assert (reserved(), pods.host.links()) == (set(), {"cni0"})
+    assert not [rule for rule in pods.host.rules() if "masquerade" in rule or "macspoofchk" in rule]
+
+
 async def test_a_failed_add_leaves_nothing(pods: Pods) -> None:
     pods.netns["a"] = pods.host.add_netns("a")
     pods.host.run("ip", "link", "add", "eth0", "type", "bridge", netns=pods.netns["a"])

@@ -109,7 +109,7 @@ def test_no_allow_list(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("data", "directory"), [("", "/run/cni/tuning"), ("/x", "/x")])
 def test_the_name_of_the_file(call: MakeCall, data: str, directory: str) -> None:
-    assert saved_path(call("tuning"), TuningConfig(data_dir=data)) == Path(directory) / "c_eth0.json"
+    assert saved_path(call("tuning"), data) == Path(directory) / "c_eth0.json"
 
 
 def test_the_plan_saves_before_it_changes() -> None:
