@@ -42,7 +42,7 @@ from cni_runtime.plugins.masquerade import (
     remove_later,
     repair_masquerade,
 )
-from cni_runtime.plugins.pod_link import check_pod_link, forwarding_sysctls, pod_link_plan
+from cni_runtime.plugins.pod_link import check_pod_link, forwarding_sysctls, pod_link_plan, route_specs
 from cni_runtime.plugins.veth import attach, detach
 from cni_runtime.result import Interface, IPConfig, Result
 
@@ -120,21 +120,26 @@ def ptp_plan(config: PtpConfig, result: Result, pair: Pair, ifname: str) -> Plan
     """Effects of an ADD, without the packet filter's. Pure."""
     gateways = tuple(f"{ip.gateway}/{_bits(ip)}" for ip in result.ips)
     to_pod = tuple(RouteSpec(f"{ip.ip}/{_bits(ip)}", scope=SCOPE_HOST) for ip in result.ips)
-    on_link = tuple(RouteSpec(_subnet(ip), scope=SCOPE_NOWHERE) for ip in result.ips)
-    through = tuple(route for ip in result.ips for route in _through_gateway(ip))
+    shared = tuple(ip for ip in result.ips if _has_subnet(ip))
+    through = tuple(RouteSpec(_subnet(ip), gateway=ip.gateway, source=ip.ip) for ip in shared)
+    on_link = tuple(RouteSpec(_subnet(ip), scope=SCOPE_NOWHERE) for ip in shared)
+    to_gateway = tuple(RouteSpec(f"{ip.gateway}/{_bits(ip)}", source=ip.ip, scope=SCOPE_LINK) for ip in result.ips)
+    others = route_specs(result.ips, result.routes)
     return (
         AddVeth(pair.veth, ifname, pair.veth_mac, peer_mac=pair.pod_mac, mtu=config.mtu),
         SetSysctls(Where.HOST, ((f"net/ipv6/conf/{pair.veth}/accept_ra", "0"),)),
         SetSysctls(Where.HOST, forwarding_sysctls(ip.address for ip in result.ips), required=True),
         Configure(Where.HOST, pair.veth, gateways, routes=to_pod),
-        *pod_link_plan(ifname, result.ips, result.routes),
+        *pod_link_plan(ifname, result.ips, ()),
+        # A route needs its gateway on the link: the subnet's, which may be in no subnet, and others of the subnet.
+        Configure(Where.POD, ifname, routes=(*to_gateway, *others)),
         Configure(Where.POD, ifname, remove_routes=on_link, routes=through),
     )
 
 
-def _through_gateway(ip: IPConfig) -> tuple[RouteSpec, RouteSpec]:
-    gateway = RouteSpec(f"{ip.gateway}/{_bits(ip)}", source=ip.ip, scope=SCOPE_LINK)
-    return gateway, RouteSpec(_subnet(ip), gateway=ip.gateway, source=ip.ip)
+def _has_subnet(ip: IPConfig) -> bool:
+    """Whether the kernel makes a route to the address's subnet: for a single one it does so with IPv6 only."""
+    return ip.family == 6 or ip_interface(ip.address).network.prefixlen < 32
 
 
 def _subnet(ip: IPConfig) -> str:

@@ -51,6 +51,39 @@ async def test_a_gateway_is_needed(pods: Pods) -> None:
         await pods.add("a", {**PTP, "ipam": ipam})
 
 
+@pytest.mark.parametrize(
+    ("addresses", "with_routes"),
+    [
+        ({"10.1.0.5/32": "169.254.1.1", "fd00:1::5/128": "fd00:9::1"}, False),
+        ({"10.1.0.5/32": "169.254.1.1"}, True),
+        ({"fd00:1::5/128": "fd00:9::1"}, True),
+        ({"10.1.0.5/24": "192.0.2.1", "fd00:1::5/64": "fd00:9::1"}, True),
+    ],
+)
+async def test_a_gateway_may_lie_in_no_subnet(pods: Pods, addresses: dict[str, str], *, with_routes: bool) -> None:
+    listed = [{"address": address, "gateway": gateway} for address, gateway in addresses.items()]
+    routes = [
+        route for route in PTP["ipam"]["routes"] if any((":" in route["dst"]) == (":" in one) for one in addresses)
+    ]
+    config = {**PTP, "ipam": {"type": "static", "addresses": listed, "routes": routes if with_routes else []}}
+    answer = await pods.add("a", config)
+    for address, gateway in addresses.items():
+        assert pods.ping("a", gateway)
+        assert pods.host.can_reach(address.partition("/")[0])
+    await pods.check("a", config, answer)
+    await pods.delete("a", {**config, "prevResult": answer})
+    await pods.invoker.aclose()  # does at once what would wait
+    assert pods.host.links() == set()
+
+
+async def test_routes_through_another_gateway_of_the_subnet(pods: Pods) -> None:
+    route = {"dst": "192.0.2.0/24", "gw": "10.1.0.9"}
+    ipam = {"type": "static", "addresses": [{"address": "10.1.0.5/24", "gateway": "10.1.0.1"}], "routes": [route]}
+    await pods.add("a", {**PTP, "ipam": ipam})
+    (found,) = pods.host.ip("route", "show", "192.0.2.0/24", netns=pods.netns["a"])
+    assert found["gateway"] == "10.1.0.9"
+
+
 async def test_two_interfaces_of_a_pod(pods: Pods) -> None:
     await pods.add("a", PTP)
     other = {**PTP, "name": "other", "ipam": {"type": "host-local", "subnet": "10.2.0.0/24"}}

@@ -53,13 +53,12 @@ def test_ptp_routes_everything_through_the_gateway() -> None:
     plan = ptp_plan(PtpConfig(mtu=1400), Result(ips=(V4,)), Pair("veth0", "aa", "bb"), "eth0")
     assert plan[0] == AddVeth("veth0", "eth0", "aa", peer_mac="bb", mtu=1400)
     assert plan[3] == Configure(Where.HOST, "veth0", ("10.1.0.1/32",), routes=(RouteSpec("10.1.0.5/32", scope=254),))
-    last = plan[-1]
-    assert isinstance(last, Configure)
-    assert [route.destination for route in last.remove_routes] == ["10.1.0.0/24"]
-    assert [(route.destination, route.gateway) for route in last.routes] == [
-        ("10.1.0.1/32", ""),
-        ("10.1.0.0/24", "10.1.0.1"),
-    ]
+    to_gateway, through_it = plan[-2:]
+    assert isinstance(to_gateway, Configure)
+    assert to_gateway.routes == (RouteSpec("10.1.0.1/32", source="10.1.0.5", scope=253),)
+    assert isinstance(through_it, Configure)
+    assert [route.destination for route in through_it.remove_routes] == ["10.1.0.0/24"]
+    assert [(route.destination, route.gateway) for route in through_it.routes] == [("10.1.0.0/24", "10.1.0.1")]
 
 
 def test_pods_of_the_same_subnets_share_a_table_for_masquerading() -> None:
