@@ -11,23 +11,20 @@ It is written before the table is made, and goes after it.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from cni_runtime import faults, files
+from cni_runtime.net.holdings import Holding, Holdings, Owner, locked
 from cni_runtime.net.libnftables import Nft, NftError
 from cni_runtime.net.netfilter import Netfilter
 from cni_runtime.net.nfelements import create_address, delete_address
 from cni_runtime.net.nftcommands import Element, Table, change, making, removal, rule_count, rules_anew
-from cni_runtime.net.remembered import Remembered
 from cni_runtime.net.sockets import NetlinkError
 
 __all__ = [
@@ -45,33 +42,7 @@ __all__ = [
 
 STATE = Path("/run/cni-runtime/nftables")
 _BODY = "table"  # the file that holds the table itself
-_SUFFIX = ".json"
 
-
-class Owner(Struct, frozen=True):
-    """Whose elements they are: an interface of a container on a network."""
-
-    network: str
-    container_id: str
-    ifname: str
-
-    def __str__(self) -> str:
-        return f"container {self.container_id} interface {self.ifname} network {self.network}"
-
-
-class Holding(Struct, frozen=True):
-    """The file of one owner. ``netns`` is the path of the namespace he lives in, empty: not known."""
-
-    owner: Owner
-    elements: tuple[Element, ...] = ()
-    netns: str = ""
-
-    def is_void(self) -> bool:
-        """Whether the owner is gone for certain, having been detached by somebody who does not know this table."""
-        return bool(self.netns) and not Path(self.netns).exists()
-
-
-_HOLDING = msgspec.json.Decoder(Holding)
 _TABLE = msgspec.json.Decoder(Table)
 Rival = Callable[[Holding], Element | None]
 """Finds, in what another owner has, an element that excludes one's own, though its key may be another."""
@@ -94,6 +65,7 @@ class OwnedTable:
         self._nft = nft
         self._netfilter = netfilter
         self._directory = state / table.name
+        self._files = Holdings(self._directory)
 
     def put(
         self,
@@ -115,10 +87,10 @@ class OwnedTable:
             if not (self._directory / _BODY).exists():
                 self._write_body()
             holding = Holding(owner, elements, netns)
-            if not self._path(owner).exists() and self._add(holding):
+            if not self._files.path(owner).exists() and self._add(holding):
                 return
             self._release(owner, elements, take=take)
-            self._write(holding)
+            self._files.write(holding)
             self._rebuild()
 
     def drop(self, owner: Owner, *, last: bool = True) -> bool:
@@ -126,20 +98,20 @@ class OwnedTable:
 
         ``last`` takes the table away as well when nobody else has anything in it; see also ``remove_unused``.
         """
-        path = self._path(owner)
+        path = self._files.path(owner)
         if not path.exists():
             files.remove(path)  # what a killed put has begun to write
             return False
         with locked(self._directory):
-            holding = _read(path)
+            holding = self._files.of(owner)
             if holding is not None:
                 self._delete(holding, last=last)
-            files.remove(path)
+            self._files.remove(owner)
         return holding is not None
 
     def is_unused(self) -> bool:
         """Whether nobody has anything in it."""
-        return not self._names()
+        return self._files.is_empty()
 
     def remove_unused(self) -> None:
         """Take the table away if nobody has anything in it by now. Raises NftError, OSError."""
@@ -151,11 +123,11 @@ class OwnedTable:
 
     def holdings(self) -> tuple[Holding, ...]:
         """What each owner has, out of the files."""
-        return tuple(_HOLDINGS.all(self._directory))
+        return self._files.all()
 
     def holding(self, owner: Owner) -> Holding | None:
         """What ``owner`` has, out of his file."""
-        return _read(self._path(owner))
+        return self._files.of(owner)
 
     def keep_only(self, network: str, valid: frozenset[tuple[str, str]]) -> None:
         """Drop the owners on ``network`` whose (container id, interface) is not ``valid``."""
@@ -177,7 +149,7 @@ class OwnedTable:
         if self.is_unused():
             return False
         with locked(self._directory):
-            if self.is_unused() or rules() >= rule_count(self.table, self._elements()):
+            if self.is_unused() or rules() >= rule_count(self.table, _elements(self._files.known())):
                 return False
             self._rebuild()
             return True
@@ -188,39 +160,39 @@ class OwnedTable:
         return holding is not None and self._present(holding)
 
     def _settle(self, owner: Owner, rival: Rival) -> None:
-        for holding in self.holdings():
+        for holding in self._files.known():
             element = rival(holding) if holding.owner != owner else None
             if element is None:
                 continue
             if not holding.is_void():
                 raise TakenError(element, holding.owner)
             self._delete(holding, last=False)
-            self._path(holding.owner).unlink()
+            self._files.remove(holding.owner)
 
     def _add(self, holding: Holding) -> bool:
-        self._write(holding)
+        self._files.write(holding)
         faults.reach("nft.put")
         try:
             self._change("create", holding, holding.elements)
         except NftError:
-            self._path(holding.owner).unlink()
+            self._files.remove(holding.owner)
             return False
         return True
 
     def _release(self, owner: Owner, elements: tuple[Element, ...], *, take: bool) -> None:
         wanted = {(element.set, element.key) for element in elements if not element.shared}
-        for holding in self.holdings():
+        for holding in self._files.known():
             common = [element for element in holding.elements if (element.set, element.key) in wanted]
             if holding.owner == owner or not common:
                 continue
             if not take:
                 raise TakenError(common[0], holding.owner)
             rest = tuple(element for element in holding.elements if element not in common)
-            self._write(Holding(holding.owner, rest, holding.netns))
+            self._files.write(Holding(holding.owner, rest, holding.netns))
 
     def _delete(self, holding: Holding, *, last: bool) -> None:
         """Take ``holding`` out of the kernel; its file goes after that, so that whoever is stopped here tries again."""
-        if last and not any(name != self._path(holding.owner).name for name in self._names()):
+        if last and self._files.is_only(holding.owner):
             self._nft.run(removal(self.table))
         else:
             try:
@@ -233,18 +205,13 @@ class OwnedTable:
         """The elements of ``holding`` that nobody shares."""
         if not any(element.shared for element in holding.elements):
             return holding.elements
-        others = (other for other in self.holdings() if other.owner != holding.owner)
-        shared = {(element.set, element.key) for other in others for element in other.elements}
+        others = (other for other in self._files.known() if other.owner != holding.owner)
+        shared = {(element.set, element.key) for other in others for element in other.elements if element.shared}
         return tuple(element for element in holding.elements if (element.set, element.key) not in shared)
-
-    def _elements(self, without: Owner | None = None) -> list[Element]:
-        """What all owners but ``without`` have, each once."""
-        holdings = (holding for holding in self.holdings() if holding.owner != without)
-        return list(dict.fromkeys(element for holding in holdings for element in holding.elements))
 
     def _rebuild(self, without: Owner | None = None) -> None:
         self._write_body()
-        self._nft.run(removal(self.table) + making(self.table, self._elements(without)))
+        self._nft.run(removal(self.table) + making(self.table, _elements(self._files.known(), without)))
 
     def _present(self, holding: Holding) -> bool:
         in_sets = [element for element in holding.elements if not self.table.has_as_rule(element)]
@@ -254,14 +221,16 @@ class OwnedTable:
         except NftError:
             return False
         rules = sum("rule" in entry for entry in listed["nftables"])
-        return rules >= rule_count(self.table, self._elements())
+        return rules >= rule_count(self.table, _elements(self.holdings()))
 
     def _change(self, verb: str, holding: Holding, elements: tuple[Element, ...]) -> None:
         """Create or delete ``elements`` of ``holding`` in one transaction. Raises NftError."""
         if self._netfilter is None:
             commands = change(self.table, verb, elements)
             if any(map(self.table.has_as_rule, elements)):
-                commands += rules_anew(self.table, self._elements(holding.owner if verb == "delete" else None))
+                without = holding.owner if verb == "delete" else None
+                chains = frozenset(chain for chain, _ in self.table.rules)
+                commands += rules_anew(self.table, _elements(self._files.known(), without, chains))
             self._nft.run(commands)
             return
         request = create_address if verb == "create" else delete_address
@@ -272,46 +241,16 @@ class OwnedTable:
         except NetlinkError as exc:
             raise NftError(str(exc)) from exc
 
-    def _path(self, owner: Owner) -> Path:
-        text = "\0".join((owner.network, owner.container_id, owner.ifname))
-        return self._directory / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}{_SUFFIX}"
-
-    def _names(self) -> list[str]:
-        """The names of the owners' files."""
-        try:
-            with os.scandir(self._directory) as entries:
-                return sorted(entry.name for entry in entries if entry.name.endswith(_SUFFIX))
-        except FileNotFoundError:
-            return []
-
     def _write_body(self) -> None:
-        files.replace(self._directory / _BODY, msgspec.json.encode(self.table))
-
-    def _write(self, holding: Holding) -> None:
-        files.replace(self._path(holding.owner), msgspec.json.encode(holding))
+        self._files.write_other(_BODY, msgspec.json.encode(self.table))
 
 
-@contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Keep other threads and processes that do this out. The directory is made when it is not there."""
-    if not directory.is_dir():
-        directory.mkdir(parents=True, exist_ok=True)
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _read(path: Path) -> Holding | None:
-    try:
-        return _HOLDING.decode(path.read_bytes())
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
-
-
-_HOLDINGS = Remembered(_SUFFIX, _read)
+def _elements(
+    holdings: Iterable[Holding], without: Owner | None = None, sets: frozenset[str] | None = None
+) -> list[Element]:
+    """What all owners but ``without`` have, each once; with ``sets`` only what is in one of these."""
+    every = (element for holding in holdings if holding.owner != without for element in holding.elements)
+    return list(dict.fromkeys(element for element in every if sets is None or element.set in sets))
 
 
 def stored_tables(

@@ -22,17 +22,17 @@ class Remembered(Generic[T]):
         self._suffix, self._read = suffix, read
         self._known: dict[Path, dict[str, tuple[_Stamp, T | None]]] = {}
 
-    def all(self, directory: Path) -> list[T]:
-        """What is in the files of ``directory``, by their names' order; none when there is no such directory."""
+    def by_name(self, directory: Path) -> dict[str, T | None]:
+        """What is in the files of ``directory``, in their names' order; none when there is no such directory."""
         before, now = self._known.get(directory, {}), dict[str, tuple[_Stamp, T | None]]()
-        for name, stamp in self._stamps(directory).items():
+        for name, stamp in sorted(self._stamps(directory).items()):
             kept = before.get(name)
             now[name] = kept if kept and kept[0] == stamp else (stamp, self._read(directory / name))
         if now:
             self._known[directory] = now
         else:
             self._known.pop(directory, None)
-        return [value for _, (_, value) in sorted(now.items()) if value is not None]
+        return {name: value for name, (_, value) in now.items()}
 
     def _stamps(self, directory: Path) -> dict[str, _Stamp]:
         stamps: dict[str, _Stamp] = {}

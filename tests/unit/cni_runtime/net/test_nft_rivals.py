@@ -54,6 +54,15 @@ def first_of(holding: Holding) -> Element | None:
     return holding.elements[0]
 
 
+def test_the_files_of_others_are_not_looked_at_for_each_pod(table: OwnedTable, nft: Transcript, tmp_path: Path) -> None:
+    table.put(ONE, (OWN, SHARED), rival=first_of)
+    (file,) = tmp_path.glob("mine_a/*.json")
+    file.write_bytes(b"in place, which nobody does")
+    table.put(TWO, (OTHER, SHARED))
+    table.drop(TWO)
+    assert nft.elements == {OWN.key, SHARED.key}
+
+
 def test_a_shared_element_stays_until_its_last_owner_goes(table: OwnedTable, nft: Transcript) -> None:
     table.put(ONE, (OWN, SHARED))
     table.put(TWO, (OTHER, SHARED))

@@ -32,20 +32,20 @@ def remembered(reader: Reader, tmp_path: Path) -> Remembered[str]:
 
 
 def test_only_what_has_changed_is_read_again(remembered: Remembered[str], reader: Reader, tmp_path: Path) -> None:
-    assert remembered.all(tmp_path) == remembered.all(tmp_path) == ["one", "two"]
+    assert remembered.by_name(tmp_path) == remembered.by_name(tmp_path) == {"a.x": "one", "b.x": "two", "c.x": None}
     assert sorted(reader.read) == ["a.x", "b.x", "c.x"]
     files.replace(tmp_path / "b.x", b"new")
-    assert remembered.all(tmp_path) == ["one", "new"]
+    assert remembered.by_name(tmp_path) == {"a.x": "one", "b.x": "new", "c.x": None}
     assert reader.read[3:] == ["b.x"]
 
 
 def test_what_goes_is_forgotten(remembered: Remembered[str], tmp_path: Path) -> None:
-    remembered.all(tmp_path)
+    remembered.by_name(tmp_path)
     (tmp_path / "a.x").unlink()
-    assert remembered.all(tmp_path) == ["two"]
+    assert remembered.by_name(tmp_path) == {"b.x": "two", "c.x": None}
     files.replace(tmp_path / "a.x", b"again")
-    assert remembered.all(tmp_path) == ["again", "two"]
+    assert remembered.by_name(tmp_path) == {"a.x": "again", "b.x": "two", "c.x": None}
 
 
 def test_no_directory_is_no_files(remembered: Remembered[str], tmp_path: Path) -> None:
-    assert remembered.all(tmp_path / "nothing") == []
+    assert remembered.by_name(tmp_path / "nothing") == {}
