@@ -84,6 +84,23 @@ async def test_routes_through_another_gateway_of_the_subnet(pods: Pods) -> None:
     assert found["gateway"] == "10.1.0.9"
 
 
+@pytest.mark.parametrize(
+    ("addresses", "gateway"),
+    [
+        (("10.1.0.5/24", "10.1.0.6/24"), "10.1.0.1"),
+        (("10.1.0.5/32", "10.1.0.6/32"), "169.254.1.1"),
+        (("fd00:1::5/64", "fd00:1::6/64"), "fd00:1::1"),
+    ],
+)
+async def test_two_addresses_with_one_gateway(pods: Pods, addresses: tuple[str, str], gateway: str) -> None:
+    listed = [{"address": address, "gateway": gateway} for address in addresses]
+    config = {**PTP, "ipMasq": True, "ipam": {"type": "static", "addresses": listed}}
+    answer = await pods.add("a", config)
+    assert pods.ping("a", gateway)
+    assert all(pods.host.can_reach(address.partition("/")[0]) for address in addresses)
+    await pods.check("a", config, answer)
+
+
 async def test_two_interfaces_of_a_pod(pods: Pods) -> None:
     await pods.add("a", PTP)
     other = {**PTP, "name": "other", "ipam": {"type": "host-local", "subnet": "10.2.0.0/24"}}
