@@ -17,6 +17,7 @@ from cni_runtime.errors import ErrorCode, PluginError
 from cni_runtime.invoke.process import Ended, Killed, Limits
 
 _EXCERPT = 400  # characters
+_MAX_CODE = 2**32 - 1  # an unsigned number, says the specification; not every caller can read a longer one
 _ANSWERING = frozenset({Verb.ADD, Verb.VERSION})
 
 
@@ -72,7 +73,8 @@ def _error_of(call: PluginCall, ended: Ended) -> PluginError:
     except (msgspec.MsgspecError, RecursionError):
         error = None
     if error is not None:
-        return _failure(call, ended, error.msg, error.details, error.code or ErrorCode.INTERNAL)
+        code = error.code if 0 < error.code <= _MAX_CODE else ErrorCode.INTERNAL
+        return _failure(call, ended, error.msg, error.details, code)
     if ended.stdout.strip():
         return _undecodable(call, ended, f"{_how(ended)} and printed no CNI error")
     return _failure(call, ended, f"{_how(ended)} without an error message", _said(ended))

@@ -67,6 +67,12 @@ def test_an_error_object_without_a_code_is_an_internal_error() -> None:
     assert _error(_ended(1, b'{"msg":"broken"}')).code == ErrorCode.INTERNAL
 
 
+@pytest.mark.parametrize("code", [0, -5, 2**32, 10**30])
+def test_a_code_that_is_none_is_an_internal_error(code: int) -> None:
+    error = _error(_ended(1, b'{"msg":"broken","code":%d}' % code))
+    assert (error.code, error.reason) == (ErrorCode.INTERNAL, "broken")
+
+
 @pytest.mark.parametrize("stdout", [b"", b" \n"])
 def test_a_silent_failure_tells_status_and_standard_error(stdout: bytes) -> None:
     error = _error(_ended(3, stdout, b"panic: oops\n"))
