@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,12 +22,18 @@ _log = structlog.get_logger(__name__)
 
 
 class DiskUsage(Struct, frozen=True):
-    """What a writable layer takes at ``timestamp`` (nanoseconds since the epoch), and where its file system is."""
+    """What a writable layer takes at ``timestamp`` (nanoseconds since the epoch).
+
+    The file system that it is on has a size (``capacity``, bytes) and inodes; ``mountpoint`` is a path in it.
+    """
 
     timestamp: int
     mountpoint: str
     bytes: int
     inodes: int
+    capacity: int
+    inodes_total: int
+    inodes_free: int
 
 
 class InterfaceUsage(Struct, frozen=True):
@@ -34,9 +41,13 @@ class InterfaceUsage(Struct, frozen=True):
 
     name: str
     rx_bytes: int
+    rx_packets: int
     rx_errors: int
+    rx_dropped: int
     tx_bytes: int
+    tx_packets: int
     tx_errors: int
+    tx_dropped: int
 
 
 class UsageDriver:
@@ -61,7 +72,7 @@ class UsageDriver:
 
     async def disks(self, containers: Sequence[Container]) -> dict[str, DiskUsage]:
         """The writable layers of containers, by id."""
-        return await threads.run(lambda: {each.id: self._walk(self._layers / each.id / "upper") for each in containers})
+        return await threads.run(self._disks, [container.id for container in containers])
 
     async def interfaces(self, sandboxes: Sequence[Sandbox]) -> dict[str, tuple[InterfaceUsage, ...]]:
         """The interfaces of pods with a network of their own, by sandbox id, without ``lo``."""
@@ -69,10 +80,15 @@ class UsageDriver:
         own = {key: path for key, path in paths.items() if path}
         return await threads.run_alone(_interfaces, own) if own else {}
 
-    def _walk(self, layer: Path) -> DiskUsage:
-        used, inodes = tree_usage(layer)
+    def _disks(self, ids: Sequence[str]) -> dict[str, DiskUsage]:
         # All layers are on one file system, which outlives each of them: kubelet asks the kernel about this path later.
-        return DiskUsage(now_ns(), str(self._layers), used, inodes)
+        layers, found = str(self._layers), {}
+        for key in ids:
+            used, inodes = tree_usage(self._layers / key / "upper")
+            whole = os.statvfs(layers)
+            size = whole.f_blocks * whole.f_frsize
+            found[key] = DiskUsage(now_ns(), layers, used, inodes, size, whole.f_files, whole.f_ffree)
+        return found
 
 
 def parse_interfaces(content: bytes) -> tuple[InterfaceUsage, ...]:
@@ -85,7 +101,7 @@ def parse_interfaces(content: bytes) -> tuple[InterfaceUsage, ...]:
         name, _, counters = line.partition(b":")
         values = [int(value) for value in counters.split()]
         if (shown := name.strip().decode(errors="backslashreplace")) != "lo":
-            found.append(InterfaceUsage(shown, values[0], values[2], values[8], values[10]))
+            found.append(InterfaceUsage(shown, *values[:4], *values[8:12]))
     return tuple(found)
 
 

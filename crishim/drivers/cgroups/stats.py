@@ -21,6 +21,21 @@ _CHUNK = 1 << 14
 _TICK_NS = 10_000_000  # USER_HZ is 100 everywhere, see time(7)
 
 
+_SUMMED = (
+    "usage",
+    "working_set",
+    "rss",
+    "cache",
+    "active_file",
+    "inactive_file",
+    "mapped_file",
+    "page_faults",
+    "major_page_faults",
+    "oom_kills",
+    "swap",
+)
+
+
 class Stall(Struct, frozen=True):
     """Time in which tasks waited for a resource, and its share in percent over the last 10, 60 and 300 seconds."""
 
@@ -56,11 +71,14 @@ class MemoryStats(Struct, frozen=True):
     working_set: int | None = None
     rss: int | None = None
     cache: int | None = None
+    active_file: int | None = None
+    inactive_file: int | None = None
     mapped_file: int | None = None
     page_faults: int | None = None
     major_page_faults: int | None = None
     max_usage: int | None = None
     fail_count: int | None = None
+    oom_kills: int | None = None
     limit: int | None = None
     swap: int | None = None
     swap_limit: int | None = None
@@ -96,8 +114,7 @@ def total(groups: Sequence[GroupStats]) -> GroupStats | None:
         return None
     times = ("usage", "user", "system")
     cpu: dict[str, Any] = {name: _sum(getattr(each.cpu, name) for each in groups) for name in times}
-    names = ("usage", "working_set", "rss", "cache", "mapped_file", "page_faults", "major_page_faults", "swap")
-    memory: dict[str, Any] = {name: _sum(getattr(each.memory, name) for each in groups) for name in names}
+    memory: dict[str, Any] = {name: _sum(getattr(each.memory, name) for each in groups) for name in _SUMMED}
     began, processes = min(each.timestamp for each in groups), _sum(each.processes for each in groups)
     return GroupStats(began, CpuStats(**cpu), MemoryStats(**memory), processes)
 
@@ -176,11 +193,14 @@ def _memory_v1(directory: Path, stat: Mapping[str, int]) -> MemoryStats:
         working_set=_less(usage, stat.get("total_inactive_file")),
         rss=stat.get("total_rss"),
         cache=stat.get("total_cache"),
+        active_file=stat.get("total_active_file"),
+        inactive_file=stat.get("total_inactive_file"),
         mapped_file=stat.get("total_mapped_file"),
         page_faults=stat.get("total_pgfault"),
         major_page_faults=stat.get("total_pgmajfault"),
         max_usage=_number(directory / "memory.max_usage_in_bytes"),
         fail_count=_number(directory / "memory.failcnt"),
+        oom_kills=read_pairs(directory / "memory.oom_control").get("oom_kill"),
         limit=limit,
         swap=_less(with_swap, usage) if counted else stat.get("total_swap"),
         swap_limit=_less(limit_with_swap, limit) if limit is not None else None,
@@ -189,16 +209,20 @@ def _memory_v1(directory: Path, stat: Mapping[str, int]) -> MemoryStats:
 
 def _memory_v2(directory: Path, stat: Mapping[str, int]) -> MemoryStats:
     usage = _number(directory / "memory.current")
+    events = read_pairs(directory / "memory.events")
     return MemoryStats(
         usage=usage,
         working_set=_less(usage, stat.get("inactive_file")),
         rss=stat.get("anon"),
         cache=stat.get("file"),
+        active_file=stat.get("active_file"),
+        inactive_file=stat.get("inactive_file"),
         mapped_file=stat.get("file_mapped"),
         page_faults=stat.get("pgfault"),
         major_page_faults=stat.get("pgmajfault"),
         max_usage=_number(directory / "memory.peak"),
-        fail_count=read_pairs(directory / "memory.events").get("max"),
+        fail_count=events.get("max"),
+        oom_kills=events.get("oom_kill"),
         limit=_number(directory / "memory.max"),
         swap=_number(directory / "memory.swap.current"),
         swap_limit=_number(directory / "memory.swap.max"),

@@ -1,27 +1,33 @@
-"""Usage as metrics under cAdvisor's names, for kubelet's /metrics/cadvisor.
+"""Usage as metrics under cAdvisor's names and with its labels, for kubelet's /metrics/cadvisor.
 
-Source: CRI v1 ``ListPodSandboxMetrics``; the names and meanings are those of the cAdvisor metrics documentation.
+Source: CRI v1 ``ListPodSandboxMetrics``; names, types and labels are those of cAdvisor's metrics/prometheus.go and
+kubelet's containerPrometheusLabelsFunc, so that queries and dashboards go on working. But ``id`` is CRI's id, not the
+path of a control group, and ``device`` a directory of the file system. Metrics of pods have no container and no image.
 CRI carries whole numbers only: times are in whole seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from crishim.container.stats import ContainerStats, PodStats
 from crishim.drivers.cgroups.stats import GroupStats
-from crishim.drivers.usage import InterfaceUsage
+from crishim.drivers.usage import DiskUsage, InterfaceUsage
+from crishim.model.container import Container
+from crishim.model.sandbox import Sandbox
 from crishim.rpc.pb import api_pb2 as pb
 
 _SECOND = 10**9
+_FAILURES = "Page faults of the group and those below it."
 
 
-class _Metric(NamedTuple):
+class _GroupMetric(NamedTuple):
     name: str
     help: str
     kind: pb.MetricType
     value: Callable[[GroupStats], int | None]
+    labels: Mapping[str, str] = {}
 
 
 class _InterfaceMetric(NamedTuple):
@@ -30,109 +36,190 @@ class _InterfaceMetric(NamedTuple):
     value: Callable[[InterfaceUsage], int]
 
 
+class _DiskMetric(NamedTuple):
+    name: str
+    help: str
+    value: Callable[[DiskUsage], int]
+
+
+class _SpecMetric(NamedTuple):
+    name: str
+    help: str
+    value: Callable[[Container], int]
+
+
 def _seconds(nanoseconds: int | None) -> int | None:
     return None if nanoseconds is None else nanoseconds // _SECOND
 
 
 _GROUP = (
-    _Metric("container_cpu_usage_seconds_total", "Processor time used.", pb.COUNTER, lambda g: _seconds(g.cpu.usage)),
-    _Metric(
+    _GroupMetric(
+        "container_cpu_usage_seconds_total",
+        "Processor time used.",
+        pb.COUNTER,
+        lambda g: _seconds(g.cpu.usage),
+        {"cpu": "total"},
+    ),
+    _GroupMetric(
         "container_cpu_user_seconds_total", "Processor time of user code.", pb.COUNTER, lambda g: _seconds(g.cpu.user)
     ),
-    _Metric(
+    _GroupMetric(
         "container_cpu_system_seconds_total",
         "Processor time of the kernel.",
         pb.COUNTER,
         lambda g: _seconds(g.cpu.system),
     ),
-    _Metric(
+    _GroupMetric(
         "container_cpu_cfs_periods_total", "Enforcement periods that have passed.", pb.COUNTER, lambda g: g.cpu.periods
     ),
-    _Metric(
+    _GroupMetric(
         "container_cpu_cfs_throttled_periods_total",
         "Periods in which the quota ran out.",
         pb.COUNTER,
         lambda g: g.cpu.throttled_periods,
     ),
-    _Metric(
+    _GroupMetric(
         "container_cpu_cfs_throttled_seconds_total",
         "Time the quota held the group back.",
         pb.COUNTER,
         lambda g: _seconds(g.cpu.throttled),
     ),
-    _Metric("container_memory_usage_bytes", "Memory in use, with all caches.", pb.GAUGE, lambda g: g.memory.usage),
-    _Metric(
+    _GroupMetric("container_memory_usage_bytes", "Memory in use, with all caches.", pb.GAUGE, lambda g: g.memory.usage),
+    _GroupMetric(
         "container_memory_working_set_bytes",
         "Memory that can not be reclaimed easily.",
         pb.GAUGE,
         lambda g: g.memory.working_set,
     ),
-    _Metric("container_memory_rss", "Anonymous memory.", pb.GAUGE, lambda g: g.memory.rss),
-    _Metric("container_memory_cache", "Page cache.", pb.GAUGE, lambda g: g.memory.cache),
-    _Metric("container_memory_mapped_file", "Files mapped into memory.", pb.GAUGE, lambda g: g.memory.mapped_file),
-    _Metric("container_memory_swap", "Swap in use.", pb.GAUGE, lambda g: g.memory.swap),
-    _Metric(
+    _GroupMetric(
+        "container_memory_total_active_file_bytes",
+        "Page cache of late use.",
+        pb.GAUGE,
+        lambda g: g.memory.active_file,
+    ),
+    _GroupMetric(
+        "container_memory_total_inactive_file_bytes",
+        "Page cache that is reclaimed first.",
+        pb.GAUGE,
+        lambda g: g.memory.inactive_file,
+    ),
+    _GroupMetric("container_memory_rss", "Anonymous memory.", pb.GAUGE, lambda g: g.memory.rss),
+    _GroupMetric("container_memory_cache", "Page cache.", pb.GAUGE, lambda g: g.memory.cache),
+    _GroupMetric("container_memory_mapped_file", "Files mapped into memory.", pb.GAUGE, lambda g: g.memory.mapped_file),
+    _GroupMetric("container_memory_swap", "Swap in use.", pb.GAUGE, lambda g: g.memory.swap),
+    _GroupMetric(
         "container_memory_max_usage_bytes",
         "The most memory that was ever in use.",
         pb.GAUGE,
         lambda g: g.memory.max_usage,
     ),
-    _Metric(
+    _GroupMetric(
         "container_memory_failcnt", "How often the memory limit was hit.", pb.COUNTER, lambda g: g.memory.fail_count
     ),
-    _Metric(
+    _GroupMetric(
         "container_spec_memory_limit_bytes", "The memory limit; 0 for none.", pb.GAUGE, lambda g: g.memory.limit or 0
     ),
-    _Metric("container_processes", "Processes and threads.", pb.GAUGE, lambda g: g.processes),
+    _GroupMetric(
+        "container_memory_failures_total",
+        _FAILURES,
+        pb.COUNTER,
+        lambda g: g.memory.page_faults,
+        {"failure_type": "pgfault", "scope": "hierarchy"},
+    ),
+    _GroupMetric(
+        "container_memory_failures_total",
+        _FAILURES,
+        pb.COUNTER,
+        lambda g: g.memory.major_page_faults,
+        {"failure_type": "pgmajfault", "scope": "hierarchy"},
+    ),
+    _GroupMetric(
+        "container_oom_events_total",
+        "Processes killed because memory ran out.",
+        pb.COUNTER,
+        lambda g: g.memory.oom_kills,
+    ),
+    _GroupMetric("container_processes", "Processes and threads.", pb.GAUGE, lambda g: g.processes),
+    _GroupMetric("container_threads", "Processes and threads.", pb.GAUGE, lambda g: g.processes),
+    _GroupMetric("container_last_seen", "When the usage was read.", pb.GAUGE, lambda g: _seconds(g.timestamp)),
 )
 
 _INTERFACE = (
     _InterfaceMetric("container_network_receive_bytes_total", "Bytes received.", lambda i: i.rx_bytes),
+    _InterfaceMetric("container_network_receive_packets_total", "Packets received.", lambda i: i.rx_packets),
+    _InterfaceMetric(
+        "container_network_receive_packets_dropped_total", "Packets dropped while receiving.", lambda i: i.rx_dropped
+    ),
     _InterfaceMetric("container_network_receive_errors_total", "Errors while receiving.", lambda i: i.rx_errors),
     _InterfaceMetric("container_network_transmit_bytes_total", "Bytes sent.", lambda i: i.tx_bytes),
+    _InterfaceMetric("container_network_transmit_packets_total", "Packets sent.", lambda i: i.tx_packets),
+    _InterfaceMetric(
+        "container_network_transmit_packets_dropped_total", "Packets dropped while sending.", lambda i: i.tx_dropped
+    ),
     _InterfaceMetric("container_network_transmit_errors_total", "Errors while sending.", lambda i: i.tx_errors),
 )
 
 _DISK = (
-    ("container_fs_usage_bytes", "Bytes on the disk in the writable layer."),
-    ("container_fs_inodes_total", "Inodes in the writable layer."),
+    _DiskMetric("container_fs_usage_bytes", "Bytes on the disk in the writable layer.", lambda d: d.bytes),
+    _DiskMetric("container_fs_limit_bytes", "Size of the file system.", lambda d: d.capacity),
+    _DiskMetric("container_fs_inodes_total", "Inodes of the file system.", lambda d: d.inodes_total),
+    _DiskMetric("container_fs_inodes_free", "Inodes of the file system that are free.", lambda d: d.inodes_free),
 )
 
-_LABELS = ("id", "name")
+_START = ("container_start_time_seconds", "When it was started, in seconds since the epoch.")
+
+_SPEC = (
+    _SpecMetric("container_spec_cpu_shares", "Share of the processor.", lambda c: c.resources.cpu_shares),
+    _SpecMetric("container_spec_cpu_quota", "Microseconds of a period.", lambda c: c.resources.cpu_quota),
+    _SpecMetric("container_spec_cpu_period", "Microseconds that the quota is for.", lambda c: c.resources.cpu_period),
+)
+
+_LABELS = ("container", "id", "image", "name", "namespace", "pod")
 
 
 def descriptors() -> list[pb.MetricDescriptor]:
     """Every metric, its meaning and the names of its labels."""
-    plain = [(metric.name, metric.help) for metric in _GROUP] + list(_DISK)
-    found = [pb.MetricDescriptor(name=name, help=text, label_keys=_LABELS) for name, text in plain]
-    of_interfaces = (*_LABELS, "interface")
-    found += [pb.MetricDescriptor(name=each.name, help=each.help, label_keys=of_interfaces) for each in _INTERFACE]
+    found = [_descriptor(each.name, each.help, *each.labels) for each in {each.name: each for each in _GROUP}.values()]
+    found += [_descriptor(each.name, each.help, "device") for each in _DISK]
+    found += [_descriptor(each.name, each.help, "interface") for each in _INTERFACE]
+    found += [_descriptor(*_START), *(_descriptor(each.name, each.help) for each in _SPEC)]
     return found
 
 
 def pod_metrics(stats: PodStats) -> pb.PodSandboxMetrics:
     """The metrics of a pod and of its containers; what the node does not tell is left out."""
-    labels = (stats.sandbox.id, stats.sandbox.config.metadata.name)
+    labels = _labels(stats.sandbox, stats.sandbox.id)
     metrics = list(_of_group(stats.group, labels))
     timestamp = stats.group.timestamp if stats.group else 0
+    metrics.append(_message(_START[0], pb.GAUGE, timestamp, labels, stats.sandbox.created_at // _SECOND))
     for interface in stats.interfaces:
-        for each in _INTERFACE:
-            values = (*labels, interface.name)
-            metrics.append(_message(each.name, pb.COUNTER, timestamp, values, each.value(interface)))
+        values = (*labels, interface.name)
+        metrics += [_message(each.name, pb.COUNTER, timestamp, values, each.value(interface)) for each in _INTERFACE]
     return pb.PodSandboxMetrics(
         pod_sandbox_id=stats.sandbox.id,
         metrics=metrics,
-        container_metrics=map(_container_metrics, stats.containers),
+        container_metrics=[_container_metrics(stats.sandbox, each) for each in stats.containers],
     )
 
 
-def _container_metrics(stats: ContainerStats) -> pb.ContainerMetrics:
-    labels = (stats.container.id, stats.container.config.metadata.name)
+def _container_metrics(sandbox: Sandbox, stats: ContainerStats) -> pb.ContainerMetrics:
+    container, image = stats.container, stats.container.config.image
+    name = container.config.metadata.name
+    labels = _labels(sandbox, container.id, name, image.user_specified_image or image.image)
     metrics = list(_of_group(stats.group, labels))
+    timestamp = stats.group.timestamp if stats.group else 0
+    metrics.append(_message(_START[0], pb.GAUGE, timestamp, labels, container.started_at // _SECOND))
+    specs = ((each.name, each.value(container)) for each in _SPEC)
+    metrics += [_message(key, pb.GAUGE, timestamp, labels, value) for key, value in specs if value > 0]
     if disk := stats.disk:
-        for (name, _), value in zip(_DISK, (disk.bytes, disk.inodes), strict=True):
-            metrics.append(_message(name, pb.GAUGE, disk.timestamp, labels, value))
-    return pb.ContainerMetrics(container_id=stats.container.id, metrics=metrics)
+        values = (*labels, disk.mountpoint)
+        metrics += [_message(each.name, pb.GAUGE, disk.timestamp, values, each.value(disk)) for each in _DISK]
+    return pb.ContainerMetrics(container_id=container.id, metrics=metrics)
+
+
+def _labels(sandbox: Sandbox, key: str, container: str = "", image: str = "") -> tuple[str, ...]:
+    """The values of ``_LABELS``; a name is an id as well, as in cAdvisor."""
+    return container, key, image, key, sandbox.config.metadata.namespace, sandbox.config.metadata.name
 
 
 def _of_group(group: GroupStats | None, labels: tuple[str, ...]) -> Iterator[pb.Metric]:
@@ -140,10 +227,14 @@ def _of_group(group: GroupStats | None, labels: tuple[str, ...]) -> Iterator[pb.
         return
     for metric in _GROUP:
         if (value := metric.value(group)) is not None:
-            yield _message(metric.name, metric.kind, group.timestamp, labels, value)
+            yield _message(metric.name, metric.kind, group.timestamp, (*labels, *metric.labels.values()), value)
 
 
-def _message(name: str, kind: pb.MetricType, timestamp: int, labels: tuple[str, ...], value: int) -> pb.Metric:
+def _descriptor(name: str, text: str, *more: str) -> pb.MetricDescriptor:
+    return pb.MetricDescriptor(name=name, help=text, label_keys=(*_LABELS, *more))
+
+
+def _message(name: str, kind: pb.MetricType, timestamp: int, labels: Iterable[str], value: int) -> pb.Metric:
     return pb.Metric(
         name=name, timestamp=timestamp, metric_type=kind, label_values=labels, value=pb.UInt64Value(value=value)
     )

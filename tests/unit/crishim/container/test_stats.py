@@ -39,7 +39,7 @@ class CountingUsage:
 
     async def disks(self, containers: Sequence[Container]) -> dict[str, DiskUsage]:
         self.failures.strike("disks")
-        return {container.id: DiskUsage(1, "/upper", 4096, 2) for container in containers}
+        return {container.id: DiskUsage(1, "/upper", 4096, 2, 10**6, 100, 90) for container in containers}
 
     async def interfaces(self, sandboxes: Sequence[Sandbox]) -> dict[str, tuple[InterfaceUsage, ...]]:
         self.failures.strike("interfaces")
@@ -207,4 +207,4 @@ def test_processor_time_per_second(before: GroupStats | None, now: GroupStats, e
 def test_interfaces_are_read_without_the_loopback() -> None:
     counters = "1 2 3 0 0 0 0 0 7 8 9 0 0 0 0 0"
     text = f"Inter-|\n face |\n    lo: {counters}\n  eth0: {counters}\n"
-    assert parse_interfaces(text.encode()) == (InterfaceUsage("eth0", 1, 3, 7, 9),)
+    assert parse_interfaces(text.encode()) == (InterfaceUsage("eth0", 1, 2, 3, 0, 7, 8, 9, 0),)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,12 @@ DEV = b"""\
 Inter-|   Receive                                             |  Transmit
  face |bytes packets errs drop fifo frame compressed multicast|bytes packets errs drop fifo colls carrier compressed
     lo:  100       1    0    0    0     0          0         0   100       1    0    0    0     0       0          0
-  eth0: 1510      17    2    0    0     0          0         0   472       6    3    0    0     0       0          0
+  eth0: 1510      17    2    4    0     0          0         0   472       6    3    5    0     0       0          0
 """
 
 
 def test_the_counters_of_every_interface_but_lo() -> None:
-    assert parse_interfaces(DEV) == (InterfaceUsage("eth0", 1510, 2, 472, 3),)
+    assert parse_interfaces(DEV) == (InterfaceUsage("eth0", 1510, 17, 2, 4, 472, 6, 3, 5),)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ def test_the_counters_of_every_interface_but_lo() -> None:
 )
 def test_a_pod_may_give_its_interfaces_any_name(name: bytes, shown: str) -> None:
     (found,) = parse_interfaces(DEV.replace(b"eth0", name))
-    assert found == InterfaceUsage(shown, 1510, 2, 472, 3)
+    assert found == InterfaceUsage(shown, 1510, 17, 2, 4, 472, 6, 3, 5)
 
 
 def test_a_tree_is_measured_to_its_leaves(tmp_path: Path) -> None:
@@ -51,3 +52,5 @@ async def test_all_layers_are_on_the_file_system_of_their_parent(tmp_path: Path)
         [Container(id="c1", sandbox_id="p", config=config, runtime_handler="", created_at=1, boot_id="")]
     )
     assert (found["c1"].mountpoint, found["c1"].inodes) == (str(tmp_path), 2)
+    assert found["c1"].capacity == os.statvfs(tmp_path).f_blocks * os.statvfs(tmp_path).f_frsize
+    assert found["c1"].inodes_total == os.statvfs(tmp_path).f_files

@@ -15,6 +15,7 @@ from crishim.drivers.cgroups.stats import (
     read_pairs,
     read_pressure,
     read_stats,
+    total,
 )
 
 PSI = "some avg10=1.50 avg60=0.20 avg300=0.03 total=1234\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"
@@ -23,7 +24,7 @@ V2 = {
     "cpu.stat": "usage_usec 3000\nuser_usec 2000\nsystem_usec 1000\nnr_periods 5\nnr_throttled 2\nthrottled_usec 9\n",
     "cpu.pressure": PSI,
     "memory.current": "1000\n",
-    "memory.stat": "anon 300\nfile 400\nfile_mapped 50\ninactive_file 100\npgfault 11\npgmajfault 1\n",
+    "memory.stat": "anon 300\nfile 400\nfile_mapped 50\nactive_file 70\ninactive_file 100\npgfault 11\npgmajfault 1\n",
     "memory.peak": "2000\n",
     "memory.events": "low 0\nhigh 0\nmax 3\noom 1\noom_kill 1\n",
     "memory.max": "4096\n",
@@ -43,8 +44,9 @@ V1 = {
     "memory/memory.memsw.limit_in_bytes": "8192\n",
     "memory/memory.max_usage_in_bytes": "2000\n",
     "memory/memory.failcnt": "3\n",
-    "memory/memory.stat": "rss 1\ntotal_rss 300\ntotal_cache 400\ntotal_mapped_file 50\ntotal_inactive_file 100\n"
-    "total_pgfault 11\ntotal_pgmajfault 1\ntotal_swap 99\n",
+    "memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
+    "memory/memory.stat": "rss 1\ntotal_rss 300\ntotal_cache 400\ntotal_mapped_file 50\n"
+    "total_active_file 70\ntotal_inactive_file 100\ntotal_pgfault 11\ntotal_pgmajfault 1\ntotal_swap 99\n",
     "pids/pids.current": "4\n",
 }
 MEMORY = MemoryStats(
@@ -52,11 +54,14 @@ MEMORY = MemoryStats(
     working_set=900,
     rss=300,
     cache=400,
+    active_file=70,
+    inactive_file=100,
     mapped_file=50,
     page_faults=11,
     major_page_faults=1,
     max_usage=2000,
     fail_count=3,
+    oom_kills=1,
     limit=4096,
     swap=10,
 )
@@ -105,6 +110,16 @@ def test_swap_is_counted_apart_where_it_is_not_limited(tmp_path: Path) -> None:
 def test_of_a_group_that_is_gone_nothing_is_told(tmp_path: Path, unified: bool) -> None:
     stats = read_stats(Hierarchies({}, tmp_path) if unified else v1(tmp_path), "/gone")
     assert (stats.cpu, stats.memory, stats.processes) == (CpuStats(), MemoryStats(), None)
+
+
+def test_the_sum_of_groups_has_all_that_can_be_added_up(tmp_path: Path) -> None:
+    write(tmp_path, V2)
+    one = read_stats(Hierarchies({}, tmp_path), "/g")
+    both = total([one, one])
+    assert both
+    added = {name for name in one.memory.__struct_fields__ if getattr(both.memory, name) is not None}
+    assert added == set(one.memory.__struct_fields__) - {"max_usage", "fail_count", "limit", "swap_limit", "pressure"}
+    assert (both.memory.oom_kills, both.memory.active_file, both.processes) == (2, 140, 8)
 
 
 def test_without_hierarchies_nothing_is_told() -> None:

@@ -1,0 +1,91 @@
+"""Metrics are those that cAdvisor has: queries and dashboards go by their names and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from crishim.container.stats import ContainerStats, PodStats
+from crishim.drivers.cgroups.stats import CpuStats, GroupStats, MemoryStats
+from crishim.drivers.usage import DiskUsage, InterfaceUsage
+from crishim.model.container import Container, ContainerConfig, ContainerMetadata, ImageSpec
+from crishim.model.pod import Resources
+from crishim.rpc.convert.metrics import descriptors, pod_metrics
+from crishim.rpc.pb import api_pb2 as pb
+from crishim.testing.container_world import example_sandbox
+
+GROUP = GroupStats(
+    7 * 10**9,
+    CpuStats(usage=3 * 10**9, periods=2),
+    MemoryStats(working_set=5, page_faults=11, major_page_faults=1, oom_kills=2),
+    processes=4,
+)
+CONTAINER = Container(
+    id="c1",
+    sandbox_id="pod",
+    config=ContainerConfig(ContainerMetadata("main"), ImageSpec("sha256:1", user_specified_image="busybox:1")),
+    runtime_handler="",
+    created_at=1,
+    boot_id="b",
+    started_at=6 * 10**9,
+    resources=Resources(cpu_shares=512, cpu_quota=-1),
+)
+STATS = PodStats(
+    example_sandbox(),
+    GROUP,
+    (InterfaceUsage("eth0", 1, 2, 3, 4, 5, 6, 7, 8),),
+    (ContainerStats(CONTAINER, GROUP, DiskUsage(1, "/layers", 4096, 2, 9000, 100, 90)),),
+)
+KEYS = {each.name: list(each.label_keys) for each in descriptors()}
+OF_ALL = ["container", "id", "image", "name", "namespace", "pod"]
+
+
+def values(metrics: Iterable[pb.Metric]) -> dict[str, int]:
+    """The values of metrics, by name and the labels that only some have."""
+    return {" ".join([metric.name, *metric.label_values[6:]]): metric.value.value for metric in metrics}
+
+
+def labels(metric: pb.Metric) -> dict[str, str]:
+    return dict(zip(KEYS[metric.name], metric.label_values, strict=True))
+
+
+def test_every_metric_has_cadvisors_labels_and_values_for_them() -> None:
+    pod = pod_metrics(STATS)
+    (container,) = pod.container_metrics
+    assert all(keys[:6] == OF_ALL for keys in KEYS.values())
+    for metric in (*pod.metrics, *container.metrics):
+        shown = labels(metric)
+        assert (shown["pod"], shown["namespace"], shown["id"]) == ("web", "shop", shown["name"])
+    assert {labels(metric)["container"] for metric in pod.metrics} == {""}
+    assert {labels(metric)["container"] for metric in container.metrics} == {"main"}
+    assert {labels(metric)["image"] for metric in container.metrics} == {"busybox:1"}
+
+
+def test_what_a_container_uses() -> None:
+    (container,) = pod_metrics(STATS).container_metrics
+    assert values(container.metrics) == {
+        "container_cpu_usage_seconds_total total": 3,
+        "container_cpu_cfs_periods_total": 2,
+        "container_memory_working_set_bytes": 5,
+        "container_memory_failures_total pgfault hierarchy": 11,
+        "container_memory_failures_total pgmajfault hierarchy": 1,
+        "container_oom_events_total": 2,
+        "container_spec_memory_limit_bytes": 0,
+        "container_spec_cpu_shares": 512,
+        "container_processes": 4,
+        "container_threads": 4,
+        "container_last_seen": 7,
+        "container_start_time_seconds": 6,
+        "container_fs_usage_bytes /layers": 4096,
+        "container_fs_limit_bytes /layers": 9000,
+        "container_fs_inodes_total /layers": 100,
+        "container_fs_inodes_free /layers": 90,
+    }
+
+
+@pytest.mark.parametrize(("direction", "first"), [("receive", 1), ("transmit", 5)])
+def test_the_interfaces_of_a_pod(direction: str, first: int) -> None:
+    found = values(pod_metrics(STATS).metrics)
+    kinds = ("bytes", "packets", "errors", "packets_dropped")
+    assert [found[f"container_network_{direction}_{kind}_total eth0"] for kind in kinds] == [*range(first, first + 4)]
