@@ -71,11 +71,8 @@ class Images:
         return self._progress.get(str(parse_reference(name)))
 
     def list(self, name: str = "") -> Sequence[ImageRecord]:
-        """All images, or the one called ``name``; in the order they came."""
-        if name:
-            found = self._store.index.find(name)
-            return [] if found is None else [found]
-        return list(self._store.index.images.values())
+        """All images, or the one called ``name``, a repository's all; in the order they came."""
+        return self._store.index.matching(name) if name else list(self._store.index.images.values())
 
     def find(self, name: str) -> ImageRecord | None:
         """The image called ``name`` (id, beginning of one, tag or digest), None when there is none."""

@@ -10,7 +10,7 @@ import msgspec
 
 from crishim.core.errors import InvalidArgumentError
 from crishim.image.digest import is_digest
-from crishim.image.reference import parse_reference
+from crishim.image.reference import DEFAULT_TAG, parse_reference
 from crishim.model.image import HoldRecord, ImageRecord, LayerRecord
 
 _ID_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]+)")
@@ -42,6 +42,11 @@ class ImageIndex:
         if is_digest(text):
             return self.images.get(text)
         return self._by_name(text) or self._by_id_prefix(text)
+
+    def matching(self, text: str) -> list[ImageRecord]:
+        """What a list is asked for: the image called ``text``, and all of a repository that is given without a tag."""
+        found, starts = self.find(text), _beginnings_of_names(text)
+        return [image for image in self.images.values() if image is found or _has_name(image, starts)]
 
     def with_names(self, image: ImageRecord) -> list[ImageRecord]:
         """``image`` joined with what is known of it, and the images that lose a name to it."""
@@ -92,6 +97,19 @@ class ImageIndex:
             return None
         found = [image for image in self.images.values() if image.id.startswith(f"sha256:{match[1]}")]
         return found[0] if len(found) == 1 else None
+
+
+def _beginnings_of_names(text: str) -> tuple[str, ...]:
+    """How the names of a repository's images begin; none when ``text`` is no repository, or has a tag or digest."""
+    try:
+        repository = parse_reference(f"{text}:{DEFAULT_TAG}").repository
+    except InvalidArgumentError:
+        return ()
+    return f"{repository}:", f"{repository}@"
+
+
+def _has_name(image: ImageRecord, beginnings: tuple[str, ...]) -> bool:
+    return any(name.startswith(beginnings) for name in image.names)
 
 
 def join(known: ImageRecord, new: ImageRecord) -> ImageRecord:

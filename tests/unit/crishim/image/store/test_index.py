@@ -38,6 +38,25 @@ def index() -> ImageIndex:
 
 
 @pytest.mark.parametrize(
+    ("text", "letters"),
+    [
+        ("reg.io/b", "bc"),
+        ("reg.io/b:1", "b"),
+        ("reg.io/a", "a"),
+        (DIGEST, "a"),
+        ("busybox", "a"),
+        ("ccc", "c"),
+        ("reg.io/b:3", ""),
+        ("reg.io/b2", ""),
+        ("a//b", ""),
+    ],
+)
+def test_a_list_has_all_of_a_repository(index: ImageIndex, text: str, letters: str) -> None:
+    index.put(_image("c", "reg.io/b:2"))
+    assert "".join(image.id[-1] for image in index.matching(text)) == letters
+
+
+@pytest.mark.parametrize(
     ("text", "letter"),
     [
         ("busybox", "a"),
