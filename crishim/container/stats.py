@@ -77,10 +77,15 @@ class Stats:
         self._started: list[str] = []
 
     def on_container(self, container: Container, event: Event) -> None:
-        """Hear what happens to containers: those that start are read once, so that the first list need not wait."""
+        """Hear what happens to containers: those that start are read once, so that the first list need not wait.
+
+        One that has ended uses no processor time any more.
+        """
         if event is Event.START:
             self._started.append(container.id)
             self._begin("stats.first", self._read_started)
+        elif event is Event.EXITED:
+            self._rates.pop(container.id, None)
         elif event is Event.REMOVE:
             self._forget([container.id])
 

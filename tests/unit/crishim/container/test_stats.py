@@ -137,6 +137,19 @@ async def test_what_is_removed_is_forgotten(world: ContainerWorld, usage: Counti
     await owner.aclose()
 
 
+async def test_what_has_ended_has_no_processor_time_per_second(world: ContainerWorld, usage: CountingUsage) -> None:
+    container = world.containers.get(await world.run())
+    owner, now = TaskOwner(), [1000.0]
+    stats = Stats(world.index, usage, owner, no_sandboxes, clock=lambda: now[0])
+    for _ in range(2):
+        now[0] += FRESH_SECONDS
+        (one,) = await stats.of_containers([container])
+    stats.on_container(container, Event.EXITED)
+    (other,) = await stats.of_containers([container])
+    assert (one.nano_cores, other.nano_cores) == (10**9 // 2, None)
+    await owner.aclose()
+
+
 async def test_infra_containers_are_not_read(world: ContainerWorld, usage: CountingUsage) -> None:
     containers = [world.containers.get(await world.run(f"c{number}", security=POD_PID)) for number in range(FEW + 1)]
     owner = TaskOwner()
