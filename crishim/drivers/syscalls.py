@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -40,6 +41,7 @@ MNT_DETACH = 2
 UMOUNT_NOFOLLOW = 8
 
 # openat2(2): <linux/openat2.h>, and its number, which is the same on every architecture
+RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_IN_ROOT = 0x10
 _SYS_OPENAT2 = 437
@@ -51,6 +53,10 @@ _OPEN_TREE_CLONE = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 _AT_FDCWD, _AT_EMPTY_PATH = -100, 0x1000
 _SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _SYS_MOUNT_SETATTR = 428, 429, 442
+
+# getdents64(2): the inode, where the next one is, the length of this one, its type; then the name and NUL
+_DIRENT = struct.Struct("=QqHB")
+_DIRENTS = 8192  # bytes of names at a time
 
 _PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
 
@@ -71,6 +77,7 @@ _umount2 = _bind("umount2", ctypes.c_char_p, ctypes.c_int)
 _pivot_root = _bind("pivot_root", ctypes.c_char_p, ctypes.c_char_p)
 _sethostname = _bind("sethostname", ctypes.c_char_p, ctypes.c_size_t)
 _syncfs = _bind("syncfs", ctypes.c_int)
+_getdents64 = _bind("getdents64", ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t)
 _madvise = _bind("madvise", ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 _libc.syscall.restype = ctypes.c_long
@@ -210,9 +217,30 @@ def prctl(option: int, *arguments: int) -> int:
 
 def open_in_root(root: int, path: str, flags: int) -> int:
     """Open ``path`` as if the directory ``root`` were ``/``: no link and no .. leads out of it. See openat2(2)."""
-    how = (ctypes.c_uint64 * 3)(flags | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    return open_resolved(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+
+
+def open_resolved(directory: int, path: str | bytes, flags: int, resolve: int) -> int:
+    """Open ``path`` in the open ``directory`` with ``RESOLVE_*``. See openat2(2)."""
+    how = (ctypes.c_uint64 * 3)(flags | os.O_CLOEXEC, 0, resolve)
     number, size = ctypes.c_long(_SYS_OPENAT2), ctypes.c_size_t(ctypes.sizeof(how))
-    return check(int(_libc.syscall(number, ctypes.c_int(root), _text(path), ctypes.byref(how), size)), path)
+    return check(int(_libc.syscall(number, ctypes.c_int(directory), _text(path), ctypes.byref(how), size)), path)
+
+
+def names_in(directory: int) -> Iterator[tuple[bytes, int]]:
+    """The names in the open ``directory`` from where it stands, each with what lseek(2) takes to go on behind it.
+
+    Unlike those of ``os.scandir`` they can be left for a while without keeping the directory open. See getdents(2).
+    """
+    buffer = ctypes.create_string_buffer(_DIRENTS)
+    while length := check(_getdents64(directory, buffer, _DIRENTS)):
+        read, at = buffer.raw, 0
+        while at < length:
+            _, position, size, _ = _DIRENT.unpack_from(read, at)
+            name = read[at + _DIRENT.size : read.index(0, at + _DIRENT.size)]
+            at += size
+            if name not in (b".", b".."):
+                yield name, position
 
 
 def open_process(pid: int) -> int:
@@ -222,14 +250,14 @@ def open_process(pid: int) -> int:
     return os.pidfd_open(pid)
 
 
-def _text(value: str) -> bytes:
+def _text(value: str | bytes) -> bytes:
     encoded = os.fsencode(value)
     if b"\0" in encoded:  # C would silently use only what is before it
         raise OSError(errno.EINVAL, "a NUL character is not allowed", value)
     return encoded
 
 
-def check(result: int, subject: str | None = None) -> int:
+def check(result: int, subject: str | bytes | None = None) -> int:
     """What a function of the C library has returned; raises OSError with errno for -1."""
     if result < 0:
         code = ctypes.get_errno()

@@ -12,6 +12,7 @@ import pytest
 from crishim.core.errors import SystemCallError
 from crishim.drivers.mount_driver import MountDriver
 from crishim.drivers.mounts import make_shared, mounted_under, read_mounts
+from crishim.drivers.tree import tree_usage
 from crishim.model.files import FileTree
 
 pytestmark = pytest.mark.anyio
@@ -94,6 +95,15 @@ async def test_a_tree_is_removed_without_reaching_into_its_mounts() -> None:
     await DRIVER.remove_trees(str(ROOT))
     assert run("ls", "/run/crishim", str(precious)).split() == ["/run/crishim:", "/run/precious:", "below", "file"]
     assert (mounted_under("/run/crishim"), (precious / "file").read_text()) == ([], "kept")
+
+
+async def test_what_is_mounted_is_not_of_a_tree() -> None:
+    """Neither another file system nor a directory of the same one."""
+    precious = Path("/run/precious")
+    make(precious / "below", ROOT / "bound", ROOT / "own")
+    run("mount", "--bind", str(precious), str(ROOT / "bound"))
+    await mount_shm(SHM)
+    assert tree_usage(ROOT)[1] == 2
 
 
 async def test_two_hundred_leave_nothing() -> None:

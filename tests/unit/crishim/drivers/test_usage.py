@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from crishim.drivers.cgroups.hierarchy import Hierarchies
-from crishim.drivers.tree import tree_usage
 from crishim.drivers.usage import InterfaceUsage, UsageDriver, parse_interfaces
 from crishim.model.container import Container
 from crishim.testing.container_world import example_container
@@ -30,17 +29,6 @@ def test_the_counters_of_every_interface_but_lo() -> None:
 def test_a_pod_may_give_its_interfaces_any_name(name: bytes, shown: str) -> None:
     (found,) = parse_interfaces(DEV.replace(b"eth0", name))
     assert found == InterfaceUsage(shown, 1510, 17, 2, 4, 472, 6, 3, 5)
-
-
-def test_a_tree_is_measured_to_its_leaves(tmp_path: Path) -> None:
-    (tmp_path / "a/b").mkdir(parents=True)
-    (tmp_path / "a/b/file").write_bytes(b"x" * 100_000)
-    used, inodes = tree_usage(tmp_path)
-    assert (used >= 100_000, inodes) == (True, 4)
-
-
-def test_a_tree_that_is_gone_has_nothing(tmp_path: Path) -> None:
-    assert tree_usage(tmp_path / "gone") == (0, 0)
 
 
 @pytest.mark.anyio
