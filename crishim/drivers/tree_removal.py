@@ -11,8 +11,11 @@ from crishim.core.errors import InvalidArgumentError, SystemCallError
 from crishim.drivers.mounts import mounted_under, unmount_all
 from crishim.drivers.syscalls import system_call
 
-# A container can nest directories deeper than this process may call functions or open descriptors.
-_DEPTH = 64
+# A container can nest directories deeper than this process may call functions or open descriptors, two for each.
+_DEPTH = 32
+# How often directories are read again in one removal. Once for every 32 levels of a tree; the rest is for what somebody
+# makes meanwhile, and for file systems that pass names over while others are removed.
+_AGAIN = 100_000
 
 
 def remove_trees(*paths: str) -> None:
@@ -33,48 +36,54 @@ def remove_trees(*paths: str) -> None:
                 remove_tree_at(path, None)
 
 
-def remove_tree_at(name: str, parent: int | None) -> None:
+def remove_tree_at(name: str, parent: int | None, again: int = _AGAIN) -> None:
     """Remove the directory ``name`` of the open directory ``parent``, if it is there, and all in it.
 
-    Raises OSError: EBUSY as soon as there is a mount, ELOOP for what is no directory.
+    Raises OSError: EBUSY as soon as there is a mount, ELOOP for what is no directory, ENOTEMPTY when there is still
+    something in it after ``again`` directories have been read once more.
     """
-    if _is_gone(name, parent):
-        return
-    top = _open(name, parent)
-    try:
-        while not _empty(top, top, _DEPTH):
-            pass
-    finally:
-        os.close(top)
-    os.rmdir(name, dir_fd=parent)
+    if not _is_gone(name, parent):
+        top = _open(name, parent)
+        try:
+            _Removal(top, again).empty(top, name, parent, _DEPTH)
+        finally:
+            os.close(top)
 
 
-def _empty(directory: int, top: int, depth: int) -> bool:
-    """Remove what is in ``directory``. What is ``depth`` levels down is moved into ``top`` first, and False is said."""
-    done = True
-    with os.scandir(directory) as entries:
-        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    for name, is_directory in found:
-        if not is_directory:
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=directory)
-        elif not _is_gone(name, directory):
-            done = _remove_inside(name, directory, top, depth) and done
-    return done
+class _Removal:
+    """Of all in the open directory ``top``. Names are taken as they are read: there may be millions in a directory."""
 
+    def __init__(self, top: int, again: int) -> None:
+        self._top, self._again = top, again
 
-def _remove_inside(name: str, parent: int, top: int, depth: int) -> bool:
-    """Remove the directory ``name`` of ``parent``, which is not empty; False when something of it went to ``top``."""
-    if not depth:
-        os.rename(name, f".{secrets.token_hex(8)}", src_dir_fd=parent, dst_dir_fd=top)
-        return False
-    handle = _open(name, parent)
-    try:
-        done = _empty(handle, top, depth - 1)
-    finally:
-        os.close(handle)
-    os.rmdir(name, dir_fd=parent)
-    return done
+    def empty(self, directory: int, name: str, parent: int | None, depth: int) -> None:
+        """Remove all in ``directory``, then itself. What is ``depth`` levels down is moved into the top first."""
+        self._read(directory, depth)
+        while not _is_gone(name, parent):
+            if not self._again:
+                raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), name)
+            self._again -= 1
+            self._read(directory, depth)
+
+    def _read(self, directory: int, depth: int) -> None:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    with suppress(FileNotFoundError):
+                        os.unlink(entry.name, dir_fd=directory)
+                elif not _is_gone(entry.name, directory):
+                    self._remove_inside(entry.name, directory, depth)
+
+    def _remove_inside(self, name: str, parent: int, depth: int) -> None:
+        """Remove the directory ``name`` of ``parent``, which is not empty, or move it to the top."""
+        if not depth:
+            os.rename(name, f".{secrets.token_hex(8)}", src_dir_fd=parent, dst_dir_fd=self._top)
+            return
+        directory = _open(name, parent)
+        try:
+            self.empty(directory, name, parent, depth - 1)
+        finally:
+            os.close(directory)
 
 
 def _is_gone(name: str, parent: int | None) -> bool:
