@@ -63,9 +63,11 @@ class Stats:
         owner: TaskOwner,
         sandboxes: Callable[[], Iterable[Sandbox]],
         clock: Callable[[], float] = monotonic,
+        patience: float = STALE_SECONDS,
     ) -> None:
+        """A caller waits for ``patience`` seconds at most for what is read in the background."""
         self._index, self._usage, self._owner, self._sandboxes = index, usage, owner, sandboxes
-        self._clock = clock
+        self._clock, self._patience = clock, patience
         self._read_at: dict[str, float] = {}
         self._groups: dict[str, GroupStats] = {}
         self._rates: dict[str, int] = {}
@@ -75,6 +77,7 @@ class Stats:
         self._walked = -math.inf
         self._begun: dict[str, asyncio.Task[None]] = {}
         self._started: list[str] = []
+        self._unwalked: dict[str, Container] = {}
 
     def on_container(self, container: Container, event: Event) -> None:
         """Hear what happens to containers: those that start are read once, so that the first list need not wait.
@@ -127,7 +130,7 @@ class Stats:
             known = [key for key in asked if key in self._read_at]
             renewal = self._begin("stats.renew", self._renew)
             if not known or any(self._older_than(STALE_SECONDS, key) for key in known):
-                await asyncio.wait([renewal], timeout=STALE_SECONDS)
+                await asyncio.wait([renewal], timeout=self._patience)
         if self._clock() - self._walked > DISK_SECONDS:
             self._begin("stats.walk", self._walk)
 
@@ -153,11 +156,23 @@ class Stats:
         await self._read(self._running(), sandboxes)
 
     async def _walk(self) -> None:
-        """Look at the disk again, and forget what has gone."""
+        """Forget what has gone, and look again at the layers that have been looked at."""
         self._walked = self._clock()
-        self._disks |= await self._usage.disks(self._running())
-        known = set(_ids(self._running(), self._sandboxes()))
-        self._forget(set().union(*self._tables) - known)
+        self._forget(set().union(*self._tables) - set(_ids(self._running(), self._sandboxes())))
+        await self._read_disks([container for container in self._running() if container.id in self._disks])
+
+    async def _walk_new(self) -> None:
+        """Look at the layers that nobody has looked at yet."""
+        while self._unwalked:
+            new, self._unwalked = list(self._unwalked.values()), {}
+            await self._read_disks(new)
+
+    async def _read_disks(self, containers: Iterable[Container]) -> None:
+        """One after the other, as there may be one that takes minutes."""
+        for container in containers:
+            found = await survive(self._usage.disks([container]), "stats.unreadable", what="disks")
+            if found and self._index.find(container.id) is not None:
+                self._disks |= found
 
     def _forget(self, keys: Iterable[str]) -> None:
         for key in keys:
@@ -168,26 +183,26 @@ class Stats:
         return list(filter(_is_read, self._index.all()))
 
     async def _read(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> None:
-        """Look at the groups and interfaces of those given, and at the layers that nobody has looked at yet.
-
-        What cannot be read stays as it is in the snapshot.
-        """
+        """Look at the groups and interfaces of those given, and begin with the layers nobody has looked at yet."""
         if not containers and not sandboxes:
             return
         begun = self._clock()
         groups = await survive(self._usage.groups(containers, sandboxes), "stats.unreadable", what="groups")
         if groups is None:
             return
-        interfaces = await survive(self._usage.interfaces(sandboxes), "stats.unreadable", what="interfaces")
-        self._interfaces |= interfaces or {}
-        if new := [container for container in containers if container.id not in self._disks]:
-            self._disks |= await survive(self._usage.disks(new), "stats.unreadable", what="disks") or {}
+        interfaces = await survive(self._usage.interfaces(sandboxes), "stats.unreadable", what="interfaces") or {}
         for key, group in groups.items():
             if (rate := nano_cores(self._groups.get(key), group)) is not None:
                 self._rates[key] = rate
+            elif group.cpu.usage is None:
+                self._rates.pop(key, None)
         self._groups |= groups
+        self._interfaces |= {sandbox.id: interfaces.get(sandbox.id, ()) for sandbox in sandboxes}
         self._read_at |= dict.fromkeys(_ids(containers, sandboxes), begun)
         self._forget([container.id for container in containers if self._index.find(container.id) is None])
+        if new := {container.id: container for container in containers if container.id not in self._disks}:
+            self._unwalked |= new
+            await asyncio.wait([self._begin("stats.walk_new", self._walk_new)], timeout=self._patience)
 
 
 def _is_read(container: Container) -> bool:

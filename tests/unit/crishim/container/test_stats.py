@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from crishim.container.stats import FEW, FRESH_SECONDS, Stats, nano_cores
+from crishim.container.stats import DISK_SECONDS, FEW, FRESH_SECONDS, Stats, nano_cores
 from crishim.core.tasks import TaskOwner
 from crishim.drivers.cgroups.stats import CpuStats, GroupStats, MemoryStats
 from crishim.drivers.usage import DiskUsage, InterfaceUsage, parse_interfaces
@@ -21,6 +21,9 @@ def group(timestamp: int, usage: int | None) -> GroupStats:
     return GroupStats(timestamp, CpuStats(usage=usage), MemoryStats())
 
 
+ETH0 = InterfaceUsage("eth0", 1, 1, 0, 0, 1, 1, 0, 0)
+
+
 class CountingUsage:
     """Every look finds one second and half a second of processor time more."""
 
@@ -28,6 +31,7 @@ class CountingUsage:
         self.looks, self.looked = 0, asyncio.Event()
         self.read: set[str] = set()
         self.failures = Failures()
+        self.endless = ""  # the container whose disk takes for ever
 
     async def groups(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> dict[str, GroupStats]:
         self.failures.strike("groups")
@@ -39,11 +43,13 @@ class CountingUsage:
 
     async def disks(self, containers: Sequence[Container]) -> dict[str, DiskUsage]:
         self.failures.strike("disks")
+        if any(container.id == self.endless for container in containers):
+            await asyncio.Event().wait()
         return {container.id: DiskUsage(1, "/upper", 4096, 2, 10**6, 100, 90) for container in containers}
 
     async def interfaces(self, sandboxes: Sequence[Sandbox]) -> dict[str, tuple[InterfaceUsage, ...]]:
         self.failures.strike("interfaces")
-        return {}
+        return {sandbox.id: (ETH0,) for sandbox in sandboxes}
 
 
 def no_sandboxes() -> Iterable[Sandbox]:
@@ -175,6 +181,50 @@ async def test_what_can_be_read_is_told(world: ContainerWorld, usage: CountingUs
     owner = TaskOwner()
     (found,) = await Stats(world.index, usage, owner, no_sandboxes).of_pods([example_sandbox()])
     assert (found.group and found.group.cpu.usage, len(found.containers)) == (10**9 // 2, 1)
+    await owner.aclose()
+
+
+async def test_counters_that_can_not_be_read_are_not_shown_as_fresh(
+    world: ContainerWorld, usage: CountingUsage
+) -> None:
+    await world.run()
+    owner, now = TaskOwner(), [1000.0]
+    stats = Stats(world.index, usage, owner, no_sandboxes, clock=lambda: now[0])
+    (one,) = await stats.of_pods([example_sandbox()])
+    usage.failures["interfaces"] = OSError("too many open files")
+    now[0] += FRESH_SECONDS
+    (other,) = await stats.of_pods([example_sandbox()])
+    assert (one.interfaces, other.interfaces, usage.looks) == ((ETH0,), (), 2)
+    await owner.aclose()
+
+
+async def test_what_has_gone_is_forgotten_when_no_disk_can_be_read(world: ContainerWorld, usage: CountingUsage) -> None:
+    await world.run()
+    owner, now, sandboxes = TaskOwner(), [1000.0], [example_sandbox()]
+    stats = Stats(world.index, usage, owner, lambda: sandboxes, clock=lambda: now[0])
+    (one,) = await stats.of_pods([example_sandbox()])
+    sandboxes.clear()
+    usage.failures["disks"] = usage.failures["groups"] = OSError("too many open files")
+    now[0] += DISK_SECONDS + 1
+    await stats.of_pods([])
+    await asyncio.sleep(0)
+    (other,) = await stats.of_pods([example_sandbox()])
+    assert (one.interfaces, other.interfaces) == ((ETH0,), ())
+    await owner.aclose()
+
+
+async def test_a_disk_that_takes_for_ever_holds_up_no_other_figure(world: ContainerWorld, usage: CountingUsage) -> None:
+    ids = [await world.run(name) for name in ("a", "b")]
+    containers = [world.containers.get(container_id) for container_id in ids]
+    usage.endless = ids[1]
+    owner, now = TaskOwner(), [1000.0]
+    stats = Stats(world.index, usage, owner, no_sandboxes, clock=lambda: now[0], patience=0.01)
+    for _ in range(2):
+        async with asyncio.timeout(5):
+            one, other = await stats.of_containers(containers)
+        assert (one.group is not None, one.disk is not None) == (True, True)
+        assert (other.group is not None, other.disk) == (True, None)
+        now[0] += FRESH_SECONDS
     await owner.aclose()
 
 
