@@ -13,11 +13,12 @@ from crishim.image.errors import LayerError, LimitError, StorageError
 from crishim.image.unpack import header as tar
 from crishim.image.unpack.copyup import copy_file
 from crishim.image.unpack.header import show
-from crishim.image.unpack.lower import WALK, Found, is_whiteout, lstat_at
+from crishim.image.unpack.lower import is_whiteout, lstat_at
 from crishim.image.unpack.metadata import apply_to_fd, apply_to_name, check_owner, times
 from crishim.image.unpack.names import Meaning, Target, target
 from crishim.image.unpack.reader import Entry, TarReader
 from crishim.image.unpack.tree import Parts, Tree
+from crishim.image.unpack.walk import Walk
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _WRITE = 1 << 20
@@ -39,8 +40,8 @@ class LayerWriter:
     Hard links may copy ``may_copy`` bytes out of lower layers: they are not in the stream, whose length has a limit.
     """
 
-    def __init__(self, tree: Tree, reader: TarReader, *, is_bottom: bool, may_copy: int) -> None:
-        self._tree, self._reader, self._is_bottom = tree, reader, is_bottom
+    def __init__(self, tree: Tree, reader: TarReader, *, may_copy: int) -> None:
+        self._tree, self._reader = tree, reader
         self._may_copy = may_copy
         self._used = 0
         self._made = 0
@@ -97,13 +98,11 @@ class LayerWriter:
         parent, parts = self._tree.locate(where.parent)
         if where.name:
             parts = (*parts, where.name)
-            self._make_directory(parent, parts)
-            parent, _ = self._tree.locate(where.parent)
+            self._make_directory(parent, where.name)
         apply_to_name(parent, where.name or b".", entry, stat.S_IFDIR)
         self._tree.set_times(parent, parts, times(entry))
 
-    def _make_directory(self, parent: int, parts: Parts) -> None:
-        name = parts[-1]
+    def _make_directory(self, parent: int, name: bytes) -> None:
         try:
             os.mkdir(name, 0o755, dir_fd=parent)
         except FileExistsError:
@@ -113,7 +112,7 @@ class LayerWriter:
             os.unlink(name, dir_fd=parent)
             os.mkdir(name, 0o755, dir_fd=parent)
             if is_whiteout(status):
-                self._tree.make_opaque(parts)
+                self._tree.make_opaque(parent, name)
         self._count(_FILESYSTEM_BLOCK)
 
     def _regular(self, entry: Entry, where: Target) -> None:
@@ -155,53 +154,51 @@ class LayerWriter:
         source = target(entry.header.linkname)
         if not source.name or source.meaning is not Meaning.CONTENT:
             raise LayerError(f"tar entry {show(entry.header.name)}: hard link to {show(entry.header.linkname)}")
-        origin = (*self._tree.resolve(source.parent), source.name)
-        if origin == (*self._tree.resolve(where.parent), where.name):
-            raise LayerError(f"tar entry {show(entry.header.name)}: hard link to itself")
-        self._bring_up(entry, origin)
-        directory = os.open(b".", WALK, dir_fd=self._tree.locate(b"/".join(origin[:-1]))[0])
+        with self._tree.walk(source.parent) as walk:
+            with self._tree.walk(where.parent) as own:
+                if (own.parts, where.name) == (walk.parts, source.name):
+                    raise LayerError(f"tar entry {show(entry.header.name)}: hard link to itself")
+            self._bring_up(entry, walk, source.name)
+            origin = os.dup(self._tree.locate(b"/".join(walk.parts))[0])
         try:
-            self._create(where, lambda parent: _link(directory, origin[-1], parent, where.name))
+            self._create(where, lambda parent: _link(origin, source.name, parent, where.name))
         finally:
-            os.close(directory)
+            os.close(origin)
 
-    def _bring_up(self, entry: Entry, parts: Parts) -> None:
+    def _bring_up(self, entry: Entry, walk: Walk, name: bytes) -> None:
         """A link needs its target in this layer: copy it from the layer below if it is only there."""
-        status = self._tree.here(parts)
+        status = walk.here(name)
         if status is not None and not is_whiteout(status):
             return
-        found = None if status is not None else self._tree.below(parts)
+        found = None if status is not None else walk.below(name)
         if found is None or stat.S_ISDIR(found.status.st_mode):
             raise LayerError(f"tar entry {show(entry.header.name)}: no file {show(entry.header.linkname)} to link to")
-        self._copy_up(found)
-
-    def _copy_up(self, found: Found) -> None:
         size = found.status.st_blocks * 512
         self._may_copy -= size
         if self._may_copy < 0:
             raise LimitError("layer: with the files of lower layers that it links to, it takes more than allowed")
-        parent, _ = self._tree.locate(b"/".join(found.parts[:-1]))
+        parent, _ = self._tree.locate(b"/".join(walk.parts))
         copy_file(found, parent)
         self._count(size)
 
     def _whiteout(self, where: Target) -> None:
-        parts = (*self._tree.resolve(where.parent), where.name)
-        status = self._tree.here(parts)
-        if status is not None:
-            # A whiteout is about the layers below: what this layer itself put there stays, and hides the rest.
-            if stat.S_ISDIR(status.st_mode):
-                self._tree.make_opaque(parts)
-            return
-        if self._is_bottom or self._tree.below(parts) is None:
-            return
-        parent, _ = self._tree.locate(b"/".join(parts[:-1]))
+        with self._tree.walk(where.parent) as walk:
+            status = walk.here(where.name)
+            if status is not None:
+                # A whiteout is about the layers below: what this layer itself put there stays, and hides the rest.
+                if stat.S_ISDIR(status.st_mode):
+                    self._tree.make_opaque(walk.directory, where.name)
+                return
+            if walk.below(where.name) is None:
+                return
+        parent, _ = self._tree.locate(where.parent)
         os.mknod(where.name, stat.S_IFCHR, 0, dir_fd=parent)
         self._count(0)
 
     def _opaque(self, where: Target) -> None:
-        if not self._is_bottom:
-            _, parts = self._tree.locate(where.parent)
-            self._tree.make_opaque(parts)
+        directory, parts = self._tree.locate(where.parent)
+        if parts:
+            self._tree.make_opaque(directory, b".")
 
     def _create(self, where: Target, make: Callable[[int], _T]) -> _T:
         """Run ``make`` on the directory; when the name is taken by an earlier entry, that one goes first."""

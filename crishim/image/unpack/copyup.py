@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 
-from crishim.image.unpack.lower import Found, opened_parent
+from crishim.image.unpack.lower import Found
 from crishim.image.unpack.metadata import copy_xattrs, path_of
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -16,19 +16,18 @@ _CHUNK = 1 << 30
 
 def copy_file(found: Found, parent: int) -> None:
     """Make ``found``, which is no directory, under its own name in ``parent``, with all its metadata."""
-    status = found.status
-    with opened_parent(found) as (directory, name):
-        if stat.S_ISLNK(status.st_mode):
-            os.symlink(os.readlink(name, dir_fd=directory), name, dir_fd=parent)
-        elif stat.S_ISREG(status.st_mode):
-            _copy_content(directory, name, parent, status.st_size)
-        else:
-            os.mknod(name, stat.S_IFMT(status.st_mode) | 0o600, status.st_rdev, dir_fd=parent)
-        os.chown(name, status.st_uid, status.st_gid, dir_fd=parent, follow_symlinks=False)
-        if not stat.S_ISLNK(status.st_mode):
-            os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=parent)
-        copy_xattrs(path_of(directory, name), path_of(parent, name))
-        os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=parent, follow_symlinks=False)
+    directory, name, status = found.directory, found.name, found.status
+    if stat.S_ISLNK(status.st_mode):
+        os.symlink(os.readlink(name, dir_fd=directory), name, dir_fd=parent)
+    elif stat.S_ISREG(status.st_mode):
+        _copy_content(directory, name, parent, status.st_size)
+    else:
+        os.mknod(name, stat.S_IFMT(status.st_mode) | 0o600, status.st_rdev, dir_fd=parent)
+    os.chown(name, status.st_uid, status.st_gid, dir_fd=parent, follow_symlinks=False)
+    if not stat.S_ISLNK(status.st_mode):
+        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=parent)
+    copy_xattrs(path_of(directory, name), path_of(parent, name))
+    os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=parent, follow_symlinks=False)
 
 
 def _copy_content(directory: int, name: bytes, parent: int, size: int) -> None:

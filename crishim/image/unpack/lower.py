@@ -1,21 +1,19 @@
-"""What the layers below show at a path, as overlayfs would merge them."""
+"""What the layers below show at a path, as overlayfs would merge them. They are never written to."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from crishim.drivers.syscalls import step
 from crishim.image.unpack.metadata import OPAQUE_XATTR, path_of
+from crishim.image.unpack.steps import Steps
 
 WALK = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-Parts = Sequence[bytes]
 
 
 def is_whiteout(status: os.stat_result) -> bool:
@@ -43,58 +41,77 @@ def is_opaque(directory: int, name: bytes) -> bool:
 
 @dataclass(frozen=True)
 class Found:
-    """A file that one of the lower layers shows."""
+    """A file that one of the lower layers shows: ``name`` in the open ``directory``."""
 
-    layer: Path
-    parts: tuple[bytes, ...]
+    directory: int
+    name: bytes
     status: os.stat_result
 
 
-class LowerLayers:
-    """The lower layers of the one being made, topmost first; never written to."""
+@dataclass(slots=True, eq=False)
+class _Layer:
+    """How far one layer was walked: ``depth`` directories, and whether one of them hides the layers below."""
 
-    def __init__(self, layers: Sequence[Path]) -> None:
-        self._layers = tuple(layers)
+    directory: int
+    depth: int = 0
+    hides: bool = False
 
-    def lookup(self, parts: Parts) -> Found | None:
-        """What is visible at ``parts``, which is taken literally: a link on the way hides what it points to."""
-        for layer in self._layers:
-            status, hides = self._look_in(layer, parts)
+
+class LowerWalk:
+    """One walk down the lower layers, topmost first, side by side. Each is walked once, and only if asked.
+
+    Close it to give the files back.
+    """
+
+    def __init__(self, layers: Sequence[Path], steps: Steps) -> None:
+        self._unasked = list(reversed(layers))
+        self._layers: list[_Layer] = []
+        self._steps = steps
+
+    def look(self, way: Sequence[bytes], name: bytes) -> Found | None:
+        """What is visible as ``name`` in the directory ``way``, which is the one of the last call or lies below it.
+
+        Both are taken literally: a link on the way hides what it points to. The answer holds until the next call.
+        """
+        index = 0
+        while (layer := self._layer(index)) is not None:
+            is_there = self._follow(layer, way)
+            status = lstat_at(layer.directory, name) if is_there else None
             if status is not None:
-                return Found(layer, tuple(parts), status)
-            if hides:
+                return None if is_whiteout(status) else Found(layer.directory, name, status)
+            if layer.hides:
                 return None
+            if is_there:
+                index += 1
+            else:
+                os.close(self._layers.pop(index).directory)
         return None
 
-    def _look_in(self, layer: Path, parts: Parts) -> tuple[os.stat_result | None, bool]:
-        """The status in ``layer``, and whether ``layer`` hides the same path of the layers below."""
-        hides = False
-        if not parts:
-            return layer.lstat(), True
-        directory = os.open(layer, WALK)
+    def close(self) -> None:
+        """Close all directories."""
+        while self._layers:
+            os.close(self._layers.pop().directory)
+
+    def _layer(self, index: int) -> _Layer | None:
+        if index == len(self._layers):
+            if not self._unasked:
+                return None
+            self._steps.take()
+            self._layers.append(_Layer(os.open(self._unasked.pop(), WALK)))
+        return self._layers[index]
+
+    def _follow(self, layer: _Layer, way: Sequence[bytes]) -> bool:
+        """Go on to ``way`` in ``layer``; whether it is there as a directory."""
         try:
-            for index, name in enumerate(parts):
-                status = lstat_at(directory, name)
-                if status is None:
-                    return None, hides
-                if index == len(parts) - 1:
-                    return (None, True) if is_whiteout(status) else (status, True)
-                if not stat.S_ISDIR(status.st_mode):
-                    return None, True
-                hides = hides or is_opaque(directory, name)
-                directory = step(directory, name, WALK)
-        finally:
-            os.close(directory)
-        return None, hides
-
-
-@contextmanager
-def opened_parent(found: Found) -> Iterator[tuple[int, bytes]]:
-    """The directory that holds ``found`` and the name in it."""
-    directory = os.open(found.layer, WALK)
-    try:
-        for name in found.parts[:-1]:
-            directory = step(directory, name, WALK)
-        yield directory, found.parts[-1] if found.parts else b"."
-    finally:
-        os.close(directory)
+            while layer.depth < len(way):
+                self._steps.take()
+                name = way[layer.depth]
+                layer.hides = layer.hides or is_opaque(layer.directory, name)
+                layer.directory = step(layer.directory, name, WALK)
+                layer.depth += 1
+        except FileNotFoundError:
+            return False
+        except NotADirectoryError:
+            layer.hides = True
+            return False
+        return True

@@ -11,10 +11,12 @@ from crishim.image.digest import Digest
 from crishim.image.errors import LayerError, LimitError
 from crishim.image.settings import Limits
 from crishim.image.unpack.apply import LayerWriter
-from crishim.image.unpack.lower import Found, LowerLayers
 from crishim.image.unpack.reader import TarReader
 from crishim.image.unpack.source import LayerSource
+from crishim.image.unpack.steps import Steps
 from crishim.image.unpack.tree import Tree
+
+_STEPS_PER_ENTRY = 20  # of an honest layer: most are in a directory that is open already, which takes none
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,11 @@ def unpack_layer(
     caller's to remove. The diff id is for the caller to compare. The kernel may still hold the data in its cache.
     """
     limit = limits.max_unpacked_bytes if allowed is None else allowed
-    with LayerSource(blob, limit, cancel) as source, Tree(root, LowerLayers(lower)) as tree:
-        if lower:
-            tree.copy_root_metadata(Found(lower[0], (), lower[0].lstat()))
+    steps = Steps(limits.max_entries * _STEPS_PER_ENTRY)
+    with LayerSource(blob, limit, cancel) as source, Tree(root, lower, steps) as tree:
+        tree.copy_root_metadata()
         reader = TarReader(source)
-        writer = LayerWriter(tree, reader, is_bottom=not lower, may_copy=limit)
+        writer = LayerWriter(tree, reader, may_copy=limit)
         for count, entry in enumerate(reader, start=1):
             if count > limits.max_entries:
                 raise LimitError(f"layer: more than the allowed {limits.max_entries} entries")

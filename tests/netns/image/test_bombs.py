@@ -1,16 +1,18 @@
-"""Small layers that would make much: memory, files, bytes on the disk."""
+"""Small layers that would make much: memory, files, bytes on the disk, work."""
 
 from __future__ import annotations
 
+import sys
 import tarfile
 import tracemalloc
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from crishim.image.errors import LimitError
 from crishim.image.settings import Limits
-from crishim.testing.images import directory, file, hard_link, opaque, tar
+from crishim.testing.images import directory, file, hard_link, opaque, symlink, tar, whiteout
 from tests.netns.image.lab import unpack, unpack_all
 
 
@@ -60,3 +62,31 @@ def test_what_is_copied_out_of_lower_layers_has_a_limit(tmp_path: Path) -> None:
     with pytest.raises(LimitError, match="lower layers"):
         unpack(tmp_path / "l", links, lower, Limits(max_unpacked_bytes=20_000))
     assert unpack(tmp_path / "m", links, lower, Limits(max_unpacked_bytes=30_000)).inodes == 3
+
+
+def _calls_of_unpacking(directory: Path, depth: int) -> int:
+    """How many functions written in C, system calls that is, it takes to make things ``depth`` directories deep."""
+    directory.mkdir()
+    deep = "/".join(depth * "d")
+    lower = unpack_all(directory, [[file(f"{deep}/{name}")] for name in "abc"])
+    changes = [whiteout(f"{deep}/a"), hard_link("l", f"{deep}/b"), symlink(f"{deep}/u", "../" * depth), opaque(deep)]
+    members = [*changes, file(f"{deep}/u/x/f"), file(f"x/{deep}/f")]
+    calls: Counter[str] = Counter()
+    sys.setprofile(lambda _frame, event, _argument: calls.update((event,)))
+    try:
+        unpack(directory / "l", tar(members, dialect=tarfile.GNU_FORMAT), lower)
+    finally:
+        sys.setprofile(None)
+    return calls["c_call"]
+
+
+def test_an_entry_twice_as_deep_takes_twice_the_work(tmp_path: Path) -> None:
+    assert _calls_of_unpacking(tmp_path / "deep", 200) < 3 * _calls_of_unpacking(tmp_path / "flat", 100)
+
+
+def test_all_paths_together_have_a_limit(tmp_path: Path) -> None:
+    deep = "/".join(100 * "d")
+    members = [file(f"{deep}/{number % 70}/{number}") for number in range(200)]  # no more than 64 are kept open
+    with pytest.raises(LimitError, match="more directories than allowed"):
+        unpack(tmp_path / "l", members, limits=Limits(max_entries=500))
+    assert unpack(tmp_path / "m", members, limits=Limits(max_entries=2000)).inodes == 100 + 70 + 200

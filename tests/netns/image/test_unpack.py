@@ -78,6 +78,17 @@ def test_a_directory_that_is_removed_and_made_again(tmp_path: Path, members: lis
         assert [name for name in look(root) if name.startswith("d")] == ["d", "d/x"]
 
 
+def test_nothing_below_a_removed_directory_counts(tmp_path: Path) -> None:
+    lower = [directory("e"), symlink("d/l", "../e"), file("d/a")]
+    for name in "12":
+        (tmp_path / name).mkdir()
+    top, _ = unpack_all(tmp_path / "1", [lower, [whiteout("d"), whiteout("d/a")]])
+    assert list(look(top)) == [".", "d"]
+    assert _is_whiteout(top / "d")
+    with joined(tmp_path / "2", unpack_all(tmp_path / "2", [lower, [whiteout("d"), file("d/l/f")]])) as root:
+        assert sorted(look(root)) == [".", "d", "d/l", "d/l/f", "e"]
+
+
 def test_a_parent_that_is_not_listed_looks_like_the_one_below(tmp_path: Path) -> None:
     top, base = unpack_all(tmp_path, [LOWER, [file("d/new")]])
     ours, theirs = (top / "d").stat(), (base / "d").stat()
