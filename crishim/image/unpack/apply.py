@@ -111,8 +111,7 @@ class LayerWriter:
                 return
             os.unlink(name, dir_fd=parent)
             os.mkdir(name, 0o755, dir_fd=parent)
-            if is_whiteout(status):
-                self._tree.make_opaque(parent, name)
+            self._tree.make_opaque(parent, name)
         self._count(_FILESYSTEM_BLOCK)
 
     def _regular(self, entry: Entry, where: Target) -> None:
