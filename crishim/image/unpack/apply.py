@@ -14,7 +14,7 @@ from crishim.image.unpack import header as tar
 from crishim.image.unpack.copyup import copy_file
 from crishim.image.unpack.header import show
 from crishim.image.unpack.lower import is_whiteout, lstat_at
-from crishim.image.unpack.metadata import apply_to_fd, apply_to_name, check_owner, times
+from crishim.image.unpack.metadata import announce_whiteouts, apply_to_fd, apply_to_name, check_owner, times
 from crishim.image.unpack.names import Meaning, Target, target
 from crishim.image.unpack.reader import Entry, TarReader
 from crishim.image.unpack.tree import Parts, Tree
@@ -192,6 +192,7 @@ class LayerWriter:
                 return
         parent, _ = self._tree.locate(where.parent)
         os.mknod(where.name, stat.S_IFCHR, 0, dir_fd=parent)
+        announce_whiteouts(parent)
         self._count(0)
 
     def _opaque(self, where: Target) -> None:

@@ -15,6 +15,7 @@ from crishim.image.unpack.reader import Entry
 
 OVERLAY_PREFIX = "trusted.overlay."
 OPAQUE_XATTR = "trusted.overlay.opaque"
+_ORIGIN_XATTR = "trusted.overlay.origin"
 
 _MAX_ID = 0xFFFF_FFFE
 _MIN_TIME, _MAX_TIME = -(1 << 31) * 1_000_000_000, (1 << 33) * 1_000_000_000
@@ -64,6 +65,14 @@ def path_of(directory: int, name: bytes) -> bytes:
 def set_opaque(directory: int, name: bytes) -> None:
     """Make the directory hide everything of the lower layers."""
     os.setxattr(path_of(directory, name), OPAQUE_XATTR, b"y", follow_symlinks=False)
+
+
+def announce_whiteouts(directory: int) -> None:
+    """Let overlayfs leave the whiteouts out of a list of the open ``directory`` that an entry to come makes opaque.
+
+    It looks for them only in what it joins of several layers, and where there is an origin. Empty, that is unknown.
+    """
+    os.setxattr(path_of(directory, b"."), _ORIGIN_XATTR, b"", follow_symlinks=False)
 
 
 def copy_xattrs(source: bytes, destination: bytes) -> None:

@@ -73,11 +73,25 @@ def test_a_whiteout_of_what_is_not_there_leaves_nothing(tmp_path: Path, members:
         [directory("d"), whiteout("d"), directory("d"), file("d/x")],
         [opaque("d"), file("d/x")],
         [file("d/x"), opaque("d"), directory("d")],
+        [whiteout("d/a"), file("d/x"), opaque("d"), whiteout("d/s")],
+        [whiteout("d/a"), file("d/x"), whiteout("d")],
         [file("d"), directory("d"), file("d/x")],
         [symlink("d", "f"), whiteout("d"), directory("d"), file("d/x")],
         [whiteout("d"), hard_link("d", "f"), directory("d"), file("d/x")],
     ],
-    ids=["before", "after", "implicit", "between", "opaque", "opaque after", "was file", "was link", "was hard link"],
+    ids=[
+        "before",
+        "after",
+        "implicit",
+        "between",
+        "opaque",
+        "opaque after",
+        "in it",
+        "in it, after",
+        "was file",
+        "was link",
+        "was hard link",
+    ],
 )
 def test_a_directory_that_is_removed_and_made_again(tmp_path: Path, members: list[Member]) -> None:
     with joined(tmp_path, unpack_all(tmp_path, [LOWER, members])) as root:
