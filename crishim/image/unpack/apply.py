@@ -45,6 +45,7 @@ class LayerWriter:
         self._may_copy = may_copy
         self._used = 0
         self._made = 0
+        self._is_root_opaque = False
 
     @property
     def inodes(self) -> int:
@@ -199,6 +200,10 @@ class LayerWriter:
         directory, parts = self._tree.locate(where.parent)
         if parts:
             self._tree.make_opaque(directory, b".")
+        elif not self._is_root_opaque:
+            self._is_root_opaque = True
+            for name in self._tree.names_below_root():  # overlayfs joins roots whatever their attributes are
+                self._whiteout(Target(b"", name, Meaning.WHITEOUT))
 
     def _create(self, where: Target, make: Callable[[int], _T]) -> _T:
         """Run ``make`` on the directory; when the name is taken by an earlier entry, that one goes first."""

@@ -109,6 +109,12 @@ class Tree:
             set_opaque(parent, name)
             self._has_opaque = True
 
+    def names_below_root(self) -> Iterator[bytes]:
+        """Every name that the root of a lower layer has; some come twice."""
+        for layer in self._lower:
+            with os.scandir(os.fsencode(layer)) as entries:
+                yield from (entry.name for entry in entries)
+
     def copy_root_metadata(self) -> None:
         """Let the root look like that of the layer below until an entry says otherwise."""
         with self.walk(b"") as walk:

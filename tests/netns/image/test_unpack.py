@@ -98,6 +98,20 @@ def test_a_directory_that_is_removed_and_made_again(tmp_path: Path, members: lis
         assert [name for name in look(root) if name.startswith("d")] == ["d", "d/x"]
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        [opaque("."), file("d/x")],
+        [file("d/x"), opaque("."), opaque(".")],
+        [symlink("l", "/"), opaque("l"), whiteout("d"), directory("d"), file("d/x"), whiteout("l")],
+    ],
+    ids=["before", "after", "over a link"],
+)
+def test_all_that_is_below_is_removed(tmp_path: Path, members: list[Member]) -> None:
+    with joined(tmp_path, unpack_all(tmp_path, [LOWER, [file("g")], members])) as root:
+        assert sorted(name for name in look(root) if name != "l") == [".", "d", "d/x"]
+
+
 def test_nothing_below_a_removed_directory_counts(tmp_path: Path) -> None:
     lower = [directory("e"), symlink("d/l", "../e"), file("d/a")]
     for name in "12":
