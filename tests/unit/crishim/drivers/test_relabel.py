@@ -1,13 +1,16 @@
 """Labels of files; a plain extended attribute stands for SELinux's, which needs root."""
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from crishim.core.errors import InvalidArgumentError, SystemCallError
 from crishim.drivers.relabel import relabel
+from crishim.drivers.tree import walk
 from crishim.drivers.tree_removal import remove_trees
+from crishim.testing.trees import nest
 
 pytestmark = pytest.mark.anyio
 
@@ -44,15 +47,31 @@ async def test_one_file(tree: Path) -> None:
     assert os.listxattr(tree / "a/b") == []
 
 
-async def test_deeper_than_functions_nest(tree: Path) -> None:
-    top = lowest = tree / "deep"
-    for _ in range(1100):
-        lowest.mkdir()
-        lowest /= "d"
-    lowest.touch()
-    await relabel(str(top), "label", ATTRIBUTE)
-    assert os.getxattr(lowest, ATTRIBUTE) == b"label"
-    remove_trees(str(top))  # what comes after a test can not
+async def test_deeper_than_any_path(tree: Path) -> None:
+    top = tree / "deep"
+    top.mkdir()
+    nest(top, 3000)
+    try:
+        await relabel(str(top), "label", ATTRIBUTE)
+        directory = os.open(top, os.O_RDONLY)
+        found = [os.getxattr(f"/proc/self/fd/{at}/d", ATTRIBUTE) for at, _, _ in walk(directory, across_mounts=False)]
+        os.close(directory)
+    finally:
+        remove_trees(str(top))  # what comes after a test can not
+    assert found == 3000 * [b"label"]
+
+
+async def test_names_are_not_remembered(tree: Path) -> None:
+    for number in range(2000):
+        (tree / f"{number:0100}").touch()
+        (tree / f"{number:0100}-directory").mkdir()
+    (tree / "a/link").unlink()
+    tracemalloc.start()
+    try:
+        await relabel(str(tree), "label", ATTRIBUTE)
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("path", ["/", "/usr", "/var/lib/", "/var/../etc"])
