@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from crishim.core.clock import monotonic
+from crishim.core.tasks import InFlight, TaskOwner
 from crishim.drivers import threads
 from crishim.drivers.tree import tree_usage
 from crishim.image.store.store import ImageStore
@@ -32,13 +36,27 @@ def image_usage(store: ImageStore) -> FilesystemUsage:
 class TreeUsage:
     """What a directory tree takes, counted at most every few seconds: kubelet asks often, and counting takes long."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._last = FilesystemUsage(str(root), 0, 0, 0)
+    def __init__(
+        self,
+        root: Path,
+        owner: TaskOwner,
+        clock: Callable[[], float] = monotonic,
+        measure: Callable[[Path], tuple[int, int]] = tree_usage,
+    ) -> None:
+        self._root, self._clock, self._measure = root, clock, measure
+        self._in_flight = InFlight(owner)
+        self._counted, self._last = -math.inf, FilesystemUsage(str(root), 0, 0, 0)
 
     async def __call__(self) -> FilesystemUsage:
-        """The usage, not older than ten seconds. What is mounted inside the tree does not count; no tree is nothing."""
-        if time.time_ns() - self._last.timestamp > _FRESH * 1e9:
-            used, inodes = await threads.run_alone(tree_usage, self._root)
-            self._last = FilesystemUsage(str(self._root), used, inodes, time.time_ns())
+        """The usage, not older than ten seconds. What is mounted inside the tree does not count; no tree is nothing.
+
+        Who asks while it is being counted waits for that; it goes on when nobody waits any more.
+        """
+        if self._clock() - self._counted > _FRESH:
+            await self._in_flight.run("images usage", self._count)
         return self._last
+
+    async def _count(self) -> None:
+        used, inodes = await threads.run_alone(self._measure, self._root)
+        self._last = FilesystemUsage(str(self._root), used, inodes, time.time_ns())
+        self._counted = self._clock()

@@ -47,7 +47,7 @@ class Images:
     ) -> None:
         """``containers`` is where containers have their writable layers; it need not exist yet."""
         self._store, self._settings, self._registries, self._owner = store, settings, registries, owner
-        self._containers, self._roots = TreeUsage(containers), ImageRoots(store)
+        self._containers, self._roots = TreeUsage(containers, owner), ImageRoots(store)
         unpacking = Unpacking(store, settings.limits, settings.max_concurrent_unpacks)
         self._tools = ImageTools(store, settings, platform, unpacking, Joined(), WeakValueDictionary())
         self._pulls, self._progress = Joined(), {}  # type: tuple[Joined, dict[str, Progress]]
