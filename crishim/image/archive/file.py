@@ -119,7 +119,7 @@ def _index(fd: int, path: Path) -> tuple[dict[str, tuple[int, int]], dict[str, s
     source = _FileSource(fd, os.fstat(fd).st_size)
     room = _MAX_INDEX
     try:
-        for entry in TarReader(source):
+        for entry in TarReader(source, _MAX_INDEX // _PER_MEMBER):
             room -= _PER_MEMBER + len(entry.header.name) + len(entry.header.linkname)
             if room < 0:
                 raise LimitError(f"archive {path}: has too many members, or names that are too long")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from crishim.image.errors import LayerError
+from crishim.image.errors import LayerError, LimitError
 from crishim.image.unpack import header as tar
 from crishim.image.unpack.header import BLOCK, ZERO_BLOCK, Header, show
 from crishim.image.unpack.pax import Records, override, parse_records
@@ -48,10 +48,15 @@ class Entry:
 
 
 class TarReader:
-    """Iterates over the entries of ``source``. Data of an entry that the consumer left unread is passed over."""
+    """Iterates over the entries of ``source``. Data of an entry that the consumer left unread is passed over.
 
-    def __init__(self, source: ByteSource) -> None:
+    Raises LayerError for what is not well-formed, LimitError past ``may_have`` entries, extended headers included.
+    """
+
+    def __init__(self, source: ByteSource, may_have: int) -> None:
         self.source = source
+        self._may_have = may_have
+        self._headers = 0
         self._unread = 0
         self._padding = 0
 
@@ -80,6 +85,9 @@ class TarReader:
         longlink: bytes | None = None
         records: Records = []
         while (block := self._header_block()) is not None:
+            self._headers += 1
+            if self._headers > self._may_have:
+                raise LimitError(f"tar stream: more than the allowed {self._may_have} entries and extended headers")
             header = Header(block)
             if header.type == tar.PAX:
                 records = parse_records(self._extension(header))

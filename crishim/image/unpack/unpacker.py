@@ -48,11 +48,9 @@ def unpack_layer(
     steps = Steps(limits.max_entries * _STEPS_PER_ENTRY)
     with LayerSource(blob, limit, cancel) as source, Tree(root, lower, steps) as tree:
         tree.copy_root_metadata()
-        reader = TarReader(source)
+        reader = TarReader(source, limits.max_entries)
         writer = LayerWriter(tree, reader, may_copy=limit)
-        for count, entry in enumerate(reader, start=1):
-            if count > limits.max_entries:
-                raise LimitError(f"layer: more than the allowed {limits.max_entries} entries")
+        for entry in reader:
             if cancel.is_set():
                 raise LayerError("layer: unpacking was cancelled")
             writer.apply(entry)

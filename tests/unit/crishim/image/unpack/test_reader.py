@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crishim.image.errors import LayerError
+from crishim.image.errors import LayerError, LimitError
 from crishim.image.unpack.header import BLOCK, Header
 from crishim.image.unpack.reader import Entry, TarReader
 from crishim.testing.images import directory, file, hard_link, symlink, tar, with_xattr
@@ -43,8 +43,8 @@ class Bytes:
         return self._stream.tell() >= self._size
 
 
-def _read(data: bytes) -> list[tuple[Entry, bytes]]:
-    reader = TarReader(Bytes(data))
+def _read(data: bytes, may_have: int = 1000) -> list[tuple[Entry, bytes]]:
+    reader = TarReader(Bytes(data), may_have)
     found = []
     for entry in reader:
         content = b""
@@ -155,6 +155,18 @@ def test_an_extended_header_that_never_ends() -> None:
 
     with pytest.raises(LayerError, match="extended header of"):
         _read(_edited(edit))
+
+
+@pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K"])
+def test_extended_headers_count_as_entries(kind: bytes) -> None:
+    def edit(data: bytearray) -> None:
+        data[156:157] = kind
+        data[124:136] = b"00000000000\0"
+
+    data = _edited(edit)[:BLOCK] * 9 + tar([file("a")])
+    assert len(_read(data, may_have=10)) == 1
+    with pytest.raises(LimitError, match="more than the allowed 9"):
+        _read(data, may_have=9)
 
 
 def test_a_wrong_checksum() -> None:
