@@ -10,15 +10,16 @@ from typing import cast
 
 from isal import isal_zlib
 
-from crishim.image.errors import ContentError
+from crishim.image.errors import ContentError, LimitError
 from crishim.image.types import Compression
 
 PIECE = 1 << 20
 _INFLATE_ERROR = cast("type[Exception]", isal_zlib.error)  # its type stub has the instance
 _GZIP_WINDOW = 31
+_MAX_MEMBERS = 16 << 20  # each costs some microseconds, however small; a layer can have one or two for each file
 
 
-def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def gunzip(chunks: Iterable[bytes], members: int) -> Iterator[bytes]:
     """The content of all gzip members in ``chunks``; after the last, zero bytes are padding, others an error."""
     inflate = isal_zlib.decompressobj(wbits=_GZIP_WINDOW)
     begun = False
@@ -29,6 +30,7 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
             yield from _some(piece := inflate.decompress(data, PIECE))
             data = inflate.unconsumed_tail
             if inflate.eof:
+                members = count_down(members)
                 data, begun = inflate.unused_data, False
                 inflate = isal_zlib.decompressobj(wbits=_GZIP_WINDOW)
             elif not piece and len(data) == len(chunk):
@@ -39,23 +41,30 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise ContentError("layer: the gzip stream ends too early")
 
 
-def unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def unzstd(chunks: Iterable[bytes], members: int) -> Iterator[bytes]:
     """The content of all zstd frames in ``chunks``."""
     from crishim.image.unpack import zstd  # noqa: PLC0415  # few layers are
 
-    yield from zstd.content(chunks, PIECE)
+    yield from zstd.content(chunks, PIECE, members)
 
 
-def plain(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def plain(chunks: Iterable[bytes], _members: int) -> Iterator[bytes]:
     """``chunks`` as they are."""
     yield from chunks
+
+
+def count_down(members: int) -> int:
+    """How many members may follow another one; raises LimitError when that one was too many."""
+    if not members:
+        raise LimitError("layer: compressed in more pieces than allowed")
+    return members - 1
 
 
 def _some(piece: bytes) -> tuple[bytes, ...]:
     return (piece,) if piece else ()
 
 
-_READERS: dict[Compression, Callable[[Iterable[bytes]], Iterator[bytes]]] = {
+_READERS: dict[Compression, Callable[[Iterable[bytes], int], Iterator[bytes]]] = {
     Compression.GZIP: gunzip,
     Compression.ZSTD: unzstd,
     Compression.NONE: plain,
@@ -70,9 +79,12 @@ def sniff(beginning: bytes) -> Compression:
     return Compression.ZSTD if beginning.startswith(_ZSTD_MAGIC) else Compression.NONE
 
 
-def decompress(chunks: Iterable[bytes], compression: Compression) -> Iterator[bytes]:
-    """The uncompressed stream; raises ContentError when ``chunks`` are damaged, cut short or something else."""
+def decompress(chunks: Iterable[bytes], compression: Compression, members: int = _MAX_MEMBERS) -> Iterator[bytes]:
+    """The uncompressed stream of no more than ``members`` gzip members or zstd frames.
+
+    Raises ContentError when ``chunks`` are damaged, cut short or something else, and LimitError.
+    """
     try:
-        yield from _READERS[compression](chunks)
+        yield from _READERS[compression](chunks, members)
     except _INFLATE_ERROR as exc:
         raise ContentError(f"layer: not a valid {compression} stream: {exc}") from exc

@@ -16,7 +16,7 @@ from crishim.image.unpack.source import LayerSource
 from crishim.image.unpack.steps import Steps
 from crishim.image.unpack.tree import Tree
 
-_STEPS_PER_ENTRY = 20  # of an honest layer: most are in a directory that is open already, which takes none
+_STEPS_PER_ENTRY = 10  # of an honest layer: most are in a directory that is open already, which takes none
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from crishim.image.errors import ContentError
+from crishim.image.unpack.decompress import count_down
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -16,15 +17,18 @@ _MAX_WINDOW_LOG = 27
 _OPTIONS = {int(zstd.DecompressionParameter.window_log_max): _MAX_WINDOW_LOG}
 
 
-def content(chunks: Iterable[bytes], piece: int) -> Iterator[bytes]:
-    """The content of all frames in ``chunks``, at most ``piece`` bytes at a time. Raises ContentError."""
+def content(chunks: Iterable[bytes], piece: int, frames: int) -> Iterator[bytes]:
+    """The content of up to ``frames`` in ``chunks``, at most ``piece`` bytes at a time.
+
+    Raises ContentError and LimitError.
+    """
     try:
-        yield from _frames(chunks, piece)
+        yield from _frames(chunks, piece, frames)
     except zstd.ZstdError as exc:
         raise ContentError(f"layer: not a valid zstd stream: {exc}") from exc
 
 
-def _frames(chunks: Iterable[bytes], piece: int) -> Iterator[bytes]:
+def _frames(chunks: Iterable[bytes], piece: int, frames: int) -> Iterator[bytes]:
     frame, begun = zstd.ZstdDecompressor(options=_OPTIONS), False
     for chunk in chunks:
         data = chunk
@@ -34,6 +38,7 @@ def _frames(chunks: Iterable[bytes], piece: int) -> Iterator[bytes]:
                 yield some
             data = b""
             if frame.eof:
+                frames = count_down(frames)
                 data, begun = frame.unused_data, False
                 frame = zstd.ZstdDecompressor(options=_OPTIONS)
     if begun:

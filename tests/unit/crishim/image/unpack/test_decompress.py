@@ -8,7 +8,7 @@ import random
 import pytest
 from backports import zstd
 
-from crishim.image.errors import ContentError
+from crishim.image.errors import ContentError, LimitError
 from crishim.image.types import Compression
 from crishim.image.unpack.decompress import PIECE, decompress, sniff
 
@@ -30,6 +30,13 @@ def test_round_trip(packed: bytes, step: int) -> None:
 @pytest.mark.parametrize("packed", [GZIP + gzip.compress(b"more"), ZSTD + zstd.compress(b"more")], ids=["gzip", "zstd"])
 def test_several_members(packed: bytes) -> None:
     assert _unpacked(packed) == DATA + b"more"
+
+
+@pytest.mark.parametrize("packed", [gzip.compress(b""), bytes(zstd.compress(b""))], ids=["gzip", "zstd"])
+def test_the_number_of_members_has_a_limit(packed: bytes) -> None:
+    assert list(decompress([100 * packed], sniff(packed), 100)) == []
+    with pytest.raises(LimitError, match="more pieces"):
+        list(decompress([101 * packed], sniff(packed), 100))
 
 
 def test_zero_padding_after_gzip() -> None:
