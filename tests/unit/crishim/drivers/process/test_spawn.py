@@ -4,11 +4,12 @@ import os
 import resource
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from cni_runtime.spawn import _null
 from crishim.core.errors import SystemCallError
 from crishim.drivers.process.spawn import Program, Spawned, _children, forget_child, is_child, spawn
 
@@ -54,22 +55,22 @@ def test_what_is_not_there_is_an_error(program: Program) -> None:
 
 
 @contextmanager
-def no_more_descriptors() -> Iterator[int]:
-    """A last one, for a program to write to."""
+def no_more_descriptors() -> Iterator[None]:
+    """Only those up to /dev/null, which is there since this was imported: threads of other tests close later ones."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    out = os.open("/dev/null", os.O_WRONLY)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (out + 1, hard))  # all below are open
-        yield out
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        os.close(out)
+    with ExitStack() as undo:
+        while (lowest := os.open("/dev/null", os.O_RDONLY)) < _null:
+            undo.callback(os.close, lowest)
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_null + 1, hard))
+        undo.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        yield
 
 
 def test_what_can_not_be_watched_does_not_run(tmp_path: Path) -> None:
     script = f"sleep 0.1; touch {tmp_path}/ran"
-    with no_more_descriptors() as out, pytest.raises(SystemCallError, match="start /bin/sh: Too many open files"):
-        spawn(Program(argv=("/bin/sh", "-c", script), env={}, stdout=out))
+    with no_more_descriptors(), pytest.raises(SystemCallError, match="start /bin/sh: Too many open files"):
+        spawn(Program(argv=("/bin/sh", "-c", script), env={}))
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
     assert not (tmp_path / "ran").exists()
@@ -78,8 +79,8 @@ def test_what_can_not_be_watched_does_not_run(tmp_path: Path) -> None:
 def test_what_can_not_be_watched_is_forgotten_when_it_has_been_reaped_by_another() -> None:
     known, before = set(_children), signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     try:
-        with no_more_descriptors() as out, pytest.raises(SystemCallError, match="Too many open files"):
-            spawn(Program(argv=("/bin/true",), env={}, stdout=out))
+        with no_more_descriptors(), pytest.raises(SystemCallError, match="Too many open files"):
+            spawn(Program(argv=("/bin/true",), env={}))
     finally:
         signal.signal(signal.SIGCHLD, before)
     assert not _children - known
