@@ -80,7 +80,7 @@ def test_what_can_not_be_watched_is_forgotten_when_it_has_been_reaped_by_another
     known, before = set(_children), signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     try:
         with no_more_descriptors(), pytest.raises(SystemCallError, match="Too many open files"):
-            spawn(Program(argv=("/bin/true",), env={}))
+            spawn(Program(argv=("/bin/sleep", "60"), env={}))  # it is there until it is killed
     finally:
         signal.signal(signal.SIGCHLD, before)
     assert not _children - known
