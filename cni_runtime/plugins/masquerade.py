@@ -14,13 +14,15 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
+from msgspec import Struct
+
 from cni_runtime.call import PluginCall
 from cni_runtime.ip import Interface, ip_interface
 from cni_runtime.net.effects import AddElements
 from cni_runtime.net.libnftables import Nft, list_chains
 from cni_runtime.net.nft import Element, OwnedTable, Owner, Table, stored_tables
 from cni_runtime.net.plan import Plan
-from cni_runtime.plugins.base import Context, network_of, owner_of, valid_attachments
+from cni_runtime.plugins.base import Context, decode_some, network_of, owner_of, valid_attachments
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,15 @@ def masquerade_table(addresses: Iterable[str]) -> Table:
 def masquerade_elements(addresses: Iterable[str]) -> tuple[Element, ...]:
     """What a pod with these addresses has in the table. Pure."""
     return tuple(Element(f"pods{at}", str(ip_interface(address).ip)) for at, address in enumerate(addresses))
+
+
+class _Asked(Struct, frozen=True, rename="camel"):
+    ip_masq: Any = False
+
+
+def may_masquerade(call: PluginCall) -> bool:
+    """For DEL: whether ADD may have masqueraded. What is neither true nor false may once have been true."""
+    return bool(decode_some(call, _Asked).ip_masq)
 
 
 def end_masquerade(call: PluginCall, context: Context) -> list[OwnedTable]:

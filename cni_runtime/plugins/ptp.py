@@ -6,7 +6,7 @@ The pod's subnet is reached through the gateway, which is the host's end; the ga
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct, structs
 
@@ -27,7 +27,6 @@ from cni_runtime.plugins.base import (
     Context,
     Plugin,
     decode,
-    decode_some,
     dns_or,
     netns_of,
     nothing_done_yet,
@@ -39,6 +38,7 @@ from cni_runtime.plugins.masquerade import (
     collect_masquerade,
     end_masquerade,
     masquerade,
+    may_masquerade,
     remove_later,
     repair_masquerade,
 )
@@ -56,12 +56,6 @@ class PtpConfig(Struct, frozen=True, rename="camel"):
     ip_masq_backend: str = ""
     mtu: Annotated[int, Meta(ge=0, le=65535)] = 0
     ipam: IpamConfig = IpamConfig()
-
-
-class _Rules(Struct, frozen=True, rename="camel"):
-    """Whether DEL has to look for packet filter rules; what is neither true nor false may once have been true."""
-
-    ip_masq: Any = False
 
 
 class Pair(Struct, frozen=True):
@@ -168,7 +162,7 @@ def _add(call: PluginCall, context: Context, config: PtpConfig, result: Result) 
 
 def _remove_rules(call: PluginCall, context: Context, unused: list[OwnedTable]) -> None:
     faults.reach("ptp.DEL.rules")
-    if decode_some(call, _Rules).ip_masq:
+    if may_masquerade(call):
         unused += end_masquerade(call, context)
 
 

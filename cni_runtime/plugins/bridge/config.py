@@ -80,10 +80,9 @@ class BridgeConfig(Struct, frozen=True, kw_only=True, rename="camel"):
         return f"{self.bridge}.{self.vlan}"
 
 
-class BridgeRules(Struct, frozen=True, rename="camel"):
-    """Which packet filter rules DEL has to look for; what is neither true nor false may once have been true."""
+class SpoofCheck(Struct, frozen=True):
+    """Whether DEL has to look for its rules; what is neither true nor false may once have been true."""
 
-    ip_masq: Any = False
     macspoofchk: Any = False
 
 

@@ -39,7 +39,7 @@ from cni_runtime.plugins.base import (
     require_previous,
 )
 from cni_runtime.plugins.bridge.check import check_attachment, mtu_repair
-from cni_runtime.plugins.bridge.config import BridgeConfig, BridgeRules, bridge_config, requested_mac
+from cni_runtime.plugins.bridge.config import BridgeConfig, SpoofCheck, bridge_config, requested_mac
 from cni_runtime.plugins.bridge.plan import (
     AddressTakenError,
     Names,
@@ -60,6 +60,7 @@ from cni_runtime.plugins.masquerade import (
     collect_masquerade,
     end_masquerade,
     masquerade,
+    may_masquerade,
     remove_later,
     repair_masquerade,
 )
@@ -185,10 +186,9 @@ def _settled(call: PluginCall, config: BridgeConfig, names: Names, result: Resul
 
 def _remove_rules(call: PluginCall, context: Context, unused: list[OwnedTable]) -> None:
     faults.reach("bridge.DEL.rules")
-    made = decode_some(call, BridgeRules)
-    if made.ip_masq:
+    if may_masquerade(call):
         unused += end_masquerade(call, context)
-    if made.macspoofchk:
+    if decode_some(call, SpoofCheck).macspoofchk:
         remove_spoof_check(context.nft, call.container_id, call.ifname)
 
 
