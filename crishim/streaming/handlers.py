@@ -22,7 +22,7 @@ from crishim.streaming.ports import Backends, PodConnection, Session
 from crishim.streaming.remotecommand import spdy as command_spdy
 from crishim.streaming.remotecommand import websocket as command_websocket
 from crishim.streaming.remotecommand.run import Job
-from crishim.streaming.service import require_ready
+from crishim.streaming.service import ready_sandbox
 from crishim.streaming.timeouts import Timeouts
 from crishim.streaming.tokens import TokenStore
 from crishim.streaming.upgrade import choose_spdy, choose_websocket, is_websocket, to_spdy, transport_of
@@ -99,7 +99,7 @@ class Handlers:
         return await self._serve(f"forwarding ports of {request.sandbox_id}", name, serving, socket)
 
     async def _dial(self, request: PortForwardStream, port: int) -> PodConnection:
-        sandbox = require_ready(self._backends.sandboxes, request.sandbox_id)
+        sandbox = ready_sandbox(self._backends.sandboxes, request.sandbox_id)
         return await self._backends.dialer.connect(sandbox.namespaces.net, port)
 
     def _take(self, http: web.Request, kind: type[RequestT]) -> RequestT:

@@ -30,7 +30,7 @@ class Streams:
 
     def port_forward(self, request: PortForwardStream) -> str:
         """A URL for connections to ports of a sandbox; raises as ``exec``."""
-        found = require_ready(self._sandboxes, request.sandbox_id)
+        found = ready_sandbox(self._sandboxes, request.sandbox_id)
         return self._url("portforward", self._tokens.make(replace(request, sandbox_id=found.id)))
 
     def _running(self, container_id: str) -> str:
@@ -43,7 +43,7 @@ class Streams:
         return f"{self._base_url}/{verb}/{token}"
 
 
-def require_ready(sandboxes: Sandboxes, sandbox_id: str) -> sandbox.Sandbox:
+def ready_sandbox(sandboxes: Sandboxes, sandbox_id: str) -> sandbox.Sandbox:
     """The sandbox with this id; raises NotFoundError, and FailedPreconditionError when it is not ready."""
     found = sandboxes.get(sandbox_id)
     if found.state is not sandbox.State.READY:
