@@ -9,7 +9,7 @@ CRI carries whole numbers only: times are in whole seconds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from crishim.container.stats import ContainerStats, PodStats
 from crishim.drivers.cgroups.stats import GroupStats
@@ -17,6 +17,8 @@ from crishim.drivers.usage import DiskUsage, InterfaceUsage
 from crishim.model.container import Container
 from crishim.model.sandbox import Sandbox
 from crishim.rpc.pb import api_pb2 as pb
+
+T = TypeVar("T")
 
 _SECOND = 10**9
 _FAILURES = "Page faults of the group and those below it."
@@ -30,22 +32,10 @@ class _GroupMetric(NamedTuple):
     labels: Mapping[str, str] = {}
 
 
-class _InterfaceMetric(NamedTuple):
+class _Metric(NamedTuple, Generic[T]):
     name: str
     help: str
-    value: Callable[[InterfaceUsage], int]
-
-
-class _DiskMetric(NamedTuple):
-    name: str
-    help: str
-    value: Callable[[DiskUsage], int]
-
-
-class _SpecMetric(NamedTuple):
-    name: str
-    help: str
-    value: Callable[[Container], int]
+    value: Callable[[T], int]
 
 
 def _seconds(nanoseconds: int | None) -> int | None:
@@ -145,33 +135,35 @@ _GROUP = (
 )
 
 _INTERFACE = (
-    _InterfaceMetric("container_network_receive_bytes_total", "Bytes received.", lambda i: i.rx_bytes),
-    _InterfaceMetric("container_network_receive_packets_total", "Packets received.", lambda i: i.rx_packets),
-    _InterfaceMetric(
+    _Metric[InterfaceUsage]("container_network_receive_bytes_total", "Bytes received.", lambda i: i.rx_bytes),
+    _Metric[InterfaceUsage]("container_network_receive_packets_total", "Packets received.", lambda i: i.rx_packets),
+    _Metric[InterfaceUsage](
         "container_network_receive_packets_dropped_total", "Packets dropped while receiving.", lambda i: i.rx_dropped
     ),
-    _InterfaceMetric("container_network_receive_errors_total", "Errors while receiving.", lambda i: i.rx_errors),
-    _InterfaceMetric("container_network_transmit_bytes_total", "Bytes sent.", lambda i: i.tx_bytes),
-    _InterfaceMetric("container_network_transmit_packets_total", "Packets sent.", lambda i: i.tx_packets),
-    _InterfaceMetric(
+    _Metric[InterfaceUsage]("container_network_receive_errors_total", "Errors while receiving.", lambda i: i.rx_errors),
+    _Metric[InterfaceUsage]("container_network_transmit_bytes_total", "Bytes sent.", lambda i: i.tx_bytes),
+    _Metric[InterfaceUsage]("container_network_transmit_packets_total", "Packets sent.", lambda i: i.tx_packets),
+    _Metric[InterfaceUsage](
         "container_network_transmit_packets_dropped_total", "Packets dropped while sending.", lambda i: i.tx_dropped
     ),
-    _InterfaceMetric("container_network_transmit_errors_total", "Errors while sending.", lambda i: i.tx_errors),
+    _Metric[InterfaceUsage]("container_network_transmit_errors_total", "Errors while sending.", lambda i: i.tx_errors),
 )
 
 _DISK = (
-    _DiskMetric("container_fs_usage_bytes", "Bytes on the disk in the writable layer.", lambda d: d.bytes),
-    _DiskMetric("container_fs_limit_bytes", "Size of the file system.", lambda d: d.capacity),
-    _DiskMetric("container_fs_inodes_total", "Inodes of the file system.", lambda d: d.inodes_total),
-    _DiskMetric("container_fs_inodes_free", "Inodes of the file system that are free.", lambda d: d.inodes_free),
+    _Metric[DiskUsage]("container_fs_usage_bytes", "Bytes on the disk in the writable layer.", lambda d: d.bytes),
+    _Metric[DiskUsage]("container_fs_limit_bytes", "Size of the file system.", lambda d: d.capacity),
+    _Metric[DiskUsage]("container_fs_inodes_total", "Inodes of the file system.", lambda d: d.inodes_total),
+    _Metric[DiskUsage]("container_fs_inodes_free", "Inodes of the file system that are free.", lambda d: d.inodes_free),
 )
 
 _START = ("container_start_time_seconds", "When it was started, in seconds since the epoch.")
 
 _SPEC = (
-    _SpecMetric("container_spec_cpu_shares", "Share of the processor.", lambda c: c.resources.cpu_shares),
-    _SpecMetric("container_spec_cpu_quota", "Microseconds of a period.", lambda c: c.resources.cpu_quota),
-    _SpecMetric("container_spec_cpu_period", "Microseconds that the quota is for.", lambda c: c.resources.cpu_period),
+    _Metric[Container]("container_spec_cpu_shares", "Share of the processor.", lambda c: c.resources.cpu_shares),
+    _Metric[Container]("container_spec_cpu_quota", "Microseconds of a period.", lambda c: c.resources.cpu_quota),
+    _Metric[Container](
+        "container_spec_cpu_period", "Microseconds that the quota is for.", lambda c: c.resources.cpu_period
+    ),
 )
 
 _LABELS = ("container", "id", "image", "name", "namespace", "pod")
