@@ -15,3 +15,10 @@ def nest(top: Path, levels: int) -> None:
         os.close(parent)
         parent = below
     os.close(parent)
+
+
+def crowd(top: Path) -> None:
+    """Make 2000 files and as many directories in ``top``, with long names: half a megabyte of them."""
+    for number in range(2000):
+        (top / f"{number:0100}").touch()
+        (top / f"{number:0100}-directory").mkdir()

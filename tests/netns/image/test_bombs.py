@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import tarfile
-import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -13,16 +12,14 @@ import pytest
 from crishim.image.errors import LimitError
 from crishim.image.settings import Limits
 from crishim.testing.images import directory, file, hard_link, opaque, symlink, tar, whiteout
+from crishim.testing.memory import traced_memory
 from tests.netns.image.lab import unpack, unpack_all
 
 
 def _peak_of_unpacking(root: Path, layer: bytes) -> int:
-    tracemalloc.start()
-    try:
+    with traced_memory() as peak:
         unpack(root, layer, [root.parent])
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+        return peak()
 
 
 def test_deep_directories_take_no_memory(tmp_path: Path) -> None:

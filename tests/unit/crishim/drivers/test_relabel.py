@@ -1,7 +1,6 @@
 """Labels of files; a plain extended attribute stands for SELinux's, which needs root."""
 
 import os
-import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,8 @@ from crishim.core.errors import InvalidArgumentError, SystemCallError
 from crishim.drivers.relabel import relabel
 from crishim.drivers.tree import walk
 from crishim.drivers.tree_removal import remove_trees
-from crishim.testing.trees import nest
+from crishim.testing.memory import traced_memory
+from crishim.testing.trees import crowd, nest
 
 pytestmark = pytest.mark.anyio
 
@@ -62,16 +62,11 @@ async def test_deeper_than_any_path(tree: Path) -> None:
 
 
 async def test_names_are_not_remembered(tree: Path) -> None:
-    for number in range(2000):
-        (tree / f"{number:0100}").touch()
-        (tree / f"{number:0100}-directory").mkdir()
+    crowd(tree)
     (tree / "a/link").unlink()
-    tracemalloc.start()
-    try:
+    with traced_memory() as peak:
         await relabel(str(tree), "label", ATTRIBUTE)
-        assert tracemalloc.get_traced_memory()[1] < 100_000
-    finally:
-        tracemalloc.stop()
+        assert peak() < 100_000
 
 
 @pytest.mark.parametrize("path", ["/", "/usr", "/var/lib/", "/var/../etc"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import repeat
@@ -13,7 +12,8 @@ import pytest
 
 from crishim.drivers.tree import count, tree_usage, walk
 from crishim.drivers.tree_removal import remove_trees
-from crishim.testing.trees import nest
+from crishim.testing.memory import traced_memory
+from crishim.testing.trees import crowd, nest
 
 DEEP = 100  # deeper than directories are kept open
 
@@ -65,15 +65,10 @@ def test_nothing_is_missed_beside_the_way_down(tmp_path: Path) -> None:
 
 
 def test_names_are_not_remembered(tmp_path: Path) -> None:
-    for number in range(2000):
-        (tmp_path / f"{number:0100}").touch()
-        (tmp_path / f"{number:0100}-directory").mkdir()
-    tracemalloc.start()
-    try:
+    crowd(tmp_path)
+    with traced_memory() as peak:
         assert tree_usage(tmp_path)[1] == 4001
-        assert tracemalloc.get_traced_memory()[1] < 100_000
-    finally:
-        tracemalloc.stop()
+        assert peak() < 100_000
 
 
 @pytest.mark.parametrize("levels", [5, DEEP])

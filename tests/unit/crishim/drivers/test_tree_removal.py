@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from crishim.drivers.tree_removal import remove_tree_at
-from crishim.testing.trees import nest
+from crishim.testing.memory import traced_memory
+from crishim.testing.trees import crowd, nest
 
 DEEP = 100  # deeper than it is removed without moving anything
 
@@ -22,15 +22,10 @@ def top(tmp_path: Path) -> Path:
 
 
 def test_names_are_not_remembered(top: Path) -> None:
-    for number in range(2000):
-        (top / f"{number:0100}").touch()
-        (top / f"{number:0100}-directory").mkdir()
-    tracemalloc.start()
-    try:
+    crowd(top)
+    with traced_memory() as peak:
         remove_tree_at(str(top), None)
-        assert tracemalloc.get_traced_memory()[1] < 100_000
-    finally:
-        tracemalloc.stop()
+        assert peak() < 100_000
     assert not top.exists()
 
 
