@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from hack.benchmark.contenders import contenders
-from hack.benchmark.goals import PER_POD, WITH_PODS
+from hack.benchmark.goals import PER_POD, WITH_MORE, WITH_PODS
 from hack.benchmark.lives import Client
 from hack.benchmark.memory import memory
 from hack.benchmark.rounds import in_turns
@@ -85,8 +85,8 @@ def _measure_memory(client: Client, found: dict[str, float]) -> None:
 
     found["no pods"] = with_more(0)
     found[WITH_PODS] = with_more(_IDLE_PODS)
-    found[PER_POD] = (found[WITH_PODS] - found["no pods"]) / _IDLE_PODS
-    # The first ones bring what all share: the libraries of monitors.
-    found["per further pod"] = (with_more(_IDLE_PODS) - found[WITH_PODS]) / _IDLE_PODS
+    found[WITH_MORE] = with_more(_IDLE_PODS)
+    # Not from none to the first ones: these bring the libraries that all monitors share.
+    found[PER_POD] = (found[WITH_MORE] - found[WITH_PODS]) / _IDLE_PODS
     for pod in pods:
         client.remove_pod(pod, defaultdict(list))

@@ -32,7 +32,7 @@ TIMES = {
 }
 
 # MiB
-WITH_PODS, PER_POD = "10 idle pods", "per pod"
+WITH_PODS, WITH_MORE, PER_POD = "10 idle pods", "20 idle pods", "per pod"
 MEMORY = {WITH_PODS: Goal(absolute=60), PER_POD: Goal(absolute=0.6)}
 
 # Milliseconds, 95th percentile
