@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from crishim.drivers import threads
+from crishim.drivers.cgroups.files import read_pairs
 from crishim.drivers.cgroups.hierarchy import Hierarchies, hierarchies
 from crishim.drivers.cgroups.moves import Moves, own_group
-from crishim.drivers.cgroups.stats import read_pairs
 from crishim.drivers.mounts import read_mounts
 from crishim.drivers.process.identity import ProcessId, ended, identify, send
 from crishim.drivers.syscalls import step, system_call

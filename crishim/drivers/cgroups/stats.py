@@ -6,7 +6,6 @@ numbers CRI v1 ``ContainerStats``. Times are nanoseconds, sizes bytes; None: the
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ from typing import Any
 from msgspec import Struct
 
 from crishim.core.clock import now_ns
+from crishim.drivers.cgroups.files import read_number, read_pairs, read_text
 from crishim.drivers.cgroups.hierarchy import Hierarchies
+from crishim.drivers.cgroups.io import DeviceIo, read_io, total_io
 
 _UNLIMITED = 1 << 62  # version 1 writes the greatest multiple of a page; nobody has this much
-_CHUNK = 1 << 14
 _TICK_NS = 10_000_000  # USER_HZ is 100 everywhere, see time(7)
 
 
@@ -33,6 +33,7 @@ _SUMMED = (
     "major_page_faults",
     "oom_kills",
     "swap",
+    "kernel",
 )
 
 
@@ -82,16 +83,19 @@ class MemoryStats(Struct, frozen=True):
     limit: int | None = None
     swap: int | None = None
     swap_limit: int | None = None
+    kernel: int | None = None
     pressure: Pressure | None = None
 
 
 class GroupStats(Struct, frozen=True):
-    """What a group uses at ``timestamp`` (nanoseconds since the epoch)."""
+    """What a group uses at ``timestamp`` (nanoseconds since the epoch). Threads count as ``processes``."""
 
     timestamp: int
     cpu: CpuStats
     memory: MemoryStats
     processes: int | None = None
+    processes_limit: int | None = None
+    io: tuple[DeviceIo, ...] = ()
     io_pressure: Pressure | None = None
 
 
@@ -103,7 +107,9 @@ def read_stats(mounted: Hierarchies, group: str) -> GroupStats:
         timestamp=now_ns(),
         cpu=_cpu(mounted, group),
         memory=_memory(mounted, group),
-        processes=_number(pids / "pids.current") if pids else None,
+        processes=read_number(pids / "pids.current") if pids else None,
+        processes_limit=read_number(pids / "pids.max") if pids else None,
+        io=read_io(mounted, group),
         io_pressure=read_pressure(unified / "io.pressure") if unified else None,
     )
 
@@ -116,7 +122,8 @@ def total(groups: Sequence[GroupStats]) -> GroupStats | None:
     cpu: dict[str, Any] = {name: _sum(getattr(each.cpu, name) for each in groups) for name in times}
     memory: dict[str, Any] = {name: _sum(getattr(each.memory, name) for each in groups) for name in _SUMMED}
     began, processes = min(each.timestamp for each in groups), _sum(each.processes for each in groups)
-    return GroupStats(began, CpuStats(**cpu), MemoryStats(**memory), processes)
+    io = total_io(each.io for each in groups)
+    return GroupStats(began, CpuStats(**cpu), MemoryStats(**memory), processes, io=io)
 
 
 def _sum(values: Iterable[int | None]) -> int | None:
@@ -124,15 +131,9 @@ def _sum(values: Iterable[int | None]) -> int | None:
     return sum(known) if known else None
 
 
-def read_pairs(path: Path) -> dict[str, int]:
-    """The lines ``NAME NUMBER`` of a file; empty when it is not there."""
-    pairs = (line.split() for line in _text(path).splitlines())
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
-
-
 def read_pressure(path: Path) -> Pressure | None:
     """The content of a ``*.pressure`` file; None where the kernel does not account for it."""
-    lines = {line.split()[0]: _stall(line) for line in _text(path).splitlines()}
+    lines = {line.split()[0]: _stall(line) for line in read_text(path).splitlines()}
     return Pressure(lines.get("some", Stall()), lines.get("full", Stall())) if lines else None
 
 
@@ -166,7 +167,7 @@ def _cpu_v1(mounted: Hierarchies, group: str) -> CpuStats:
     quota = mounted.directory("cpu", group)
     stat = read_pairs(quota / "cpu.stat") if quota else {}
     return CpuStats(
-        usage=_number(accounts / "cpuacct.usage"),
+        usage=read_number(accounts / "cpuacct.usage"),
         user=_ticks(ticks.get("user")),
         system=_ticks(ticks.get("system")),
         periods=stat.get("nr_periods"),
@@ -184,9 +185,11 @@ def _memory(mounted: Hierarchies, group: str) -> MemoryStats:
 
 
 def _memory_v1(directory: Path, stat: Mapping[str, int]) -> MemoryStats:
-    usage = _number(directory / "memory.usage_in_bytes")
-    with_swap = _number(directory / "memory.memsw.usage_in_bytes")
-    limit, limit_with_swap = (_limit(_number(directory / f"memory.{name}limit_in_bytes")) for name in ("", "memsw."))
+    usage = read_number(directory / "memory.usage_in_bytes")
+    with_swap = read_number(directory / "memory.memsw.usage_in_bytes")
+    limit, limit_with_swap = (
+        _limit(read_number(directory / f"memory.{name}limit_in_bytes")) for name in ("", "memsw.")
+    )
     counted = with_swap is not None and usage is not None
     return MemoryStats(
         usage=usage,
@@ -198,17 +201,18 @@ def _memory_v1(directory: Path, stat: Mapping[str, int]) -> MemoryStats:
         mapped_file=stat.get("total_mapped_file"),
         page_faults=stat.get("total_pgfault"),
         major_page_faults=stat.get("total_pgmajfault"),
-        max_usage=_number(directory / "memory.max_usage_in_bytes"),
-        fail_count=_number(directory / "memory.failcnt"),
+        max_usage=read_number(directory / "memory.max_usage_in_bytes"),
+        fail_count=read_number(directory / "memory.failcnt"),
         oom_kills=read_pairs(directory / "memory.oom_control").get("oom_kill"),
         limit=limit,
         swap=_less(with_swap, usage) if counted else stat.get("total_swap"),
         swap_limit=_less(limit_with_swap, limit) if limit is not None else None,
+        kernel=read_number(directory / "memory.kmem.usage_in_bytes"),
     )
 
 
 def _memory_v2(directory: Path, stat: Mapping[str, int]) -> MemoryStats:
-    usage = _number(directory / "memory.current")
+    usage = read_number(directory / "memory.current")
     events = read_pairs(directory / "memory.events")
     return MemoryStats(
         usage=usage,
@@ -220,39 +224,15 @@ def _memory_v2(directory: Path, stat: Mapping[str, int]) -> MemoryStats:
         mapped_file=stat.get("file_mapped"),
         page_faults=stat.get("pgfault"),
         major_page_faults=stat.get("pgmajfault"),
-        max_usage=_number(directory / "memory.peak"),
+        max_usage=read_number(directory / "memory.peak"),
         fail_count=events.get("max"),
         oom_kills=events.get("oom_kill"),
-        limit=_number(directory / "memory.max"),
-        swap=_number(directory / "memory.swap.current"),
-        swap_limit=_number(directory / "memory.swap.max"),
+        limit=read_number(directory / "memory.max"),
+        swap=read_number(directory / "memory.swap.current"),
+        swap_limit=read_number(directory / "memory.swap.max"),
+        kernel=stat.get("kernel"),
         pressure=read_pressure(directory / "memory.pressure"),
     )
-
-
-def _number(path: Path) -> int | None:
-    """The number that is all of a file; None when it is not there, or ``max``."""
-    text = _text(path).strip()
-    return int(text) if text.isdigit() else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return _read(path).decode("ascii")
-    except OSError:  # a group can go at any moment, and no node has every file
-        return ""
-
-
-def _read(path: Path) -> bytes:
-    """The whole of a file of the kernel's, in a third of the time that ``Path.read_bytes`` takes."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        content = b""
-        while chunk := os.read(file, _CHUNK):
-            content += chunk
-        return content
-    finally:
-        os.close(file)
 
 
 def _less(whole: int | None, part: int | None) -> int | None:

@@ -2,7 +2,8 @@
 
 Source: CRI v1 ``ListPodSandboxMetrics``; names, types and labels are those of cAdvisor's metrics/prometheus.go and
 kubelet's containerPrometheusLabelsFunc, so that queries and dashboards go on working. But ``id`` is CRI's id, not the
-path of a control group, and ``device`` a directory of the file system. Metrics of pods have no container and no image.
+path of a control group, and ``device`` a directory of the file system where all of that is meant. Metrics of pods have
+no container and no image.
 CRI carries whole numbers only: times are in whole seconds.
 """
 
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
 from crishim.container.stats import ContainerStats, PodStats
+from crishim.drivers.cgroups.io import DeviceIo, device_path
 from crishim.drivers.cgroups.stats import GroupStats
 from crishim.drivers.usage import DiskUsage, InterfaceUsage
 from crishim.model.container import Container
@@ -97,6 +99,7 @@ _GROUP = (
     _GroupMetric("container_memory_cache", "Page cache.", pb.GAUGE, lambda g: g.memory.cache),
     _GroupMetric("container_memory_mapped_file", "Files mapped into memory.", pb.GAUGE, lambda g: g.memory.mapped_file),
     _GroupMetric("container_memory_swap", "Swap in use.", pb.GAUGE, lambda g: g.memory.swap),
+    _GroupMetric("container_memory_kernel_usage", "Memory of the kernel.", pb.GAUGE, lambda g: g.memory.kernel),
     _GroupMetric(
         "container_memory_max_usage_bytes",
         "The most memory that was ever in use.",
@@ -108,6 +111,12 @@ _GROUP = (
     ),
     _GroupMetric(
         "container_spec_memory_limit_bytes", "The memory limit; 0 for none.", pb.GAUGE, lambda g: g.memory.limit or 0
+    ),
+    _GroupMetric(
+        "container_spec_memory_swap_limit_bytes",
+        "The swap limit; 0 for none.",
+        pb.GAUGE,
+        lambda g: g.memory.swap_limit or 0,
     ),
     _GroupMetric(
         "container_memory_failures_total",
@@ -131,8 +140,26 @@ _GROUP = (
     ),
     _GroupMetric("container_processes", "Processes and threads.", pb.GAUGE, lambda g: g.processes),
     _GroupMetric("container_threads", "Processes and threads.", pb.GAUGE, lambda g: g.processes),
+    _GroupMetric(
+        "container_threads_max",
+        "The limit of processes and threads; 0 for none.",
+        pb.GAUGE,
+        lambda g: g.processes_limit or 0,
+    ),
     _GroupMetric("container_last_seen", "When the usage was read.", pb.GAUGE, lambda g: _seconds(g.timestamp)),
 )
+
+_IO = (
+    _Metric[DeviceIo]("container_fs_reads_bytes_total", "Bytes read from the device.", lambda d: d.read_bytes),
+    _Metric[DeviceIo]("container_fs_reads_total", "Reads from the device.", lambda d: d.reads),
+    _Metric[DeviceIo]("container_fs_writes_bytes_total", "Bytes written to the device.", lambda d: d.write_bytes),
+    _Metric[DeviceIo]("container_fs_writes_total", "Writes to the device.", lambda d: d.writes),
+)
+_BLKIO = ("container_blkio_device_usage_total", "Bytes read from or written to the device.")
+_OPERATIONS: Mapping[str, Callable[[DeviceIo], int]] = {
+    "Read": lambda d: d.read_bytes,
+    "Write": lambda d: d.write_bytes,
+}
 
 _INTERFACE = (
     _Metric[InterfaceUsage]("container_network_receive_bytes_total", "Bytes received.", lambda i: i.rx_bytes),
@@ -172,7 +199,8 @@ _LABELS = ("container", "id", "image", "name", "namespace", "pod")
 def descriptors() -> list[pb.MetricDescriptor]:
     """Every metric, its meaning and the names of its labels."""
     found = [_descriptor(each.name, each.help, *each.labels) for each in {each.name: each for each in _GROUP}.values()]
-    found += [_descriptor(each.name, each.help, "device") for each in _DISK]
+    found += [_descriptor(each.name, each.help, "device") for each in (*_DISK, *_IO)]
+    found.append(_descriptor(*_BLKIO, "device", "major", "minor", "operation"))
     found += [_descriptor(each.name, each.help, "interface") for each in _INTERFACE]
     found += [_descriptor(*_START), *(_descriptor(each.name, each.help) for each in _SPEC)]
     return found
@@ -220,6 +248,17 @@ def _of_group(group: GroupStats | None, labels: tuple[str, ...]) -> Iterator[pb.
     for metric in _GROUP:
         if (value := metric.value(group)) is not None:
             yield _message(metric.name, metric.kind, group.timestamp, (*labels, *metric.labels.values()), value)
+    for device in group.io:
+        yield from _of_device(device, group.timestamp, labels)
+
+
+def _of_device(device: DeviceIo, timestamp: int, labels: tuple[str, ...]) -> Iterator[pb.Metric]:
+    values = (*labels, device_path(device.number))
+    for metric in _IO:
+        yield _message(metric.name, pb.COUNTER, timestamp, values, metric.value(device))
+    for operation, value in _OPERATIONS.items():
+        details = (*values, *device.number.split(":"), operation)
+        yield _message(_BLKIO[0], pb.COUNTER, timestamp, details, value(device))
 
 
 def _descriptor(name: str, text: str, *more: str) -> pb.MetricDescriptor:

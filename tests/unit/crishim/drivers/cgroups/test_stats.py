@@ -7,12 +7,12 @@ import pytest
 from msgspec.structs import replace
 
 from crishim.drivers.cgroups.hierarchy import Hierarchies
+from crishim.drivers.cgroups.io import DeviceIo
 from crishim.drivers.cgroups.stats import (
     CpuStats,
     MemoryStats,
     Pressure,
     Stall,
-    read_pairs,
     read_pressure,
     read_stats,
     total,
@@ -24,7 +24,8 @@ V2 = {
     "cpu.stat": "usage_usec 3000\nuser_usec 2000\nsystem_usec 1000\nnr_periods 5\nnr_throttled 2\nthrottled_usec 9\n",
     "cpu.pressure": PSI,
     "memory.current": "1000\n",
-    "memory.stat": "anon 300\nfile 400\nfile_mapped 50\nactive_file 70\ninactive_file 100\npgfault 11\npgmajfault 1\n",
+    "memory.stat": "anon 300\nfile 400\nfile_mapped 50\nactive_file 70\ninactive_file 100\npgfault 11\npgmajfault 1\n"
+    "kernel 60\n",
     "memory.peak": "2000\n",
     "memory.events": "low 0\nhigh 0\nmax 3\noom 1\noom_kill 1\n",
     "memory.max": "4096\n",
@@ -32,7 +33,9 @@ V2 = {
     "memory.swap.max": "max\n",
     "memory.pressure": PSI,
     "io.pressure": PSI,
+    "io.stat": "8:0 rbytes=4096 wbytes=512 rios=2 wios=1 dbytes=0 dios=0\n",
     "pids.current": "4\n",
+    "pids.max": "max\n",
 }
 V1 = {
     "cpuacct/cpuacct.usage": "3000000\n",
@@ -47,7 +50,12 @@ V1 = {
     "memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
     "memory/memory.stat": "rss 1\ntotal_rss 300\ntotal_cache 400\ntotal_mapped_file 50\n"
     "total_active_file 70\ntotal_inactive_file 100\ntotal_pgfault 11\ntotal_pgmajfault 1\ntotal_swap 99\n",
+    "memory/memory.kmem.usage_in_bytes": "60\n",
+    "blkio/blkio.throttle.io_service_bytes_recursive": "8:0 Read 4096\n8:0 Write 512\n8:0 Total 4608\nTotal 4608\n",
+    "blkio/blkio.throttle.io_serviced_recursive": "Total 0\n",
+    "blkio/blkio.bfq.io_serviced_recursive": "8:0 Read 2\n8:0 Write 1\n8:0 Total 3\nTotal 3\n",
     "pids/pids.current": "4\n",
+    "pids/pids.max": "9\n",
 }
 MEMORY = MemoryStats(
     usage=1000,
@@ -64,7 +72,9 @@ MEMORY = MemoryStats(
     oom_kills=1,
     limit=4096,
     swap=10,
+    kernel=60,
 )
+IO = (DeviceIo("8:0", 4096, 512, 2, 1),)
 
 
 def write(root: Path, files: Mapping[str, str], group: str = "g") -> None:
@@ -76,7 +86,7 @@ def write(root: Path, files: Mapping[str, str], group: str = "g") -> None:
 
 
 def v1(root: Path) -> Hierarchies:
-    return Hierarchies({name: root / name for name in ("cpu", "cpuacct", "memory", "pids")})
+    return Hierarchies({name: root / name for name in ("blkio", "cpu", "cpuacct", "memory", "pids")})
 
 
 def test_version_2(tmp_path: Path) -> None:
@@ -84,7 +94,7 @@ def test_version_2(tmp_path: Path) -> None:
     stats = read_stats(Hierarchies({}, tmp_path), "/g")
     assert stats.cpu == CpuStats(3_000_000, 2_000_000, 1_000_000, 5, 2, 9_000, PRESSURE)
     assert stats.memory == replace(MEMORY, pressure=PRESSURE)
-    assert (stats.processes, stats.io_pressure) == (4, PRESSURE)
+    assert (stats.processes, stats.processes_limit, stats.io, stats.io_pressure) == (4, None, IO, PRESSURE)
 
 
 def test_version_1(tmp_path: Path) -> None:
@@ -92,7 +102,7 @@ def test_version_1(tmp_path: Path) -> None:
     stats = read_stats(v1(tmp_path), "/g")
     assert stats.cpu == CpuStats(3_000_000, 20_000_000, 10_000_000, 5, 2, 9_000)
     assert stats.memory == replace(MEMORY, swap_limit=4096)
-    assert (stats.processes, stats.io_pressure) == (4, None)
+    assert (stats.processes, stats.processes_limit, stats.io, stats.io_pressure) == (4, 9, IO, None)
 
 
 def test_the_greatest_number_of_version_1_is_no_limit(tmp_path: Path) -> None:
@@ -109,7 +119,7 @@ def test_swap_is_counted_apart_where_it_is_not_limited(tmp_path: Path) -> None:
 @pytest.mark.parametrize("unified", [True, False])
 def test_of_a_group_that_is_gone_nothing_is_told(tmp_path: Path, unified: bool) -> None:
     stats = read_stats(Hierarchies({}, tmp_path) if unified else v1(tmp_path), "/gone")
-    assert (stats.cpu, stats.memory, stats.processes) == (CpuStats(), MemoryStats(), None)
+    assert (stats.cpu, stats.memory, stats.processes, stats.io) == (CpuStats(), MemoryStats(), None, ())
 
 
 def test_the_sum_of_groups_has_all_that_can_be_added_up(tmp_path: Path) -> None:
@@ -120,16 +130,12 @@ def test_the_sum_of_groups_has_all_that_can_be_added_up(tmp_path: Path) -> None:
     added = {name for name in one.memory.__struct_fields__ if getattr(both.memory, name) is not None}
     assert added == set(one.memory.__struct_fields__) - {"max_usage", "fail_count", "limit", "swap_limit", "pressure"}
     assert (both.memory.oom_kills, both.memory.active_file, both.processes) == (2, 140, 8)
+    assert both.io == (DeviceIo("8:0", 8192, 1024, 4, 2),)
 
 
 def test_without_hierarchies_nothing_is_told() -> None:
     stats = read_stats(Hierarchies(), "/g")
     assert (stats.cpu, stats.memory) == (CpuStats(), MemoryStats())
-
-
-def test_lines_without_sense_are_left_out(tmp_path: Path) -> None:
-    (tmp_path / "f").write_text("a 1\nb\nc x\nd 2 3\n\ne 4\n")
-    assert read_pairs(tmp_path / "f") == {"a": 1, "e": 4}
 
 
 def test_pressure_that_is_not_accounted_for_is_unknown(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from crishim.container.stats import ContainerStats, PodStats
+from crishim.drivers.cgroups.io import DeviceIo
 from crishim.drivers.cgroups.stats import CpuStats, GroupStats, MemoryStats
 from crishim.drivers.usage import DiskUsage, InterfaceUsage
 from crishim.model.container import Container, ContainerConfig, ContainerMetadata, ImageSpec
@@ -20,6 +21,7 @@ GROUP = GroupStats(
     CpuStats(usage=3 * 10**9, periods=2),
     MemoryStats(working_set=5, page_faults=11, major_page_faults=1, oom_kills=2),
     processes=4,
+    io=(DeviceIo("0:99", 8192, 512, 2, 1),),
 )
 CONTAINER = Container(
     id="c1",
@@ -72,15 +74,23 @@ def test_what_a_container_uses() -> None:
         "container_memory_failures_total pgmajfault hierarchy": 1,
         "container_oom_events_total": 2,
         "container_spec_memory_limit_bytes": 0,
+        "container_spec_memory_swap_limit_bytes": 0,
         "container_spec_cpu_shares": 512,
         "container_processes": 4,
         "container_threads": 4,
+        "container_threads_max": 0,
         "container_last_seen": 7,
         "container_start_time_seconds": 6,
         "container_fs_usage_bytes /layers": 4096,
         "container_fs_limit_bytes /layers": 9000,
         "container_fs_inodes_total /layers": 100,
         "container_fs_inodes_free /layers": 90,
+        "container_fs_reads_bytes_total 0:99": 8192,
+        "container_fs_reads_total 0:99": 2,
+        "container_fs_writes_bytes_total 0:99": 512,
+        "container_fs_writes_total 0:99": 1,
+        "container_blkio_device_usage_total 0:99 0 99 Read": 8192,
+        "container_blkio_device_usage_total 0:99 0 99 Write": 512,
     }
 
 
