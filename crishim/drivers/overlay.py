@@ -18,6 +18,7 @@ from crishim.core.sysctls import NamespaceKind
 from crishim.drivers import syscalls, threads
 from crishim.drivers.id_mapped import mount_id_mapped, staged
 from crishim.drivers.mounts import unmount_all
+from crishim.drivers.private import make_private
 from crishim.drivers.syscalls import system_call
 from crishim.drivers.tree_removal import remove_trees
 from crishim.drivers.user_namespaces import holding
@@ -81,9 +82,10 @@ def _close_apart(root: int) -> None:
 
 def _mount_container(directory: Path, layers: Sequence[str], ids: IdMap | None) -> str:
     upper, work, root = directory / "upper", directory / "work", directory / "rootfs"
+    make_private(directory, ids.userns if ids else None)
     with system_call("make", str(directory)):
         for path in (upper, work, root):
-            path.mkdir(mode=0o711, parents=True, exist_ok=True)
+            path.mkdir(mode=0o711, exist_ok=True)
     with system_call("copy root metadata", str(upper)):
         if layers:
             shutil.copystat(layers[0], upper)

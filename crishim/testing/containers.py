@@ -59,7 +59,7 @@ class FakeRuntime:
     @asynccontextmanager
     async def making(self, container: Container, bundle: Path) -> AsyncIterator[FakeMaking]:
         """Make a container; as with the real one, a failure leaves nothing but the bundle."""
-        await self._files.make_dir(str(bundle), 0o711)
+        await self._files.make_dir(str(bundle), 0o700)
         try:
             yield FakeMaking(self, container)
         except BaseException:

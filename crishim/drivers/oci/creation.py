@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from cni_runtime import faults
+from cni_runtime.files import replace
 from crishim.core.errors import InvalidArgumentError, NotFoundError, RuntimeFailedError
 from crishim.drivers.cgroups.hierarchy import group_path
 from crishim.drivers.conmon.argv import Monitor, MonitorFiles
@@ -20,6 +21,7 @@ from crishim.drivers.oci.notes import Note, Notes
 from crishim.drivers.oci.places import Places
 from crishim.drivers.oci.program import OciProgram
 from crishim.drivers.oci.stream_owner import user_namespace
+from crishim.drivers.private import make_private
 from crishim.drivers.process.child import Child
 from crishim.drivers.process.identity import ended, identify, read_stat
 from crishim.drivers.syscalls import system_call
@@ -85,18 +87,20 @@ def open_bundle(note: Note, notes: Notes) -> None:
 
     Blocks.
     """
-    directories = [(Path(note.bundle), 0o711), *([(Path(note.log_path).parent, 0o755)] if note.log_path else [])]
-    for directory, mode in directories:
+    make_private(Path(note.bundle))
+    if note.log_path:
+        directory = Path(note.log_path).parent
         with system_call("mkdir", str(directory)):
-            directory.mkdir(mode, parents=True, exist_ok=True)
+            directory.mkdir(0o755, parents=True, exist_ok=True)
     notes.write(note)
 
 
 def write_config(note: Note, spec: Mapping[str, Any]) -> None:
-    """Write what the OCI runtime reads into the bundle."""
+    """Write what the OCI runtime reads into the bundle, which the container's root gets through from now on."""
+    make_private(Path(note.bundle), note.userns)
     path = Path(note.bundle) / "config.json"
     with system_call("write", str(path)):
-        path.write_bytes(msgspec.json.encode(spec))
+        replace(path, msgspec.json.encode(spec))
 
 
 async def run_unwatched(program: OciProgram, files: MonitorFiles, seconds: float) -> Started:

@@ -19,6 +19,7 @@ from crishim.drivers.infra.root import EmptyRoot
 from crishim.drivers.oci.creation import check_init
 from crishim.drivers.oci.notes import Note, Notes
 from crishim.drivers.oci.places import Places
+from crishim.drivers.private import make_private
 from crishim.drivers.process.child import Child
 from crishim.drivers.process.identity import ProcessId
 from crishim.drivers.process.spawn import Spawned
@@ -54,9 +55,7 @@ class InfraProcesses:
         return started
 
     def _start(self, note: Note, wanted: InfraProcess) -> Spawned:
-        bundle = Path(note.bundle)
-        with system_call("mkdir", note.bundle):  # by which a new server finds what it has no record of
-            bundle.mkdir(0o711, parents=True, exist_ok=True)
+        make_private(Path(note.bundle))  # by which a new server finds what it has no record of
         self._notes.write(note)
         faults.reach("oci.infra.noted")
         return start(wanted, self._root, label(self._places, note.container_id))
