@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from crishim.container.create import CreateContainer
 from crishim.container.exec import Exec
+from crishim.container.handlers import of_handler
 from crishim.container.index import ContainerIndex
 from crishim.container.infra import Infra
 from crishim.container.layout import ContainerLayout
@@ -187,12 +188,12 @@ def _usage(config: Config, sandboxes: SandboxIndex, oci: OciParts) -> UsageDrive
     hosts = oci.hosts
 
     def group_of_container(container: Container) -> str:
-        sandbox, host = sandboxes.get(container.sandbox_id), hosts[container.runtime_handler]
+        sandbox, host = sandboxes.get(container.sandbox_id), of_handler(hosts, container.runtime_handler)
         return group_path(cgroups_path(container.id, sandbox, host), systemd=host.systemd_cgroup)
 
     def group_of_sandbox(sandbox: Sandbox) -> str:
-        parent = sandbox.config.cgroup_parent
-        return slice_path(Path(parent).name) if hosts[sandbox.runtime_handler].systemd_cgroup else parent
+        parent, host = sandbox.config.cgroup_parent, of_handler(hosts, sandbox.runtime_handler)
+        return slice_path(Path(parent).name) if host.systemd_cgroup else parent
 
     mounted = hierarchies(read_mounts())
     return UsageDriver(mounted, group_of_container, group_of_sandbox, container_layout(config).kept)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from crishim.container.handlers import of_handler
 from crishim.container.index import ContainerIndex
 from crishim.container.layout import ContainerLayout
 from crishim.container.pods import require_ready
@@ -92,7 +93,7 @@ class Infra:
         return made.pid
 
     async def _run(self, sandbox: Sandbox, container: Container) -> Container:
-        bundle, host = self._layout.bundle(container.id), self._hosts[sandbox.runtime_handler]
+        bundle, host = self._layout.bundle(container.id), of_handler(self._hosts, sandbox.runtime_handler)
         if needs_oci_runtime(sandbox, host):
             made = await self._run_by_oci_runtime(sandbox, container, bundle, host)
         else:

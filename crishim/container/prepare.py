@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from crishim.container.handlers import of_handler
 from crishim.container.index import ContainerIndex
 from crishim.container.infra import Infra
 from crishim.container.layout import ContainerLayout
@@ -65,11 +66,11 @@ class Prepare:
         self._device_ownership = device_ownership
 
     async def check(self, sandbox: Sandbox, config: ContainerConfig) -> HostFacts:
-        """Refuse, before anything is touched, what can not be made; raises InvalidArgumentError.
+        """Refuse, before anything is touched, what can not be made. Returns what the node can do now.
 
-        Returns what the node can do now.
+        Raises InvalidArgumentError, and UnavailableError when the runtime handler is not configured any more.
         """
-        host = self._handlers[sandbox.runtime_handler].host
+        host = of_handler(self._handlers, sandbox.runtime_handler).host
         if config.security.privileged or host.apparmor:
             host = await self._node.refreshed(host)
         check_config(config, sandbox, host)
@@ -88,7 +89,7 @@ class Prepare:
         Raises InvalidArgumentError, NotFoundError for an image to be mounted, FailedPreconditionError for a target
         container that does not run.
         """
-        config, handler = container.config, self._handlers[sandbox.runtime_handler].config
+        config, handler = container.config, of_handler(self._handlers, sandbox.runtime_handler).config
         users = await self._users.of(image, rootfs)
         await self._node.make_missing_dirs(*host_paths(config))
         if label := selinux_labels(config, sandbox, host).mount:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cni_runtime.tasks import finish
+from crishim.container.handlers import of_handler
 from crishim.container.index import ContainerIndex
 from crishim.container.ports import OciRuntime
 from crishim.container.spec.inputs import HostFacts
@@ -25,7 +26,8 @@ class UpdateContainer:
     async def update(self, container_id: str, wanted: Resources) -> None:
         """Change the resources that ``wanted`` sets; those it leaves at 0 stay as they are.
 
-        Raises NotFoundError, InvalidArgumentError naming the field, FailedPreconditionError for a container that ended.
+        Raises NotFoundError, InvalidArgumentError naming the field, FailedPreconditionError for a container that ended,
+        UnavailableError for one whose runtime handler is not configured any more.
         """
         container_id = self._index.resolve(container_id).id
         async with self._turns.hold(container_id):
@@ -35,7 +37,7 @@ class UpdateContainer:
     async def _update(self, container: Container, wanted: Resources) -> None:
         if container.state not in (State.CREATED, State.RUNNING):
             raise FailedPreconditionError(f"container {container.id} is {container.state}; its resources are gone")
-        host = self._hosts[container.runtime_handler]
+        host = of_handler(self._hosts, container.runtime_handler)
         check_resources(wanted, host, "linux")
         resources = updated(container.resources, wanted)
         await self._runtime.update(container, linux_resources(resources, host))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -60,14 +61,23 @@ class UsageDriver:
         group_of_sandbox: Callable[[Sandbox], str],
         layers: Path,
     ) -> None:
-        """``layers`` holds a directory for each container with its writable layer, ``upper``."""
+        """The functions tell the path of a group, or raise a CrishimError when what it depends on has gone.
+
+        ``layers`` holds a directory for each container with its writable layer, ``upper``.
+        """
         self._mounted, self._layers = mounted, layers
         self._group_of_container, self._group_of_sandbox = group_of_container, group_of_sandbox
 
     async def groups(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> dict[str, GroupStats]:
         """The control groups of containers and pods, by id."""
-        paths = {container.id: self._group_of_container(container) for container in containers}
-        paths |= {sandbox.id: self._group_of_sandbox(sandbox) for sandbox in sandboxes if sandbox.config.cgroup_parent}
+        paths: dict[str, str] = {}
+        for container in containers:
+            with suppress(CrishimError):
+                paths[container.id] = self._group_of_container(container)
+        for sandbox in sandboxes:
+            with suppress(CrishimError):
+                if sandbox.config.cgroup_parent:
+                    paths[sandbox.id] = self._group_of_sandbox(sandbox)
         return await threads.run(lambda: {key: read_stats(self._mounted, path) for key, path in paths.items()})
 
     async def disks(self, containers: Sequence[Container]) -> dict[str, DiskUsage]:

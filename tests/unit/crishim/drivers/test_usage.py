@@ -4,11 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from crishim.container.handlers import of_handler
 from crishim.drivers.cgroups.hierarchy import Hierarchies
 from crishim.drivers.usage import InterfaceUsage, UsageDriver, parse_interfaces
 from crishim.model.container import Container
-from crishim.testing.container_world import example_container
+from crishim.model.pod import PodConfig, PodMetadata
+from crishim.model.sandbox import Sandbox
+from crishim.testing.container_world import example_container, example_sandbox
 
 DEV = b"""\
 Inter-|   Receive                                             |  Transmit
@@ -31,14 +35,32 @@ def test_a_pod_may_give_its_interfaces_any_name(name: bytes, shown: str) -> None
     assert found == InterfaceUsage(shown, 1510, 17, 2, 4, 472, 6, 3, 5)
 
 
+def container(container_id: str) -> Container:
+    config = example_container()
+    return Container(id=container_id, sandbox_id="p", config=config, runtime_handler="", created_at=1, boot_id="")
+
+
+@pytest.mark.anyio
+async def test_a_group_that_is_not_known_keeps_no_other_away() -> None:
+    def group_of(each: Container | Sandbox) -> str:
+        if each.id == "lost":
+            return of_handler({}, "kata")
+        return "/group"
+
+    driver = UsageDriver(Hierarchies(), group_of, group_of, Path("/"))
+    pods = [
+        replace(example_sandbox(name), config=PodConfig(PodMetadata("web", "u1", "shop"), cgroup_parent="/pods"))
+        for name in ("lost", "pod")
+    ]
+    found = await driver.groups([container("lost"), container("c1")], pods)
+    assert set(found) == {"c1", "pod"}
+
+
 @pytest.mark.anyio
 async def test_all_layers_are_on_the_file_system_of_their_parent(tmp_path: Path) -> None:
     (tmp_path / "c1/upper/etc").mkdir(parents=True)
     driver = UsageDriver(Hierarchies(), lambda _: "", lambda _: "", tmp_path)
-    config = example_container()
-    found = await driver.disks(
-        [Container(id="c1", sandbox_id="p", config=config, runtime_handler="", created_at=1, boot_id="")]
-    )
+    found = await driver.disks([container("c1")])
     assert (found["c1"].mountpoint, found["c1"].inodes) == (str(tmp_path), 2)
     assert found["c1"].capacity == os.statvfs(tmp_path).f_blocks * os.statvfs(tmp_path).f_frsize
     assert found["c1"].inodes_total == os.statvfs(tmp_path).f_files
