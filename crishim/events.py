@@ -34,7 +34,7 @@ class Events:
 
     def __init__(self, find_sandbox: FindSandbox) -> None:
         self._find_sandbox = find_sandbox
-        # Set when the containers are there: they are told of here, and so are built later.
+        # The ones that CRI may see. Set when they are there: they are told of here, and so are built later.
         self.containers_of: ContainersOf = lambda sandbox_id: []
         self._readers: set[asyncio.Queue[PodEvent | None]] = set()
 
@@ -62,8 +62,7 @@ class Events:
     def _publish(self, container_id: str, kind: EventType, sandbox_id: str, sandbox: Sandbox | None) -> None:
         if not self._readers:
             return
-        containers = tuple(container for container in self.containers_of(sandbox_id) if not container.infra)
-        event = PodEvent(container_id, kind, now_ns(), sandbox, containers)
+        event = PodEvent(container_id, kind, now_ns(), sandbox, tuple(self.containers_of(sandbox_id)))
         for queue in list(self._readers):
             if queue.qsize() < BACKLOG:
                 queue.put_nowait(event)

@@ -104,7 +104,7 @@ async def _put_together(
     index, layout = SandboxIndex(store), sandbox_layout(config)
     events = Events(index.find)
     of_containers = build_containers(config, store, index, layout, images, oci, events, owner, in_flight)
-    events.containers_of = of_containers.index.of_sandbox
+    events.containers_of = of_containers.index.visible_of
     sandboxes, recovery = build_sandboxes(
         config,
         index,

@@ -72,6 +72,10 @@ class ContainerIndex:
         """Every container of a sandbox, also its infra container and those still being made."""
         return [container for container in self._containers.values() if container.sandbox_id == sandbox_id]
 
+    def visible_of(self, sandbox_id: str) -> list[Container]:
+        """The containers of a sandbox that CRI may see."""
+        return list(filter(_visible, self.of_sandbox(sandbox_id)))
+
     def visible(self) -> Iterator[Container]:
         """The containers CRI may see."""
         return (container for container in self._containers.values() if _visible(container))
