@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -31,6 +31,7 @@ FRESH_SECONDS = 1.0
 STALE_SECONDS = 5.0
 DISK_SECONDS = 10.0
 FEW = 16
+_LEAST_NS = 10**8  # between two looks; processor time is counted in steps of milliseconds
 _CALM_SECONDS = 0.2  # for what else a start begins; starts in a burst are then read together
 
 
@@ -191,18 +192,23 @@ class Stats:
         if groups is None:
             return
         interfaces = await survive(self._usage.interfaces(sandboxes), "stats.unreadable", what="interfaces") or {}
+        # Of several that read at once, one that began later may be through already: what it has found is newer.
+        newest = {key for key in _ids(containers, sandboxes) if self._read_at.get(key, -math.inf) <= begun}
+        self._take({key: groups[key] for key in newest if key in groups})
+        self._interfaces |= {each.id: interfaces.get(each.id, ()) for each in sandboxes if each.id in newest}
+        self._read_at |= dict.fromkeys(newest, begun)
+        self._forget([container.id for container in containers if self._index.find(container.id) is None])
+        if new := {container.id: container for container in containers if container.id not in self._disks}:
+            self._unwalked |= new
+            await asyncio.wait([self._begin("stats.walk_new", self._walk_new)], timeout=self._patience)
+
+    def _take(self, groups: Mapping[str, GroupStats]) -> None:
         for key, group in groups.items():
             if (rate := nano_cores(self._groups.get(key), group)) is not None:
                 self._rates[key] = rate
             elif group.cpu.usage is None:
                 self._rates.pop(key, None)
         self._groups |= groups
-        self._interfaces |= {sandbox.id: interfaces.get(sandbox.id, ()) for sandbox in sandboxes}
-        self._read_at |= dict.fromkeys(_ids(containers, sandboxes), begun)
-        self._forget([container.id for container in containers if self._index.find(container.id) is None])
-        if new := {container.id: container for container in containers if container.id not in self._disks}:
-            self._unwalked |= new
-            await asyncio.wait([self._begin("stats.walk_new", self._walk_new)], timeout=self._patience)
 
 
 def _is_read(container: Container) -> bool:
@@ -215,7 +221,8 @@ def _ids(containers: Iterable[Container], sandboxes: Iterable[Sandbox]) -> list[
 
 
 def nano_cores(before: GroupStats | None, now: GroupStats) -> int | None:
-    """Nanoseconds of processor time per second between two looks; None when they do not say."""
-    if before is None or before.cpu.usage is None or now.cpu.usage is None or now.timestamp <= before.timestamp:
+    """Nanoseconds of processor time per second between two looks; None when they do not say, or hardly anything."""
+    if before is None or before.cpu.usage is None or now.cpu.usage is None:
         return None
-    return max(0, now.cpu.usage - before.cpu.usage) * 10**9 // (now.timestamp - before.timestamp)
+    passed = now.timestamp - before.timestamp
+    return max(0, now.cpu.usage - before.cpu.usage) * 10**9 // passed if passed >= _LEAST_NS else None

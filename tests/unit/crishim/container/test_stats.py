@@ -31,6 +31,7 @@ class CountingUsage:
         self.looks, self.looked = 0, asyncio.Event()
         self.read: set[str] = set()
         self.failures = Failures()
+        self.hold: asyncio.Event | None = None  # holds back what the next look at groups has found
         self.endless = ""  # the container whose disk takes for ever
 
     async def groups(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> dict[str, GroupStats]:
@@ -39,6 +40,9 @@ class CountingUsage:
         self.looked.set()
         self.read |= {container.id for container in containers}
         found = group(self.looks * 10**9, self.looks * 10**9 // 2)
+        hold, self.hold = self.hold, None
+        if hold is not None:
+            await hold.wait()
         return dict.fromkeys([container.id for container in containers], found)
 
     async def disks(self, containers: Sequence[Container]) -> dict[str, DiskUsage]:
@@ -88,6 +92,20 @@ async def test_few_that_are_old_are_read_on_the_spot(world: ContainerWorld, usag
     now[0] += FRESH_SECONDS
     (found,) = await stats.of_containers([container])
     assert (usage.looks, found.nano_cores) == (2, 10**9 // 2)
+    await owner.aclose()
+
+
+async def test_of_two_that_read_at_once_the_later_counts(world: ContainerWorld, usage: CountingUsage) -> None:
+    container = world.containers.get(await world.run())
+    owner, now = TaskOwner(), [1000.0]
+    stats = Stats(world.index, usage, owner, no_sandboxes, clock=lambda: now[0])
+    slow = usage.hold = asyncio.Event()
+    first = asyncio.ensure_future(stats.of_containers([container]))
+    await usage.looked.wait()
+    now[0] += 0.005
+    (second,) = await stats.of_containers([container])
+    slow.set()
+    assert [found.group for found in (*await first, second)] == [group(2 * 10**9, 10**9)] * 2
     await owner.aclose()
 
 
@@ -259,6 +277,7 @@ async def test_a_stale_snapshot_is_waited_for(world: ContainerWorld, usage: Coun
         (None, group(2, 2), None),
         (group(0, 0), group(2 * 10**9, 10**9), 5 * 10**8),
         (group(5, 0), group(5, 9), None),
+        (group(0, 0), group(5 * 10**6, 10**7), None),
         (group(0, 9), group(10**9, 4), 0),
         (group(0, None), group(10**9, 4), None),
     ],
