@@ -32,7 +32,9 @@ async def start(
             started_at = await runtime.start(container)
     except Exception as error:
         try:
-            await fail_start(index, container.id, explain(error))
+            failed = await fail_start(index, container.id, explain(error))
+            if failed is not None:
+                on_change(failed, Event.EXITED)
         finally:
             await runtime.kill_all(container)
         raise
@@ -42,9 +44,9 @@ async def start(
         on_change(started, Event.START)
 
 
-async def fail_start(index: ContainerIndex, container_id: str, why: str) -> None:
-    """Record that a container was never started, unless its end is known."""
-    await index.advance_from(
+async def fail_start(index: ContainerIndex, container_id: str, why: str) -> Container | None:
+    """Record that a container was never started; None when its end is known already."""
+    return await index.advance_from(
         (State.CREATED,),
         container_id,
         Event.EXITED,

@@ -73,6 +73,8 @@ async def test_a_start_that_fails_ends_the_container(world: ContainerWorld) -> N
         await world.containers.start(container_id)
     container = world.containers.get(container_id)
     assert (container.state, container.reason, container.exit_code) == (State.EXITED, "StartError", 128)
+    await world.containers.remove(container_id)
+    assert world.told == [(container_id, event) for event in (Event.MADE, Event.EXITED, Event.REMOVE)]
 
 
 @pytest.mark.parametrize("recorded", [True, False])
