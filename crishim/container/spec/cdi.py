@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from crishim.container.spec.devices import device_rule, oci_device
+from crishim.container.spec.devices import allowing, oci_device
 from crishim.container.spec.environment import environment_with
 from crishim.container.spec.inputs import Json
 from crishim.container.spec.mount_paths import depth
@@ -94,8 +94,7 @@ def _with_devices(linux: Json, user: Mapping[str, int], nodes: tuple[CdiDeviceNo
         owner = (user["uid"] if node.uid is None else node.uid, user["gid"] if node.gid is None else node.gid)
         device = DeviceNode(node.path, node.type, node.major, node.minor, node.file_mode or 0o666)
         devices[node.path] = oci_device(node.path, device, owner)
-        if node.type in ("b", "c"):
-            rules.append(device_rule(device, node.permissions or "rwm"))
+        rules += allowing(device, node.permissions or "rwm")
     return {**linux, "devices": list(devices.values()), "resources": {**linux["resources"], "devices": rules}}
 
 

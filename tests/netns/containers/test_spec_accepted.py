@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,14 @@ async def test_devices(bundle: Bundle, permissions: str, opened: str) -> None:
         security=secured(),
     )
     assert bundle.run(config, devices=found).split() == ["a:e5", opened]
+
+
+async def test_a_directory_of_devices_may_have_a_fifo_in_it(bundle: Bundle, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo", 0o640)
+    found = {str(tmp_path): await stat_device(str(tmp_path))}
+    device = Device(container_path="/dev/given", host_path=str(tmp_path), permissions="rw")
+    config = asked("stat", "-c", "%F", "/dev/given/fifo", devices=(device,), security=secured())
+    assert bundle.run(config, devices=found) == "fifo\n"
 
 
 async def test_limits(bundle: Bundle) -> None:

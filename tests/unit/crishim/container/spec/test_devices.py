@@ -33,9 +33,10 @@ def test_a_directory() -> None:
     assert [rule["access"] for rule in device_rules(made)] == 3 * ["rwm"]
 
 
-def test_a_fifo_has_no_numbers() -> None:
+def test_a_fifo_has_no_numbers_and_no_rule() -> None:
     made = inputs(GIVEN, devices={"/dev/fuse": (DeviceNode("/dev/fuse", "p", 0, 0),)})
     assert devices(made)[0].keys() == {"path", "type", "fileMode", "uid", "gid"}
+    assert device_rules(made) == [DENY]
 
 
 def test_none() -> None:
