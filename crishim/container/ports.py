@@ -215,14 +215,14 @@ class Node(Protocol):
 
 
 class Usage(Protocol):
-    """What containers and pods use; what has gone meanwhile is left out of an answer."""
+    """What containers and pods use; groups and interfaces that have gone meanwhile are left out."""
 
     async def groups(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> dict[str, GroupStats]:
         """Control groups by id."""
         ...
 
-    async def disks(self, containers: Sequence[Container]) -> dict[str, DiskUsage]:
-        """Writable layers by container id."""
+    async def disk(self, container: Container) -> DiskUsage:
+        """The writable layer of a container; each on its own, as one may take minutes."""
         ...
 
     async def interfaces(self, sandboxes: Sequence[Sandbox]) -> dict[str, tuple[InterfaceUsage, ...]]:

@@ -171,9 +171,9 @@ class Stats:
     async def _read_disks(self, containers: Iterable[Container]) -> None:
         """One after the other, as there may be one that takes minutes."""
         for container in containers:
-            found = await survive(self._usage.disks([container]), "stats.unreadable", what="disks")
+            found = await survive(self._usage.disk(container), "stats.unreadable", what="disk")
             if found and self._index.find(container.id) is not None:
-                self._disks |= found
+                self._disks[container.id] = found
 
     def _forget(self, keys: Iterable[str]) -> None:
         for key in keys:

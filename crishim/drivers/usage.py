@@ -80,9 +80,9 @@ class UsageDriver:
                     paths[sandbox.id] = self._group_of_sandbox(sandbox)
         return await threads.run(lambda: {key: read_stats(self._mounted, path) for key, path in paths.items()})
 
-    async def disks(self, containers: Sequence[Container]) -> dict[str, DiskUsage]:
-        """The writable layers of containers, by id."""
-        return await threads.run(self._disks, [container.id for container in containers])
+    async def disk(self, container: Container) -> DiskUsage:
+        """The writable layer of a container."""
+        return await threads.run(_disk, str(self._layers), container.id)
 
     async def interfaces(self, sandboxes: Sequence[Sandbox]) -> dict[str, tuple[InterfaceUsage, ...]]:
         """The interfaces of pods with a network of their own, by sandbox id, without ``lo``."""
@@ -90,15 +90,13 @@ class UsageDriver:
         own = {key: path for key, path in paths.items() if path}
         return await threads.run_alone(_interfaces, own) if own else {}
 
-    def _disks(self, ids: Sequence[str]) -> dict[str, DiskUsage]:
-        # All layers are on one file system, which outlives each of them: kubelet asks the kernel about this path later.
-        layers, found = str(self._layers), {}
-        for key in ids:
-            used, inodes = tree_usage(self._layers / key / "upper")
-            whole = os.statvfs(layers)
-            size = whole.f_blocks * whole.f_frsize
-            found[key] = DiskUsage(now_ns(), layers, used, inodes, size, whole.f_files, whole.f_ffree)
-        return found
+
+def _disk(layers: str, container_id: str) -> DiskUsage:
+    used, inodes = tree_usage(Path(layers, container_id, "upper"))
+    # All layers are on one file system, which outlives each of them: kubelet asks the kernel about this path later.
+    whole = os.statvfs(layers)
+    size = whole.f_blocks * whole.f_frsize
+    return DiskUsage(now_ns(), layers, used, inodes, size, whole.f_files, whole.f_ffree)
 
 
 def parse_interfaces(content: bytes) -> tuple[InterfaceUsage, ...]:

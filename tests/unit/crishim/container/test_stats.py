@@ -45,11 +45,11 @@ class CountingUsage:
             await hold.wait()
         return dict.fromkeys([container.id for container in containers], found)
 
-    async def disks(self, containers: Sequence[Container]) -> dict[str, DiskUsage]:
-        self.failures.strike("disks")
-        if any(container.id == self.endless for container in containers):
+    async def disk(self, container: Container) -> DiskUsage:
+        self.failures.strike("disk")
+        if container.id == self.endless:
             await asyncio.Event().wait()
-        return {container.id: DiskUsage(1, "/upper", 4096, 2, 10**6, 100, 90) for container in containers}
+        return DiskUsage(1, "/upper", 4096, 2, 10**6, 100, 90)
 
     async def interfaces(self, sandboxes: Sequence[Sandbox]) -> dict[str, tuple[InterfaceUsage, ...]]:
         self.failures.strike("interfaces")
@@ -192,7 +192,7 @@ async def test_a_pod_without_a_group_uses_what_its_containers_use(world: Contain
     await owner.aclose()
 
 
-@pytest.mark.parametrize("unreadable", ["disks", "interfaces"])
+@pytest.mark.parametrize("unreadable", ["disk", "interfaces"])
 async def test_what_can_be_read_is_told(world: ContainerWorld, usage: CountingUsage, unreadable: str) -> None:
     await world.run()
     usage.failures[unreadable] = ValueError("no such number")
@@ -222,7 +222,7 @@ async def test_what_has_gone_is_forgotten_when_no_disk_can_be_read(world: Contai
     stats = Stats(world.index, usage, owner, lambda: sandboxes, clock=lambda: now[0])
     (one,) = await stats.of_pods([example_sandbox()])
     sandboxes.clear()
-    usage.failures["disks"] = usage.failures["groups"] = OSError("too many open files")
+    usage.failures["disk"] = usage.failures["groups"] = OSError("too many open files")
     now[0] += DISK_SECONDS + 1
     await stats.of_pods([])
     await asyncio.sleep(0)

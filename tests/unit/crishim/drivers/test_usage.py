@@ -60,7 +60,6 @@ async def test_a_group_that_is_not_known_keeps_no_other_away() -> None:
 async def test_all_layers_are_on_the_file_system_of_their_parent(tmp_path: Path) -> None:
     (tmp_path / "c1/upper/etc").mkdir(parents=True)
     driver = UsageDriver(Hierarchies(), lambda _: "", lambda _: "", tmp_path)
-    found = await driver.disks([container("c1")])
-    assert (found["c1"].mountpoint, found["c1"].inodes) == (str(tmp_path), 2)
-    assert found["c1"].capacity == os.statvfs(tmp_path).f_blocks * os.statvfs(tmp_path).f_frsize
-    assert found["c1"].inodes_total == os.statvfs(tmp_path).f_files
+    found, whole = await driver.disk(container("c1")), os.statvfs(tmp_path)
+    assert (found.mountpoint, found.inodes) == (str(tmp_path), 2)
+    assert (found.capacity, found.inodes_total) == (whole.f_blocks * whole.f_frsize, whole.f_files)
