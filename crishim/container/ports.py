@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -236,6 +236,3 @@ class Pods(Protocol):
     def get(self, sandbox_id: str) -> Sandbox:
         """The sandbox with this id or unique beginning of one; raises NotFoundError."""
         ...
-
-
-OnExit = Callable[[Container], Awaitable[None]]

@@ -27,10 +27,9 @@ from crishim.core.clock import boot_id, now_ns
 from crishim.core.errors import CrishimError, explain
 from crishim.core.trying import survive
 from crishim.model.container import Container, Event, State
+from crishim.model.process import UNKNOWN_EXIT_CODE
 
 _log = structlog.get_logger()
-
-UNKNOWN_EXIT_CODE = 255
 
 
 class RecoverContainers:

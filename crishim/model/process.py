@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+UNKNOWN_EXIT_CODE = 255  # of what nobody knows how it ended
+
 
 class Started(Struct, frozen=True):
     """A container's init process, made but waiting for start: its pid and start time in clock ticks."""

@@ -57,6 +57,11 @@ def program_of(note: Note, places: Places) -> OciProgram:
     return OciProgram(path, places.state(path), note.systemd_cgroup)
 
 
+def files_of(note: Note, places: Places) -> MonitorFiles:
+    """The files of a container's monitor."""
+    return MonitorFiles(note.container_id, Path(note.bundle), places.exits)
+
+
 def plan_monitor(container: Container, note: Note, conmon: Path, places: Places) -> Monitor:
     """What the monitor of a container is told."""
     config, program = container.config, program_of(note, places)

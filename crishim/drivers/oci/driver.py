@@ -25,12 +25,11 @@ from crishim.core.clock import now_ns
 from crishim.core.errors import ConfigError, explain
 from crishim.drivers import threads
 from crishim.drivers.cgroups.groups import ControlGroups
-from crishim.drivers.conmon.argv import MonitorFiles
 from crishim.drivers.conmon.attach import Attachment, attach
 from crishim.drivers.conmon.control import reopen_log, resize
 from crishim.drivers.conmon.exits import read_exit
 from crishim.drivers.infra.dressing import InfraProcess
-from crishim.drivers.oci.creation import plan_note, prepare, program_of, run_unwatched
+from crishim.drivers.oci.creation import files_of, plan_note, prepare, program_of, run_unwatched
 from crishim.drivers.oci.criu import checkpoint_obstacle
 from crishim.drivers.oci.exec import Execs
 from crishim.drivers.oci.exec_streams import ExecSession, Wanted, open_session
@@ -46,11 +45,10 @@ from crishim.drivers.process.identity import ProcessId, ended, identify, send
 from crishim.drivers.process.reaper import adopt_orphans
 from crishim.drivers.syscalls import system_call
 from crishim.model.container import Container
-from crishim.model.process import ExecResult, Exit, Started
+from crishim.model.process import UNKNOWN_EXIT_CODE, ExecResult, Exit, Started
 
 _log = structlog.get_logger()
 
-UNKNOWN_EXIT_CODE = 255
 _KILLED = 128 + signal.SIGKILL
 _LONGEST_BASE = 80  # bytes; a socket below it has to have a path of at most 107, see unix(7)
 
@@ -129,7 +127,9 @@ class OciDriver:
         note = plan_note(container, self._handlers.get(container.runtime_handler), bundle, spec)
         try:
             await threads.run(prepare, note, self._notes, spec)
-            started = await run_unwatched(program_of(note, self._places), self._files(note), self._limits.create)
+            started = await run_unwatched(
+                program_of(note, self._places), files_of(note, self._places), self._limits.create
+            )
         except BaseException as error:
             await self._undo(container.id, error)
             raise
@@ -181,7 +181,7 @@ class OciDriver:
         """Wait for the end, also of one that ended while this server was down. Never polls.
 
         A container whose monitor is gone is killed: nobody hears it any more. When nothing is known of a container,
-        its exit code is 255 and its time now.
+        its exit code is UNKNOWN_EXIT_CODE and its time now.
         """
         note = self._notes.find(container.id)
         if note is not None and note.monitor is not None:
@@ -227,11 +227,11 @@ class OciDriver:
 
     async def attach(self, container: Container) -> Attachment:
         """Connect to the streams of the container's first process."""
-        return await attach(self._files(self._notes.get(container.id)))
+        return await attach(files_of(self._notes.get(container.id), self._places))
 
     async def resize(self, container: Container, width: int, height: int) -> None:
         """Set the size of the container's terminal, in characters."""
-        resize(self._files(self._notes.get(container.id)), width, height)
+        resize(files_of(self._notes.get(container.id), self._places), width, height)
 
     async def checkpoint_obstacle(self) -> str:
         """See ``criu.checkpoint_obstacle``."""
@@ -241,10 +241,7 @@ class OciDriver:
         """Let the log go on in a new file, if the one it was written to has been moved away."""
         note = self._notes.get(container.id)
         if note.monitor is not None and note.log_path:
-            await reopen_log(self._files(note), note.monitor, Path(note.log_path))
-
-    def _files(self, note: Note) -> MonitorFiles:
-        return MonitorFiles(note.container_id, Path(note.bundle), self._places.exits)
+            await reopen_log(files_of(note, self._places), note.monitor, Path(note.log_path))
 
     def _program(self, container_id: str) -> OciProgram:
         return program_of(self._notes.get(container_id), self._places)
@@ -278,7 +275,7 @@ class OciDriver:
 
     def _ran_out_of_memory(self, note: Note) -> bool:
         killed = self._groups.oom_kills(note.group) if note.group else 0
-        return killed > 0 or self._files(note).out_of_memory.exists()
+        return killed > 0 or files_of(note, self._places).out_of_memory.exists()
 
     def _open_places(self) -> None:
         for directory in self._places.all:

@@ -11,8 +11,7 @@ import anyio
 from cni_runtime import faults
 from crishim.drivers import threads
 from crishim.drivers.cgroups.groups import ControlGroups
-from crishim.drivers.conmon.argv import MonitorFiles
-from crishim.drivers.oci.creation import program_of
+from crishim.drivers.oci.creation import files_of, program_of
 from crishim.drivers.oci.deadline import within
 from crishim.drivers.oci.exec import Execs
 from crishim.drivers.oci.infra import is_left_over
@@ -48,7 +47,7 @@ class Removal:
                 self._notes.remove(container_id)
                 return
             await self._execs.abandon(container_id)
-            if not (note.own_pids and self._files(note).exit.exists()):
+            if not (note.own_pids and files_of(note, self._places).exit.exists()):
                 await self._kill(note)
         await self._delete_state(note, seconds)
         faults.reach("oci.delete.runtime")
@@ -84,12 +83,9 @@ class Removal:
         if _entries(program.state, note.container_id):
             await program.call("delete", "--force", note.container_id, seconds=seconds)
 
-    def _files(self, note: Note) -> MonitorFiles:
-        return MonitorFiles(note.container_id, Path(note.bundle), self._places.exits)
-
     def _forget(self, note: Note) -> None:
         unfinished = _entries(self._places.exits, f"{note.container_id}.")  # of a monitor that was killed
-        for path in (*self._files(note).all, *unfinished):
+        for path in (*files_of(note, self._places).all, *unfinished):
             _unlink(path)
         self._notes.remove(note.container_id)
 
