@@ -62,7 +62,10 @@ class OverlayDriver:
                 asyncio.get_running_loop().call_later(_LATER_SECONDS, _close_apart, root)
 
     async def mount_image(self, target: str, layers: Sequence[str], ids: IdMap | None = None) -> None:
-        """Mount ``layers``, topmost first, read-only at the directory ``target``, which is made; ``ids`` as above."""
+        """Mount ``layers``, topmost first, read-only at the directory ``target``; ``ids`` as above.
+
+        The directory is made, in one that users of the node are shut out of.
+        """
         await threads.run_alone(_mount_image, Path(target), layers, ids)
 
     async def check_id_maps(self) -> None:
@@ -112,8 +115,9 @@ def _owner(status: os.stat_result, ids: IdMap | None) -> tuple[int, int]:
 
 
 def _mount_image(target: Path, layers: Sequence[str], ids: IdMap | None) -> None:
+    make_private(target.parent, ids.userns if ids else None)
     with system_call("make", str(target)):
-        target.mkdir(mode=0o755, parents=True, exist_ok=True)
+        target.mkdir(mode=0o755, exist_ok=True)
     if len(layers) == 1 and ids is not None:
         mount_id_mapped(layers[0], str(target), ids.namespace)
     elif len(layers) == 1:

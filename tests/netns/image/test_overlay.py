@@ -46,8 +46,9 @@ async def test_an_image_without_layers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [1, 2])
 async def test_an_image_is_mounted_read_only(tmp_path: Path, count: int) -> None:
     layers = [str(path) for path in unpack_all(tmp_path, LAYERS)][-count:]
-    target = tmp_path / "target"
+    target = tmp_path / "images/0"
     await OverlayDriver(tmp_path).mount_image(str(target), layers)
+    assert target.parent.stat().st_mode & 0o777 == 0o700
     with pytest.raises(OSError, match="Read-only"):
         (target / "x").write_bytes(b"")
     assert (target / "d/a").read_bytes() == b"a"
@@ -100,8 +101,10 @@ async def test_an_empty_root_belongs_to_the_namespaces_root(tmp_path: Path, ids:
 @pytest.mark.parametrize("count", [1, 2])
 async def test_an_image_shows_the_ids_of_a_user_namespace(tmp_path: Path, count: int, ids: IdMap) -> None:
     layers = [str(path) for path in unpack_all(tmp_path, LAYERS)][-count:]
-    target = tmp_path / "target"
+    target = tmp_path / "images/0"
     await OverlayDriver(tmp_path).mount_image(str(target), layers, ids)
+    passage = target.parent.stat()
+    assert (passage.st_mode & 0o777, passage.st_gid) == (0o710, 80000)
     assert look(target)["d/a"].owner == (70000, 80000)
     with pytest.raises(OSError, match="Read-only"):
         (target / "x").write_bytes(b"")
