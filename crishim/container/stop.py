@@ -22,7 +22,7 @@ async def stop(watch: Watch, runtime: OciRuntime, container: Container, grace: f
     if container.state not in (State.CREATED, State.RUNNING) and not watch.lives(container.id):
         return
     if grace > 0 and container.state is State.RUNNING:
-        await runtime.signal(container, signal_number(container.stop_signal))
+        await watch.ask(container, signal_number(container.stop_signal))
         if await watch.end(container.id, grace):
             return
     await runtime.kill_all(container)

@@ -39,6 +39,7 @@ class Watch:
         self._patience = patience
         self._ends: dict[str, asyncio.Task[None]] = {}
         self._living: set[str] = set()
+        self._asked: set[str] = set()
 
     def begin(self, container: Container) -> None:
         """Watch a container that was made, now or by an earlier server."""
@@ -50,6 +51,17 @@ class Watch:
     def lives(self, container_id: str) -> bool:
         """Whether a container that is watched has yet to end, whatever is recorded of it."""
         return container_id in self._living
+
+    async def ask(self, container: Container, signal: int) -> None:
+        """Send a container its stop signal, unless it was sent: many programs take a second one for "at once"."""
+        if container.id in self._asked:
+            return
+        self._asked.add(container.id)
+        try:
+            await self._runtime.signal(container, signal)
+        except Exception:
+            self._asked.discard(container.id)
+            raise
 
     async def end(self, container_id: str, seconds: float | None = None) -> bool:
         """Wait until the end of a container is recorded; False when ``seconds`` pass first."""
@@ -81,6 +93,7 @@ class Watch:
     def _forget(self, container_id: str) -> None:
         self._ends.pop(container_id, None)
         self._living.discard(container_id)
+        self._asked.discard(container_id)
 
     async def _watch(self, container: Container) -> None:
         see_end = partial(self._see_end, container)

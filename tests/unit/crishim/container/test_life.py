@@ -173,6 +173,27 @@ async def test_a_container_that_does_not_listen_is_killed(world: ContainerWorld)
     assert world.containers.get(container_id).exit_code == 137
 
 
+async def test_a_second_stop_only_waits(world: ContainerWorld) -> None:
+    """As of a kubelet that was restarted meanwhile."""
+    world.runtime.deadly = set()
+    container_id = await world.run()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(world.containers.stop(container_id, 10), 0.01)
+    await world.containers.stop(container_id, 0.01)
+    assert world.runtime.signals == [(container_id, 15)]
+    assert world.containers.get(container_id).exit_code == 137
+
+
+async def test_a_stop_signal_that_could_not_be_sent_is_by_the_next_stop(world: ContainerWorld) -> None:
+    container_id = await world.run()
+    world.runtime.failures["signal"] = SystemCallError("EMFILE")
+    with pytest.raises(SystemCallError):
+        await world.containers.stop(container_id, 10)
+    world.runtime.failures.clear()
+    await world.containers.stop(container_id, 10)
+    assert world.runtime.signals == [(container_id, 15)]
+
+
 async def test_no_grace_no_signal(world: ContainerWorld) -> None:
     container_id = await world.run()
     await world.containers.stop(container_id, 0)
