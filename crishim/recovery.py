@@ -7,7 +7,7 @@
     STOPPING             failed making / other        undo, forget / stop
     STOPPED              -                            nothing
     REMOVING             -                            remove
-    (no record)          attachments or directories   DEL, then drop its namespaces, mounts and files
+    (no record)          attachments or directories   end containers, DEL, then drop namespaces, mounts and files
 
 What fails, or takes longer than ``START_SECONDS`` (a DEL may wait for a pod that this server is to run), stays as it
 is, with its reason, and is tried again every ``RETRY_SECONDS``. Nothing here is fatal: a server that starts is worth

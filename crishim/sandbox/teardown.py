@@ -67,8 +67,13 @@ class Teardown:
             self._index.note(replace(sandbox, state=state, failed=True, reason=reason or sandbox.reason))
 
     async def detach_orphan(self, sandbox_id: str) -> None:
-        """Run the DELs that are due for a sandbox whose own record is lost, be it with those of its attachments."""
+        """End the containers of a sandbox whose own record is lost, and run the DELs that are due.
+
+        The records of its attachments may be lost too. Its containers stay listed, so that they are removed by whoever
+        made them.
+        """
         async with self._locks.hold(sandbox_id):
+            await self._containers.stop_all(sandbox_id)
             await self._index.put(without=await self._network.detach(sandbox_id))
             await self._network.detach_unknown(sandbox_id)
 

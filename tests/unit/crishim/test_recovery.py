@@ -82,6 +82,18 @@ async def test_attachments_whose_sandbox_record_is_lost_still_get_their_del(worl
     assert await world.leavings() == []
 
 
+async def test_the_containers_of_a_sandbox_whose_record_is_lost_end_before_its_network(world: World) -> None:
+    sandbox_id = await world.sandboxes.run(pod(), "")
+    world.store.lose_sandbox(sandbox_id)
+    world.containers.of[sandbox_id] = {"main"}
+    world.containers.failures["stop_all"] = UnavailableError("it goes on")
+    await world.restart()
+    assert world.cni.attached
+    world.containers.failures.clear()
+    await world.restart()
+    assert (world.containers.stopped, await world.leavings()) == ({"main"}, [])
+
+
 async def test_a_del_that_hangs_holds_up_neither_the_server_nor_other_pods(world: World) -> None:
     ids = [await world.sandboxes.run(pod(name), "") for name in ("a", "b")]
     world.namespaces.pins.clear()
