@@ -44,8 +44,8 @@ class SandboxFiles:
 def file_tree(paths: SandboxPaths, config: PodConfig, hostname: str) -> FileTree:
     """All files of a sandbox. Root of the pod's user namespace gets what its containers see, and may write to it."""
     files, copies = {str(paths.hostname): f"{hostname}\n".encode()}, {str(paths.hosts): HOST_HOSTS}
-    if config.dns:
-        files[str(paths.resolv_conf)] = resolv_conf(config.dns)
+    if content := resolv_conf(config.dns) if config.dns else b"":
+        files[str(paths.resolv_conf)] = content
     else:
         copies[str(paths.resolv_conf)] = HOST_RESOLV_CONF
     own_ipc = config.namespaces.ipc is not NamespaceMode.NODE
