@@ -38,7 +38,7 @@ class UpdateContainer:
         if container.state not in (State.CREATED, State.RUNNING):
             raise FailedPreconditionError(f"container {container.id} is {container.state}; its resources are gone")
         host = of_handler(self._hosts, container.runtime_handler)
-        check_resources(wanted, host, "linux")
         resources = updated(container.resources, wanted)
+        check_resources(resources, host, "linux")
         await self._runtime.update(container, linux_resources(resources, host))
         await self._index.change(container.id, resources=resources)

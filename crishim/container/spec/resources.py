@@ -41,9 +41,12 @@ def linux_resources(resources: Resources, host: HostFacts) -> Json:
 def updated(current: Resources, update: Resources) -> Resources:
     """The limits in force after an update, whose 0 and empty fields change nothing.
 
+    But for swap, which a new memory limit brings back to what it is when nothing is said about it.
     ``oom_score_adj`` is no limit of the group but a property of processes: those that run keep theirs.
     """
     changes = {name: getattr(update, name) for name in update.__struct_fields__ if getattr(update, name)}
+    if update.memory_limit_in_bytes:
+        changes["memory_swap_limit_in_bytes"] = update.memory_swap_limit_in_bytes
     return replace(
         current,
         **changes

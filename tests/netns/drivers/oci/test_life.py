@@ -8,8 +8,11 @@ import time
 
 import pytest
 
+from crishim.container.spec.resources import linux_resources, updated
 from crishim.core.errors import RuntimeFailedError
+from crishim.drivers.host_facts import gather
 from crishim.drivers.process.identity import read_stat
+from crishim.model.pod import Resources
 from tests.netns.drivers.oci.lab import Lab, processes, until
 
 pytestmark = pytest.mark.anyio
@@ -109,6 +112,14 @@ async def test_resources_can_be_changed(lab: Lab) -> None:
     container = await lab.run("sleep", "1000")
     await lab.driver.update(container, {"memory": {"limit": 32 << 20}})
     assert lab.group_file("memory", "memory.limit_in_bytes", "memory.max") == f"{32 << 20}\n"
+
+
+async def test_memory_can_be_raised_past_what_was_allowed_with_swap(lab: Lab) -> None:
+    container, host = await lab.run("sleep", "1000"), await gather()
+    small = Resources(memory_limit_in_bytes=32 << 20, memory_swap_limit_in_bytes=48 << 20)
+    for resources in (small, updated(small, Resources(memory_limit_in_bytes=64 << 20))):
+        await lab.driver.update(container, linux_resources(resources, host))
+    assert lab.group_file("memory", "memory.limit_in_bytes", "memory.max") == f"{64 << 20}\n"
 
 
 async def test_containers_do_not_wait_for_each_other(lab: Lab) -> None:

@@ -256,6 +256,30 @@ async def test_two_may_update_a_container_at_once(world: ContainerWorld) -> None
     assert world.runtime.updates[-1] == (container_id, {"cpu": {"cpus": "3", "shares": 512}})
 
 
+@pytest.mark.parametrize(
+    ("update", "memory"),
+    [
+        (Resources(memory_limit_in_bytes=200), {"limit": 200, "swap": 200}),
+        (Resources(memory_limit_in_bytes=-1), {"limit": -1, "swap": -1}),
+        (Resources(memory_swap_limit_in_bytes=250), {"limit": 100, "swap": 250}),
+        (Resources(cpu_shares=9), {"limit": 100, "swap": 150}),
+    ],
+)
+async def test_a_new_memory_limit_is_that_of_swap_too(
+    world: ContainerWorld, update: Resources, memory: dict[str, int]
+) -> None:
+    container_id = await world.run(resources=Resources(memory_limit_in_bytes=100, memory_swap_limit_in_bytes=150))
+    await world.containers.update(container_id, update)
+    assert world.runtime.updates[-1][1]["memory"] == memory
+
+
+async def test_an_update_is_refused_by_what_would_come_of_it(world: ContainerWorld) -> None:
+    container_id = await world.run(resources=Resources(memory_limit_in_bytes=100))
+    with pytest.raises(InvalidArgumentError, match=r"^linux\.memory_swap_limit_in_bytes"):
+        await world.containers.update(container_id, Resources(memory_swap_limit_in_bytes=50))
+    assert world.runtime.updates == []
+
+
 async def test_a_container_has_what_is_recorded_when_the_caller_of_an_update_goes(world: ContainerWorld) -> None:
     container_id = await world.run()
     updating = asyncio.create_task(world.containers.update(container_id, Resources(cpu_shares=512)))
