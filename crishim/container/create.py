@@ -133,6 +133,7 @@ class CreateContainer:
 
 
 def _log_path(sandbox: Sandbox, config: ContainerConfig) -> str:
+    """The log lies below the pod's log directory, be its path absolute."""
     if not sandbox.config.log_directory or not config.log_path:
         return ""
-    return str(Path(sandbox.config.log_directory) / config.log_path)
+    return str(Path(sandbox.config.log_directory) / config.log_path.lstrip("/"))

@@ -33,6 +33,11 @@ async def test_a_container_is_made_of_its_image(world: ContainerWorld) -> None:
     assert world.runtime.made[container.id]["process"]["args"] == ["sh"]
 
 
+async def test_a_log_lies_below_the_directory_of_the_pod(world: ContainerWorld) -> None:
+    container_id = await world.containers.create("pod", example_container(log_path="/etc/foo.log"))
+    assert world.containers.get(container_id).log_path == "/var/log/pods/pod/etc/foo.log"
+
+
 async def test_a_profile_may_be_loaded_while_the_server_runs(world: ContainerWorld) -> None:
     world.host = replace(world.host, apparmor=True)
     await world.restart()
