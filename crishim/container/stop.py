@@ -13,11 +13,13 @@ from crishim.model.container import Container, State
 KILL_SECONDS = 20.0
 
 
-async def stop(watch: Watch, runtime: OciRuntime, container: Container, grace: float) -> None:
+async def stop(
+    watch: Watch, runtime: OciRuntime, container: Container, grace: float, kill_seconds: float = KILL_SECONDS
+) -> None:
     """Bring ``container`` to its end: its own signal, ``grace`` seconds, then SIGKILL. Ended already is fine.
 
-    One that could not be started counts as ended, but may still have to be. Raises DeadlineError when its end is not
-    there ``KILL_SECONDS`` after SIGKILL.
+    One that could not be started counts as ended, but may still have to be. Raises DeadlineError when it is not gone,
+    or that is not recorded, ``kill_seconds`` after SIGKILL.
     """
     if container.state not in (State.CREATED, State.RUNNING) and not watch.lives(container.id):
         return
@@ -26,9 +28,9 @@ async def stop(watch: Watch, runtime: OciRuntime, container: Container, grace: f
         if await watch.end(container.id, grace):
             return
     await runtime.kill_all(container)
-    if not await watch.end(container.id, KILL_SECONDS):
-        what = "goes on" if watch.lives(container.id) else "has ended, but that could not be recorded"
-        raise DeadlineError(f"container {container.id} {what} {KILL_SECONDS:g} s after SIGKILL")
+    if not await watch.end(container.id, kill_seconds):
+        what = "goes on" if watch.lives(container.id) else "has ended, but not all of it is gone or recorded"
+        raise DeadlineError(f"container {container.id} {what} {kill_seconds:g} s after SIGKILL")
 
 
 def signal_number(name: str) -> int:

@@ -23,7 +23,10 @@ OnChange = Callable[[Container, Event], None]
 
 
 class Watch:
-    """One task per living container. Whoever waits for an end waits for that task, and sees it recorded."""
+    """One task per living container, which records its end and then deletes what the OCI runtime has of it.
+
+    Whoever waits for an end waits for both.
+    """
 
     def __init__(
         self,
@@ -64,7 +67,7 @@ class Watch:
             raise
 
     async def end(self, container_id: str, seconds: float | None = None) -> bool:
-        """Wait until the end of a container is recorded; False when ``seconds`` pass first."""
+        """Wait until the end of a container is recorded and it was deleted; False when ``seconds`` pass first."""
         task = self._ends.get(container_id)
         if task is None:
             return True
@@ -73,7 +76,7 @@ class Watch:
 
     @asynccontextmanager
     async def while_it_lives(self, container_id: str) -> AsyncIterator[None]:
-        """Cut off what is done inside when it goes on some seconds after the container's end is recorded.
+        """Cut off what is done inside when it goes on some seconds after the container has ended and was deleted.
 
         Raises FailedPreconditionError then.
         """

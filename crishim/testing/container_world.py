@@ -159,7 +159,7 @@ class ContainerWorld:
         hosts = {name: handler.host for name, handler in handlers.items()}
         in_flight = InFlight(self._owner)
         self.index = ContainerIndex(self.store, self._owner)
-        watch = Watch(self.index, self.runtime, self._owner, self._on_change, patience=0)
+        self.watch = watch = Watch(self.index, self.runtime, self._owner, self._on_change, patience=0)
         remove = RemoveContainer(
             self.index, layout, self.runtime, self.rootfs, self.images, self.files, watch, self._on_change
         )

@@ -36,7 +36,8 @@ class FakeRuntime:
     """``made`` holds the specification of each container that exists, ``signals`` every signal in order.
 
     A container ends when it is killed, when it gets a signal in ``deadly``, or when a test calls ``finish``.
-    ``on_create`` is called once, when the next container has been made. ``hold_start``, when set, holds back starts.
+    ``on_create`` is called once, when the next container has been made. ``hold_start`` and ``hold_delete``, when set,
+    hold back starts and deletions.
     """
 
     def __init__(self, files: FakeMounts) -> None:
@@ -49,6 +50,7 @@ class FakeRuntime:
         self.deadly = {15}
         self.on_create: Callable[[], None] | None = None
         self.hold_start: asyncio.Event | None = None
+        self.hold_delete: asyncio.Event | None = None
         self.updates: list[tuple[str, Mapping[str, Any]]] = []
         self._ends: dict[str, asyncio.Future[Exit]] = {}
         self._pids = itertools.count(1000)
@@ -133,6 +135,8 @@ class FakeRuntime:
     async def delete(self, container_id: str) -> None:
         """Forget a container; one that is not there is fine."""
         self.failures.strike("delete")
+        if self.hold_delete is not None:
+            await self.hold_delete.wait()
         self.made.pop(container_id, None)
 
     async def update(self, container: Container, resources: Mapping[str, Any]) -> None:

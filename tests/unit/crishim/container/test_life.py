@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 from msgspec.structs import replace
 
+from crishim.container.stop import stop
 from crishim.core.errors import (
     AlreadyExistsError,
     DeadlineError,
@@ -197,6 +198,15 @@ async def test_a_stop_signal_that_could_not_be_sent_is_by_the_next_stop(world: C
     world.runtime.failures.clear()
     await world.containers.stop(container_id, 10)
     assert world.runtime.signals == [(container_id, 15)]
+
+
+async def test_a_stop_that_waits_in_vain_says_for_what(world: ContainerWorld) -> None:
+    container = world.containers.get(await world.run())
+    world.runtime.hold_delete = asyncio.Event()
+    with pytest.raises(DeadlineError, match="has ended, but not all of it is gone or recorded"):
+        await stop(world.watch, world.runtime, container, grace=0, kill_seconds=0.01)
+    assert world.containers.get(container.id).state is State.EXITED
+    world.runtime.hold_delete.set()
 
 
 async def test_no_grace_no_signal(world: ContainerWorld) -> None:
