@@ -174,6 +174,10 @@ class Node(Protocol):
         """A file of the node; raises OSError."""
         ...
 
+    def hostname(self) -> str:
+        """The node's name now."""
+        ...
+
     async def refreshed(self, facts: HostFacts) -> HostFacts:
         """``facts`` with what changes while the server runs: the node's devices and its AppArmor profiles."""
         ...

@@ -104,6 +104,7 @@ class Prepare:
             files=self._pod_files(sandbox.id),
             user=resolve_user(config, image.config, users.passwd, users.group),
             host=host,
+            hostname=self._node.hostname(),
             image_mounts=await self._image_mounts(container, sandbox.id_map),
             volumes=await self._volumes(container, image, rootfs, sandbox.id_map),
             devices={device.host_path: await self._node.stat_device(device.host_path) for device in config.devices},

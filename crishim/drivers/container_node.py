@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import socket
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -34,6 +35,10 @@ class ContainerNode:
     async def read_file(self, path: str) -> bytes:
         """A file of the node; raises OSError."""
         return await threads.run(Path(path).read_bytes)
+
+    def hostname(self) -> str:
+        """The node's name now; see gethostname(2)."""
+        return socket.gethostname()
 
     async def refreshed(self, facts: HostFacts) -> HostFacts:
         """See ``host_facts.refreshed``."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,7 +45,6 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     cgroup2_options: tuple[str, ...] = ()
     oom_score_adj_min: int = -1000
     open_files: tuple[int, int] | None = None
-    hostname: str = "localhost"
     architecture: str = "x86_64"
     devices: tuple[DeviceNode, ...] = ()
 
@@ -95,7 +93,6 @@ def _gather(mode: CgroupMode, systemd: bool, restrict_oom_score_adj: bool, root:
         # Without the capability a process may return to the least value it ever had, which the kernel does not
         # show. Its present value is never less.
         oom_score_adj_min=-1000 if unlimited else _oom_score_adj(root),
-        hostname=socket.gethostname(),
         architecture=platform.machine(),
         devices=node_devices(str(root / "dev")),
     )

@@ -63,6 +63,11 @@ class FakeNode:
         self.made: set[str] = set()
         self.labels: dict[str, str] = {}
         self.apparmor_profiles: frozenset[str] = frozenset()
+        self.name = "node"
+
+    def hostname(self) -> str:
+        """Its name."""
+        return self.name
 
     async def refreshed(self, facts: HostFacts) -> HostFacts:
         """With the profiles that are loaded."""

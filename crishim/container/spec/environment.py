@@ -18,7 +18,7 @@ def environment(inputs: SpecInputs) -> list[str]:
     variables = {"PATH": DEFAULT_PATH}
     if inputs.config.tty:
         variables["TERM"] = TERM
-    variables["HOSTNAME"] = inputs.sandbox.config.hostname or inputs.host.hostname
+    variables["HOSTNAME"] = inputs.sandbox.config.hostname or inputs.hostname
     variables |= dict(_pairs(execution_config(inputs.image_config).env or ()))
     variables |= requested_environment(inputs.config)
     variables.setdefault("HOME", inputs.user.home)

@@ -43,6 +43,7 @@ class SpecInputs(Struct, frozen=True, kw_only=True):
     """The parts of one container's OCI configuration.
 
     ``image_config`` is the ``config`` object of the OCI image, ``rootfs`` where its root is mounted.
+    ``hostname`` is the name of the node.
     ``image_mounts`` maps the container path of a mount that asks for an image to the directory to be seen there: the
     sub path, resolved inside the image. ``volumes`` maps the paths of the image's anonymous volumes to directories.
     ``devices`` maps the host path of each device asked for to what ``stat_device`` found there.
@@ -59,6 +60,7 @@ class SpecInputs(Struct, frozen=True, kw_only=True):
     files: PodFiles
     user: User
     host: HostFacts
+    hostname: str
     image_mounts: Mapping[str, str] = {}
     volumes: Mapping[str, str] = {}
     devices: Mapping[str, tuple[DeviceNode, ...]] = {}

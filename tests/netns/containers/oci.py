@@ -76,6 +76,7 @@ class Bundle(Struct, frozen=True):
             files=PodFiles(**files, shm="/dev/shm"),
             user=resolve_user(config, {}, PASSWD, GROUP),
             host=self.host,
+            hostname="node",
         )
         return replace(made, **more)
 

@@ -39,6 +39,12 @@ async def test_a_log_lies_below_the_directory_of_the_pod(world: ContainerWorld) 
     assert world.containers.get(container_id).log_path == "/var/log/pods/pod/etc/foo.log"
 
 
+async def test_the_node_may_be_renamed_while_the_server_runs(world: ContainerWorld) -> None:
+    world.node.name = "renamed"
+    container_id = await world.run()
+    assert "HOSTNAME=renamed" in world.runtime.made[container_id]["process"]["env"]
+
+
 async def test_a_profile_may_be_loaded_while_the_server_runs(world: ContainerWorld) -> None:
     world.host = replace(world.host, apparmor=True)
     await world.restart()

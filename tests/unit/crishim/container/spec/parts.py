@@ -10,7 +10,7 @@ from crishim.model.container import Container, ContainerConfig, ContainerMetadat
 from crishim.model.pod import NamespaceMode, NamespaceOptions, PodConfig, PodMetadata, SandboxSecurity
 from crishim.model.sandbox import NamespacePaths, Sandbox
 
-HOST = HostFacts(cgroup_mode=CgroupMode.V2, hostname="node")
+HOST = HostFacts(cgroup_mode=CgroupMode.V2)
 OWN_PID = NamespaceOptions(pid=NamespaceMode.CONTAINER)
 
 
@@ -61,5 +61,6 @@ def inputs(config: ContainerConfig | None = None, **more: Any) -> SpecInputs:
         files=PodFiles("/p/hostname", "/p/hosts", "/p/resolv.conf", "/p/shm"),
         user=User(),
         host=HOST,
+        hostname="node",
     )
     return replace(made, **more)
