@@ -91,7 +91,7 @@ def _make_missing_dirs(paths: Iterable[str]) -> None:
     for path in paths:
         with system_call("mkdir", path):
             if not os.path.lexists(path):
-                Path(path).mkdir(0o755, parents=True)
+                Path(path).mkdir(0o755, parents=True, exist_ok=True)  # others may want the same
 
 
 def _begin_volume(root: str, path: str, target: str, owner: tuple[int, int] | None) -> int | None:
