@@ -24,6 +24,7 @@ from crishim.core.config import Config
 from crishim.core.errors import UnavailableError
 from crishim.core.tasks import InFlight, TaskOwner
 from crishim.drivers.cgroups import CgroupDriver, detect
+from crishim.drivers.oci.handlers import Handlers
 from crishim.drivers.own_code import release_code
 from crishim.drivers.preflight import Requirements, check_node
 from crishim.drivers.process.reaper import reap_orphans
@@ -124,7 +125,7 @@ async def _put_together(
     await of_containers.recovery.reconcile()
     await recovery.reconcile()
     owner.spawn("recovery.retry", recovery.retry_forever())
-    node = _node(config, watchers[""], cni, driver, of_containers)
+    node = _node(config, watchers[""], cni, driver, oci.known, of_containers)
     return _Parts(node, sandboxes, of_containers, events)
 
 
@@ -146,14 +147,19 @@ async def _open_store(config: Config) -> Store:
 
 
 def _node(
-    config: Config, watcher: ConfDirWatcher, cni: CniRuntime, driver: CgroupDriver, of_containers: ContainerParts
+    config: Config,
+    watcher: ConfDirWatcher,
+    cni: CniRuntime,
+    driver: CgroupDriver,
+    runtimes: Handlers,
+    of_containers: ContainerParts,
 ) -> Node:
     requirements = Requirements(
         netns_dir=NETNS_DIR,
         state_dir=config.state,
         conf_dirs=(config.cni.conf_dir,),
         bin_dirs=config.cni.bin_dirs,
-        runtimes={name: handler.binary_name or "crun" for name, handler in config.runtimes.items()},
+        runtimes=runtimes,
     )
 
     async def preflight() -> list[dict[str, object]]:

@@ -6,19 +6,19 @@ Only files are looked at; no process is started and nothing is changed.
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
+from crishim.core.errors import UnavailableError, explain
 from crishim.drivers import threads
 from crishim.drivers.cgroups import CgroupMode, cgroup_mode
 from crishim.drivers.mounts import Mount, parse_mountinfo
+from crishim.drivers.oci.handlers import Handlers, find_program
 
 _CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}  # <linux/capability.h>
 _IN_MEMORY = ("tmpfs", "ramfs")
-_MORE_PATH = "/usr/local/sbin:/usr/sbin:/sbin"  # often not in the PATH of a service
 
 
 class Check(Struct, frozen=True):
@@ -30,13 +30,13 @@ class Check(Struct, frozen=True):
 
 
 class Requirements(Struct, frozen=True):
-    """What the configuration points to; ``runtimes`` maps a runtime handler to the name or path of its binary."""
+    """What the configuration points to; ``runtimes`` are the runtime handlers with what was found of them."""
 
     netns_dir: Path
     state_dir: Path
     conf_dirs: tuple[Path, ...] = ()
     bin_dirs: tuple[Path, ...] = ()
-    runtimes: Mapping[str, str] = {}
+    runtimes: Handlers = Handlers({}, {})
 
 
 async def check_node(requirements: Requirements, proc: Path = Path("/proc")) -> list[Check]:
@@ -57,8 +57,8 @@ def _check_node(requirements: Requirements, proc: Path) -> list[Check]:
         _check_netns_dir(requirements.netns_dir),
         _check_state_dir(requirements.state_dir, mounts),
         _check_cgroups(mounts),
-        *(_check_program(f"runtime {handler}", binary) for handler, binary in requirements.runtimes.items()),
-        _check_program("nft", "nft"),
+        *_check_runtimes(requirements.runtimes),
+        _check_program("nft"),
         *(_check_directory("CNI conf dir", directory) for directory in requirements.conf_dirs),
         *(_check_directory("CNI bin dir", directory) for directory in requirements.bin_dirs),
     ]
@@ -111,10 +111,18 @@ def _check_cgroups(mounts: Sequence[Mount]) -> Check:
     return Check("cgroups", mode is not CgroupMode.ABSENT, str(mode))
 
 
-def _check_program(name: str, program: str) -> Check:
-    search = f"{os.environ.get('PATH', os.defpath)}:{_MORE_PATH}"
-    found = shutil.which(program, path=search)
-    return Check(name, found is not None, found or f"{program} was not found in {search}")
+def _check_runtimes(runtimes: Handlers) -> Iterator[Check]:
+    """Each configured handler; the default one, which has no name, is one of them."""
+    found = {name: Check(f"runtime {name}", True, str(handler.program)) for name, handler in runtimes.usable.items()}
+    found |= {name: Check(f"runtime {name}", False, problem) for name, problem in runtimes.problems.items()}
+    return (found[name] for name in sorted(found) if name)
+
+
+def _check_program(name: str) -> Check:
+    try:
+        return Check(name, True, str(find_program(name)))
+    except UnavailableError as error:
+        return Check(name, False, explain(error))
 
 
 def _check_directory(name: str, directory: Path) -> Check:

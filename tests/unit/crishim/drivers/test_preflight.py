@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
+from crishim.drivers.oci.handlers import Handler, Handlers
 from crishim.drivers.preflight import Check, Requirements, check_node
 
 pytestmark = pytest.mark.anyio
 
 MEMORY = Path("/dev/shm/not/there/yet")  # a tmpfs on every Linux
+CHOSEN = Handler(name="fast", program=Path("/usr/bin/runc"))
+RUNTIMES = Handlers({"fast": CHOSEN, "": CHOSEN}, {})  # the default one is known by no name as well
 SWITCHES = ("ipv4/ip_forward", "bridge/bridge-nf-call-iptables")
 
 
@@ -29,12 +31,10 @@ async def check(requirements: Requirements, proc: Path) -> dict[str, Check]:
 
 async def test_a_fit_node(tmp_path: Path) -> None:
     proc = make_proc(tmp_path / "proc", uid=0, capabilities=1 << 12 | 1 << 21, switch="1")
-    requirements = Requirements(
-        tmp_path / "netns", MEMORY, (tmp_path,), (tmp_path,), {"crun": shutil.which("true") or ""}
-    )
+    requirements = Requirements(tmp_path / "netns", MEMORY, (tmp_path,), (tmp_path,), RUNTIMES)
     checks = await check(requirements, proc)
     expected = {"root", "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "ip_forward", "bridge netfilter", "netns dir"}
-    expected |= {"runtime crun", "CNI conf dir", "CNI bin dir", "state directory"}
+    expected |= {"runtime fast", "CNI conf dir", "CNI bin dir", "state directory"}
     assert {name for name in expected if not checks[name].ok} == set()
 
 
@@ -42,16 +42,21 @@ async def test_an_unfit_node_says_what_is_wrong(tmp_path: Path) -> None:
     proc = make_proc(tmp_path / "proc", uid=1000, capabilities=0, switch="0")
     missing = tmp_path / "missing"
     (tmp_path / "file").touch()
-    requirements = Requirements(
-        tmp_path / "file/netns", Path("/proc"), (missing,), (missing,), {"x": "no-such-runtime"}
-    )
+    runtimes = Handlers({}, {"x": "it is broken"})
+    requirements = Requirements(tmp_path / "file/netns", Path("/proc"), (missing,), (missing,), runtimes)
     checks = await check(requirements, proc)
     assert [check.name for check in checks.values() if check.ok] in ([], ["cgroups"], ["nft"], ["cgroups", "nft"])
     assert checks["root"].message == "runs as user 1000"
     assert checks["ip_forward"].message.endswith("ip_forward is 0: pods reach nothing outside the node")
     assert checks["netns dir"].message == f"{tmp_path}/file is not a directory"
     assert checks["state directory"].message == "/proc is on proc, not in memory: everything waits for its disk"
-    assert checks["runtime x"].message.startswith("no-such-runtime was not found in ")
+    assert checks["runtime x"].message == "it is broken"
+
+
+async def test_the_runtime_that_was_chosen_is_told(tmp_path: Path) -> None:
+    checks = await check(Requirements(tmp_path, tmp_path, runtimes=RUNTIMES), tmp_path)
+    runtimes = {name: check.message for name, check in checks.items() if name.startswith("runtime")}
+    assert runtimes == {"runtime fast": "/usr/bin/runc"}
 
 
 async def test_a_missing_proc_is_no_crash(tmp_path: Path) -> None:
