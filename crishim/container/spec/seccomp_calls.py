@@ -85,6 +85,9 @@ BY_ARCHITECTURE = {
     "aarch64": frozenset({
         "arm_fadvise64_64", "arm_sync_file_range", "breakpoint", "cacheflush", "set_tls", "sync_file_range2",
     }),
+    "ppc64le": frozenset({"swapcontext", "sync_file_range2"}),
+    "riscv64": frozenset({"riscv_flush_icache", "riscv_hwprobe"}),
+    "s390x": frozenset({"s390_pci_mmio_read", "s390_pci_mmio_write", "s390_runtime_instr"}),
 }  # fmt: skip
 """Allowed where they exist."""
 
