@@ -11,6 +11,7 @@ from pathlib import Path
 from crishim.core.clock import monotonic
 from crishim.core.tasks import InFlight, TaskOwner
 from crishim.drivers import threads
+from crishim.drivers.syscalls import system_call
 from crishim.drivers.tree import tree_usage
 from crishim.image.store.store import ImageStore
 
@@ -27,10 +28,20 @@ class FilesystemUsage:
     timestamp: int
 
 
-def image_usage(store: ImageStore) -> FilesystemUsage:
+def image_usage(store: ImageStore, mountpoint: str) -> FilesystemUsage:
     """What all blobs and layers take, as counted when they were made; asks no disk."""
     usage = store.usage()
-    return FilesystemUsage(str(store.root), usage.bytes, usage.inodes, time.time_ns())
+    return FilesystemUsage(mountpoint, usage.bytes, usage.inodes, time.time_ns())
+
+
+def image_mountpoint(images: Path, containers: Path) -> str:
+    """The path that names the file system of ``images``: ``containers``, which is made, where that is on the same one.
+
+    Some kubelets compare the two names as text, and take different ones for two disks.
+    """
+    with system_call("make", str(containers)):
+        containers.mkdir(mode=0o711, parents=True, exist_ok=True)
+        return str(containers if images.stat().st_dev == containers.stat().st_dev else images)
 
 
 class TreeUsage:
@@ -43,7 +54,7 @@ class TreeUsage:
         clock: Callable[[], float] = monotonic,
         measure: Callable[[Path], tuple[int, int]] = tree_usage,
     ) -> None:
-        self._root, self._clock, self._measure = root, clock, measure
+        self.root, self._clock, self._measure = root, clock, measure
         self._in_flight = InFlight(owner)
         self._counted, self._last = -math.inf, FilesystemUsage(str(root), 0, 0, 0)
 
@@ -57,6 +68,6 @@ class TreeUsage:
         return self._last
 
     async def _count(self) -> None:
-        used, inodes = await threads.run_alone(self._measure, self._root)
-        self._last = FilesystemUsage(str(self._root), used, inodes, time.time_ns())
+        used, inodes = await threads.run_alone(self._measure, self.root)
+        self._last = FilesystemUsage(str(self.root), used, inodes, time.time_ns())
         self._counted = self._clock()

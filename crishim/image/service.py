@@ -16,7 +16,7 @@ from crishim.core.trying import survive
 from crishim.drivers import threads
 from crishim.drivers.syscalls import trim_memory
 from crishim.image.credentials import RequestAuth
-from crishim.image.fs_info import FilesystemUsage, TreeUsage, image_usage
+from crishim.image.fs_info import FilesystemUsage, TreeUsage, image_mountpoint, image_usage
 from crishim.image.joining import Joined
 from crishim.image.layering import Unpacking
 from crishim.image.platform import Platform
@@ -45,9 +45,10 @@ class Images:
         platform: Platform,
         containers: Path,
     ) -> None:
-        """``containers`` is where containers have their writable layers; it need not exist yet."""
+        """``containers`` is where containers have their writable layers."""
         self._store, self._settings, self._registries, self._owner = store, settings, registries, owner
         self._containers, self._roots = TreeUsage(containers, owner), ImageRoots(store)
+        self._mountpoint = str(store.root)
         unpacking = Unpacking(store, settings.limits, settings.max_concurrent_unpacks)
         self._tools = ImageTools(store, settings, platform, unpacking, Joined(), WeakValueDictionary())
         self._pulls, self._progress = Joined(), {}  # type: tuple[Joined, dict[str, Progress]]
@@ -55,6 +56,7 @@ class Images:
     async def start(self) -> None:
         """Make images whole that need it, then tidy up now and then for as long as the server runs."""
         await repair(self._store, self._tools.unpacking, self._settings.limits.max_unpacked_bytes)
+        self._mountpoint = await threads.run(image_mountpoint, self._store.root, self._containers.root)
         self._owner.spawn("images tidy", self._tidy_forever())
 
     async def pull(self, name: str, auth: RequestAuth | None = None) -> str:
@@ -88,7 +90,7 @@ class Images:
 
     async def usage(self) -> tuple[FilesystemUsage, FilesystemUsage]:
         """What images and what the writable layers of containers take on their file systems."""
-        return image_usage(self._store), await self._containers()
+        return image_usage(self._store, self._mountpoint), await self._containers()
 
     async def load(self, archive: Path, name: str = "") -> Sequence[ImageRecord]:
         """Import the images of an OCI or docker archive; ``name`` is for one that has none.

@@ -80,10 +80,11 @@ def test_a_running_container_is_described(container_node: Node) -> None:
 def test_its_usage_is_told(container_node: Node) -> None:
     container = run_container(container_node)
     (usage,) = container_node.crictl_json("stats", container)["stats"]
-    (places,) = container_node.crictl_json("imagefsinfo")["status"]["containerFilesystems"]
+    filesystems = container_node.crictl_json("imagefsinfo")["status"]
+    (places,), (images,) = filesystems["containerFilesystems"], filesystems["imageFilesystems"]
     assert int(usage["memory"]["workingSetBytes"]["value"]) > 0
     assert int(usage["memory"]["availableBytes"]["value"]) < 64 << 20
-    assert usage["writableLayer"]["fsId"] == places["fsId"]
+    assert usage["writableLayer"]["fsId"] == places["fsId"] == images["fsId"]
 
 
 def test_its_usage_is_watched(container_node: Node) -> None:

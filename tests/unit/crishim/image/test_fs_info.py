@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crishim.core.tasks import TaskOwner
-from crishim.image.fs_info import TreeUsage
+from crishim.image.fs_info import TreeUsage, image_mountpoint
 
 pytestmark = pytest.mark.anyio
 
@@ -40,3 +40,10 @@ async def test_all_who_ask_meanwhile_wait_for_one_count() -> None:
     now[0] += 11
     assert (await usage()).inodes_used == 2
     await owner.aclose()
+
+
+def test_one_file_system_has_one_name(tmp_path: Path) -> None:
+    containers = tmp_path / "containers"
+    assert image_mountpoint(tmp_path, containers) == str(containers)
+    assert containers.is_dir()
+    assert image_mountpoint(Path("/proc"), containers) == "/proc"
