@@ -87,7 +87,11 @@ async def open_oci(config: Config, *, systemd: bool) -> OciParts:
     """
     configured = {**config.runtimes, "": config.runtimes[config.default_runtime_name]}
     known = await probe(configured, systemd=systemd)
-    gathered = await gather(systemd_configured=systemd, restrict_oom_score_adj=config.restrict_oom_score_adj)
+    gathered = await gather(
+        systemd_configured=systemd,
+        restrict_oom_score_adj=config.restrict_oom_score_adj,
+        enable_selinux=config.enable_selinux,
+    )
     facts = replace(gathered, open_files=raise_open_files())
     handlers: dict[str, Handler] = {}
     for name, handler in configured.items():

@@ -23,6 +23,7 @@ _log = structlog.get_logger()
 class HostFacts(Struct, frozen=True, kw_only=True):
     """What the node can do.
 
+    ``selinux``: it has SELinux; ``selinux_labels``: and containers are to have its labels.
     ``capabilities`` are those of the server's bounding set, as ``CAP_`` names. ``apparmor_profiles`` are the loaded
     ones. ``recursive_read_only``, ``id_mapped_mounts`` and ``systemd_cgroup`` depend on the OCI runtime too: whoever
     knows the handler sets them. ``swap`` and ``hugetlb``: the cgroups have that controller. ``cgroup2_options`` are
@@ -37,6 +38,7 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     apparmor: bool = False
     apparmor_profiles: frozenset[str] = frozenset()
     selinux: bool = False
+    selinux_labels: bool = False
     seccomp: bool = True
     recursive_read_only: bool = False
     id_mapped_mounts: bool = False
@@ -49,15 +51,18 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     devices: tuple[DeviceNode, ...] = ()
 
 
-async def gather(*, systemd_configured: bool = False, restrict_oom_score_adj: bool = False) -> HostFacts:
+async def gather(
+    *, systemd_configured: bool = False, restrict_oom_score_adj: bool = False, enable_selinux: bool = False
+) -> HostFacts:
     """Find out what this node can do.
 
     ``restrict_oom_score_adj``: never go below the server's own value, even where the kernel would allow it.
+    ``enable_selinux``: containers are to have labels where the node has SELinux.
     Raises SystemCallError when what every Linux has can not be read.
     """
     cgroups = await detect(systemd_configured)
     systemd = cgroups.driver is CgroupDriver.SYSTEMD
-    facts = await threads.run(_gather, cgroups.mode, systemd, restrict_oom_score_adj, Path("/"))
+    facts = await threads.run(_gather, cgroups.mode, systemd, restrict_oom_score_adj, enable_selinux, Path("/"))
     if facts.oom_score_adj_min > -1000:
         _log.warning("host.oom_score_adj_restricted", minimum=facts.oom_score_adj_min)
     return facts
@@ -73,11 +78,14 @@ def _refreshed(facts: HostFacts, root: Path) -> HostFacts:
     return replace(facts, devices=node_devices(str(root / "dev")), apparmor_profiles=profiles)
 
 
-def _gather(mode: CgroupMode, systemd: bool, restrict_oom_score_adj: bool, root: Path) -> HostFacts:
+def _gather(
+    mode: CgroupMode, systemd: bool, restrict_oom_score_adj: bool, enable_selinux: bool, root: Path
+) -> HostFacts:
     status = dict(_fields(_read(root / "proc/self/status")))
     # What the server starts may hold all of the bounding set, but nothing more.
     capabilities = capability_set(int(status.get("CapBnd", "0"), 16))
     unlimited = "CAP_SYS_RESOURCE" in capabilities and not restrict_oom_score_adj
+    selinux = (root / "sys/fs/selinux/enforce").exists()
     apparmor = _read(root / "sys/module/apparmor/parameters/enabled").strip() == "Y"
     return HostFacts(
         cgroup_mode=mode,
@@ -85,7 +93,8 @@ def _gather(mode: CgroupMode, systemd: bool, restrict_oom_score_adj: bool, root:
         capabilities=capabilities,
         apparmor=apparmor,
         apparmor_profiles=_apparmor_profiles(root) if apparmor else frozenset(),
-        selinux=(root / "sys/fs/selinux/enforce").exists(),
+        selinux=selinux,
+        selinux_labels=selinux and enable_selinux,
         seccomp="Seccomp" in status,
         hugetlb=_has_hugetlb(mode, root),
         swap=_has_swap(mode, root),

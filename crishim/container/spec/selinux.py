@@ -1,4 +1,8 @@
-"""SELinux labels of a container. A node without SELinux has none, whatever is asked for, as with other runtimes."""
+"""SELinux labels of a container.
+
+There are none on a node without SELinux, and without ``enable_selinux`` in the configuration, whatever is asked for,
+as with other runtimes.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ class Labels(Struct, frozen=True):
 
 def selinux_labels(config: ContainerConfig, sandbox: Sandbox, host: HostFacts) -> Labels:
     """The request's label, else the pod's; a privileged container that asks for none is not confined."""
-    if not host.selinux:
+    if not host.selinux_labels:
         return Labels()
     asked = config.security.selinux
     if asked is None and config.security.privileged:

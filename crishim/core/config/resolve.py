@@ -57,6 +57,7 @@ def resolve(tables: Tables, main: Document) -> Config:
         stream_server=_stream_server(tables.server, main),
         drain_exec_sync_io_timeout=seconds(runtime.drain_exec_sync_io_timeout),
         restrict_oom_score_adj=runtime.restrict_oom_score_adj,
+        enable_selinux=runtime.enable_selinux,
         enable_unprivileged_ports=runtime.enable_unprivileged_ports,
         enable_unprivileged_icmp=runtime.enable_unprivileged_icmp,
         device_ownership_from_security_context=runtime.device_ownership_from_security_context,

@@ -58,7 +58,7 @@ async def test_a_profile_may_be_loaded_while_the_server_runs(world: ContainerWor
 
 @pytest.mark.parametrize("selinux", [True, False])
 async def test_volumes_get_the_label_of_the_container(world: ContainerWorld, selinux: bool) -> None:
-    world.host = replace(world.host, selinux=selinux)
+    world.host = replace(world.host, selinux_labels=selinux)
     await world.restart()
     mounts = (Mount("/a", "/srv/a", selinux_relabel=True), Mount("/b", "/srv/b"))
     container_id = await world.containers.create("pod", example_container(mounts=mounts))

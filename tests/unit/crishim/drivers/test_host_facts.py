@@ -28,8 +28,16 @@ class Node:
         (self.root / path).parent.mkdir(parents=True, exist_ok=True)
         (self.root / path).write_text(text)
 
-    def facts(self, mode: CgroupMode = CgroupMode.V1, *, restricted: bool = False) -> HostFacts:
-        return _gather(mode, systemd=False, restrict_oom_score_adj=restricted, root=self.root)
+    def facts(
+        self, mode: CgroupMode = CgroupMode.V1, *, restricted: bool = False, enable_selinux: bool = False
+    ) -> HostFacts:
+        return _gather(
+            mode,
+            systemd=False,
+            restrict_oom_score_adj=restricted,
+            enable_selinux=enable_selinux,
+            root=self.root,
+        )
 
 
 @pytest.fixture
@@ -87,7 +95,9 @@ def test_what_changes_while_the_server_runs(node: Node) -> None:
 
 
 def test_selinux(node: Node) -> None:
+    assert not node.facts(enable_selinux=True).selinux_labels
     node.write("sys/fs/selinux/enforce", "1")
+    assert [node.facts(enable_selinux=wanted).selinux_labels for wanted in (False, True)] == [False, True]
     assert node.facts().selinux
 
 

@@ -22,7 +22,7 @@ from tests.unit.crishim.container.spec.parts import HOST, inputs, pod, pod_with,
 from tests.unit.crishim.container_configs import CONFIGS
 
 NODE_PIDS = pod_with(namespaces=NamespaceOptions(pid=NamespaceMode.NODE))
-ABLE = replace(HOST, recursive_read_only=True, id_mapped_mounts=True, selinux=True, apparmor=True)
+ABLE = replace(HOST, recursive_read_only=True, id_mapped_mounts=True, selinux_labels=True, apparmor=True)
 
 
 def test_the_least() -> None:

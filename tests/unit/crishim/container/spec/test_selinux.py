@@ -12,7 +12,8 @@ from crishim.model.pod import SELinuxOptions
 from crishim.model.sandbox import Sandbox
 from tests.unit.crishim.container.spec.parts import HOST, pod, pod_with, secured
 
-ON = replace(HOST, selinux=True)
+ON = replace(HOST, selinux=True, selinux_labels=True)
+OFF = replace(HOST, selinux=True)
 MINE = SELinuxOptions("u", "r", "t", "s0:c1")
 MOUNT = "system_u:object_r:container_file_t:s0:c1"
 
@@ -34,7 +35,7 @@ MOUNT = "system_u:object_r:container_file_t:s0:c1"
 )
 def test_labels(config: ContainerConfig, sandbox: Sandbox, expected: Labels) -> None:
     assert selinux_labels(config, sandbox, ON) == expected
-    assert selinux_labels(config, sandbox, HOST) == Labels()
+    assert selinux_labels(config, sandbox, HOST) == selinux_labels(config, sandbox, OFF) == Labels()
 
 
 def test_a_level_of_the_pods_own() -> None:
