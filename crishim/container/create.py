@@ -15,6 +15,7 @@ from crishim.container.ports import Images, OciRuntime, Pods, Rootfs
 from crishim.container.prepare import Prepare
 from crishim.container.remove import RemoveContainer
 from crishim.container.spec.inputs import HostFacts
+from crishim.container.spec.selinux import selinux_labels
 from crishim.container.spec.signals import stop_signal
 from crishim.container.watch import OnChange, Watch
 from crishim.core.clock import boot_id, now_ns
@@ -103,7 +104,8 @@ class CreateContainer:
             _, image = await both(self._index.put(container), self._images.hold(container.image_ref, container.id))
             reach(ContainerFaultPoint.RECORDED)
             self._prepare.begin(sandbox, container.config)
-            root = await self._rootfs.mount(container.id, image.layers, sandbox.id_map)
+            label = selinux_labels(container.config, sandbox, host).mount
+            root = await self._rootfs.mount(container.id, image.layers, sandbox.id_map, label)
             reach(ContainerFaultPoint.ROOTFS)
             prepared = await self._prepare.prepare(sandbox, container, image, root, host)
             user, made = prepared.user, await making.make(prepared.spec)

@@ -55,10 +55,10 @@ class Images(Protocol):
 class Rootfs(Protocol):
     """Root file systems of containers."""
 
-    async def mount(self, container_id: str, layers: Sequence[str], ids: IdMap | None) -> str:
+    async def mount(self, container_id: str, layers: Sequence[str], ids: IdMap | None, label: str) -> str:
         """Mount an overlay of a new writable layer over ``layers``, with the ids of a user namespace if there is one.
 
-        Returns the path of the root.
+        ``label`` is its SELinux label, empty for none. Returns the path of the root.
         """
         ...
 
@@ -197,8 +197,8 @@ class Node(Protocol):
         """
         ...
 
-    async def mount_image(self, target: str, layers: Sequence[str], ids: IdMap | None) -> None:
-        """Mount layers, topmost first, read-only at the directory ``target``, which is made; ``ids`` as for a root."""
+    async def mount_image(self, target: str, layers: Sequence[str], ids: IdMap | None, label: str) -> None:
+        """Mount layers, topmost first, read-only at the directory ``target``, which is made; the rest as for a root."""
         ...
 
     async def path_in_root(self, root: str, path: str) -> str:

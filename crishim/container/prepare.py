@@ -90,10 +90,11 @@ class Prepare:
         container that does not run.
         """
         config, handler = container.config, of_handler(self._handlers, sandbox.runtime_handler).config
+        files, label = self._pod_files(sandbox.id), selinux_labels(config, sandbox, host).mount
         users = await self._users.of(image, rootfs)
         await self._node.make_missing_dirs(*host_paths(config))
-        if label := selinux_labels(config, sandbox, host).mount:
-            for path in relabelled_paths(config):
+        if label:
+            for path in relabelled_paths(config, sandbox, files):
                 await self._node.relabel(path, label)
         check_propagation(config, await self._node.propagations_of(*propagating_paths(config)))
         inputs = SpecInputs(
@@ -101,12 +102,12 @@ class Prepare:
             sandbox=sandbox,
             image_config=image.config,
             rootfs=rootfs,
-            files=self._pod_files(sandbox.id),
+            files=files,
             user=resolve_user(config, image.config, users.passwd, users.group),
             host=host,
             hostname=self._node.hostname(),
-            image_mounts=await self._image_mounts(container, sandbox.id_map),
-            volumes=await self._volumes(container, image, rootfs, sandbox.id_map),
+            image_mounts=await self._image_mounts(container, sandbox.id_map, label),
+            volumes=await self._volumes(container, image, rootfs, sandbox.id_map, label),
             devices={device.host_path: await self._node.stat_device(device.host_path) for device in config.devices},
             pid_namespace=await self._pid_namespace(sandbox, config),
             seccomp_profile=await self._seccomp_profile(config),
@@ -129,16 +130,20 @@ class Prepare:
             raise FailedPreconditionError(f"target container {target.id} does not run in pod sandbox {sandbox.id}")
         return f"/proc/{target.pid}/ns/pid"
 
-    async def _volumes(self, container: Container, image: ImageRoot, rootfs: str, ids: IdMap | None) -> dict[str, str]:
+    async def _volumes(
+        self, container: Container, image: ImageRoot, rootfs: str, ids: IdMap | None, label: str
+    ) -> dict[str, str]:
         """A directory of its own for every anonymous volume of the image, with the image's content in it."""
         directory, owner = self._layout.volumes(container.id), ids.userns.on_node(0, 0) if ids else None
         volumes: dict[str, str] = {}
         for number, path in enumerate(image_volumes(image.config, container.config)):
             volumes[path] = str(directory / str(number))
             await self._node.fill_volume(rootfs, path, volumes[path], owner)
+            if label:
+                await self._node.relabel(volumes[path], label)
         return volumes
 
-    async def _image_mounts(self, container: Container, ids: IdMap | None) -> dict[str, str]:
+    async def _image_mounts(self, container: Container, ids: IdMap | None, label: str) -> dict[str, str]:
         """A read-only mount of every image that is mounted, and in it the directory that is asked for."""
         found: dict[str, str] = {}
         for number, mount in enumerate(container.config.mounts):
@@ -148,7 +153,7 @@ class Prepare:
             # What is held counts: the image may have been removed and pulled again meanwhile.
             image = await self._images.hold(found_id, container.id)
             target = self._layout.image_mounts(container.id) / str(number)
-            await self._node.mount_image(str(target), image.layers, ids)
+            await self._node.mount_image(str(target), image.layers, ids, label)
             found[mount.container_path] = await self._node.path_in_root(str(target), mount.image_sub_path)
         return found
 

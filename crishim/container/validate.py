@@ -43,6 +43,6 @@ def check_config(config: ContainerConfig, sandbox: Sandbox, host: HostFacts) -> 
     oom_score_adj(config, host)
     check_seccomp(security, host)
     apparmor_profile(config, host)
-    check_selinux(config)
+    check_selinux(config, sandbox, host)
     check_guarded_paths(security)
     stop_signal(config, {})

@@ -66,9 +66,9 @@ class ContainerNode:
         finally:
             os.close(source)
 
-    async def mount_image(self, target: str, layers: Sequence[str], ids: IdMap | None) -> None:
+    async def mount_image(self, target: str, layers: Sequence[str], ids: IdMap | None, label: str) -> None:
         """Mount ``layers``, topmost first, read-only at ``target``; see ``OverlayDriver.mount_image``."""
-        await self._overlay.mount_image(target, layers, ids)
+        await self._overlay.mount_image(target, layers, ids, label)
 
     async def path_in_root(self, root: str, path: str) -> str:
         """Where ``path`` really is, links resolved inside ``root``."""

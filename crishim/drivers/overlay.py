@@ -41,12 +41,12 @@ class OverlayDriver:
     def __init__(self, containers: Path) -> None:
         self._containers = containers
 
-    async def mount(self, container_id: str, layers: Sequence[str], ids: IdMap | None = None) -> str:
+    async def mount(self, container_id: str, layers: Sequence[str], ids: IdMap | None = None, label: str = "") -> str:
         """Mount a new writable layer over ``layers``, topmost first; the path of the root.
 
-        With ``ids`` the files show the ids of that user namespace.
+        With ``ids`` the files show the ids of that user namespace, with ``label`` all have that SELinux label.
         """
-        return await threads.run_alone(_mount_container, self._containers / container_id, layers, ids)
+        return await threads.run_alone(_mount_container, self._containers / container_id, layers, ids, label)
 
     async def remove(self, container_id: str) -> None:
         """Unmount and remove the writable layer; nothing there is fine.
@@ -61,12 +61,13 @@ class OverlayDriver:
             for root in held:
                 asyncio.get_running_loop().call_later(_LATER_SECONDS, _close_apart, root)
 
-    async def mount_image(self, target: str, layers: Sequence[str], ids: IdMap | None = None) -> None:
-        """Mount ``layers``, topmost first, read-only at the directory ``target``; ``ids`` as above.
+    async def mount_image(self, target: str, layers: Sequence[str], ids: IdMap | None = None, label: str = "") -> None:
+        """Mount ``layers``, topmost first, read-only at the directory ``target``; the rest as above.
 
-        The directory is made, in one that users of the node are shut out of.
+        The directory is made, in one that users of the node are shut out of. A single layer that shows the ids of a
+        user namespace keeps its labels.
         """
-        await threads.run_alone(_mount_image, Path(target), layers, ids)
+        await threads.run_alone(_mount_image, Path(target), layers, ids, label)
 
     async def check_id_maps(self) -> None:
         """Try whether root file systems can show the ids of a user namespace; raises SystemCallError when not."""
@@ -83,7 +84,7 @@ def _close_apart(root: int) -> None:
         asyncio.get_running_loop().call_later(_AGAIN_SECONDS, _close_apart, root)
 
 
-def _mount_container(directory: Path, layers: Sequence[str], ids: IdMap | None) -> str:
+def _mount_container(directory: Path, layers: Sequence[str], ids: IdMap | None, label: str) -> str:
     upper, work, root = directory / "upper", directory / "work", directory / "rootfs"
     make_private(directory, ids.userns if ids else None)
     with system_call("make", str(directory)):
@@ -95,7 +96,7 @@ def _mount_container(directory: Path, layers: Sequence[str], ids: IdMap | None) 
         status = Path(layers[0] if layers else upper).stat()
         os.chown(upper, *_owner(status, ids))
     if layers:
-        _mount(root, layers, ids, upper=upper, work=work)
+        _mount(root, layers, ids, label, upper=upper, work=work)
         return str(root)
     with system_call("bind", str(root)):
         syscalls.mount(str(upper), str(root), "", syscalls.MS_BIND)
@@ -114,18 +115,20 @@ def _owner(status: os.stat_result, ids: IdMap | None) -> tuple[int, int]:
     return ids.userns.on_node(status.st_uid, status.st_gid) if ids else (status.st_uid, status.st_gid)
 
 
-def _mount_image(target: Path, layers: Sequence[str], ids: IdMap | None) -> None:
+def _mount_image(target: Path, layers: Sequence[str], ids: IdMap | None, label: str) -> None:
     make_private(target.parent, ids.userns if ids else None)
     with system_call("make", str(target)):
         target.mkdir(mode=0o755, exist_ok=True)
     if len(layers) == 1 and ids is not None:
         mount_id_mapped(layers[0], str(target), ids.namespace)
+    elif len(layers) == 1 and label:  # only an overlay has a label of its own, and a second layer
+        _mount(target, [*layers, _made(target.with_name(f"{target.name}.empty"))], ids, label)
     elif len(layers) == 1:
         with system_call("bind", str(target)):
             syscalls.mount(layers[0], str(target), "", syscalls.MS_BIND)
             syscalls.mount("", str(target), "", syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY)
     else:
-        _mount(target, layers, ids)
+        _mount(target, layers, ids, label)
 
 
 def _try_id_maps(containers: Path, namespace: str) -> None:
@@ -142,20 +145,28 @@ def _made(directory: Path) -> str:
 
 
 def _mount(
-    target: Path, layers: Sequence[str], ids: IdMap | None, *, upper: Path | None = None, work: Path | None = None
+    target: Path,
+    layers: Sequence[str],
+    ids: IdMap | None,
+    label: str,
+    *,
+    upper: Path | None = None,
+    work: Path | None = None,
 ) -> None:
     if ids is None:
-        mount_overlay(target, layers, upper=upper, work=work)
+        mount_overlay(target, layers, label, upper=upper, work=work)
         return
     with staged(layers, ids.namespace, target) as stage:
-        mount_overlay(stage.root, stage.layers, upper=upper, work=work)
+        mount_overlay(stage.root, stage.layers, label, upper=upper, work=work)
         stage.bring_home(target)
 
 
-def mount_overlay(target: Path, layers: Sequence[str], *, upper: Path | None = None, work: Path | None = None) -> None:
+def mount_overlay(
+    target: Path, layers: Sequence[str], label: str = "", *, upper: Path | None = None, work: Path | None = None
+) -> None:
     """Mount at ``target``. Changes the working directory of the calling thread: see ``threads.run_alone``."""
     base = os.path.commonpath([str(Path(layer).parent) for layer in layers])
-    options = overlay_options(base, layers, upper, work)
+    options = overlay_options(base, layers, upper, work, label)
     if len(os.fsencode(options)) >= _PAGE:
         raise InvalidArgumentError(f"overlay {target}: {len(layers)} layers do not fit into one mount")
     with system_call("mount overlay", str(target)):
@@ -165,14 +176,19 @@ def mount_overlay(target: Path, layers: Sequence[str], *, upper: Path | None = N
         syscalls.mount("overlay", str(target), "overlay", flags, options)
 
 
-def overlay_options(base: str, layers: Sequence[str], upper: Path | None, work: Path | None) -> str:
-    """The options of mount(2), with layers relative to ``base``. See the kernel's overlayfs documentation."""
+def overlay_options(base: str, layers: Sequence[str], upper: Path | None, work: Path | None, label: str = "") -> str:
+    """The options of mount(2), with layers relative to ``base``. See the kernel's overlayfs documentation.
+
+    ``label`` has no quotes in it.
+    """
     lower = ":".join(_escape(os.path.relpath(layer, base)) for layer in layers)
     options = [f"lowerdir={lower}"]
     if upper is not None and work is not None:
         options += [f"upperdir={_escape(str(upper))}", f"workdir={_escape(str(work))}"]
     if _INDEX.exists():
         options.append("index=off")  # several containers stand on one layer
+    if label:
+        options.append(f'context="{label}"')
     return ",".join(options)
 
 

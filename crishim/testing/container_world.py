@@ -97,9 +97,10 @@ class FakeNode:
         """Make a directory."""
         self.made.add(target)
 
-    async def mount_image(self, target: str, layers: Sequence[str], ids: IdMap | None) -> None:
+    async def mount_image(self, target: str, layers: Sequence[str], ids: IdMap | None, label: str) -> None:
         """Mount nothing."""
         self.made.add(target)
+        self.labels[target] = label
 
     async def path_in_root(self, root: str, path: str) -> str:
         """Where it would be."""

@@ -160,15 +160,16 @@ class FakeRuntime:
 
 
 class FakeRootfs:
-    """``mounted`` holds the layers below each mounted root."""
+    """``mounted`` holds the layers below each mounted root, ``labels`` the SELinux label that each was given."""
 
     def __init__(self) -> None:
         self.failures = Failures()
         self.mounted: dict[str, tuple[str, ...]] = {}
+        self.labels: dict[str, str] = {}
 
-    async def mount(self, container_id: str, layers: Sequence[str], ids: IdMap | None) -> str:
+    async def mount(self, container_id: str, layers: Sequence[str], ids: IdMap | None, label: str) -> str:
         """Mount a root."""
-        self.mounted[container_id] = tuple(layers)
+        self.mounted[container_id], self.labels[container_id] = tuple(layers), label
         self.failures.strike("mount")
         return f"/roots/{container_id}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from crishim.container.spec.inputs import HostFacts, Json, SpecInputs
+from crishim.container.spec.inputs import HostFacts, Json, PodFiles, SpecInputs
 from crishim.container.spec.mount_paths import depth, normal_path
 from crishim.container.spec.namespaces import oci_mappings
 from crishim.container.spec.refusal import check_path, check_text, refusal
@@ -12,6 +12,7 @@ from crishim.core.errors import InvalidArgumentError
 from crishim.drivers.propagation import Propagation
 from crishim.model.container import ContainerConfig, Mount, MountPropagation
 from crishim.model.pod import IDMapping, NamespaceMode, UserNamespace
+from crishim.model.sandbox import Sandbox
 
 _PROPAGATION = {
     MountPropagation.PRIVATE: "rprivate",
@@ -46,9 +47,11 @@ def host_paths(config: ContainerConfig) -> list[str]:
     return [mount.host_path for mount in config.mounts if mount.host_path]
 
 
-def relabelled_paths(config: ContainerConfig) -> list[str]:
-    """The paths of the node whose content is to get the container's SELinux label."""
-    return [mount.host_path for mount in config.mounts if mount.selinux_relabel and mount.host_path]
+def relabelled_paths(config: ContainerConfig, sandbox: Sandbox, files: PodFiles) -> list[str]:
+    """The paths of the node that are to get the container's SELinux label, with their content."""
+    shm = [files.shm] if sandbox.namespaces.ipc else []
+    asked = [mount.host_path for mount in config.mounts if mount.selinux_relabel and mount.host_path]
+    return [files.hostname, files.hosts, files.resolv_conf, *shm, *asked]
 
 
 def check_mounts(config: ContainerConfig, host: HostFacts, userns: UserNamespace | None = None) -> None:

@@ -7,16 +7,18 @@ as with other runtimes.
 from __future__ import annotations
 
 import hashlib
+import re
 
 from msgspec import Struct
 
 from crishim.container.spec.inputs import HostFacts
-from crishim.container.spec.refusal import SECURITY, check_text
+from crishim.container.spec.refusal import SECURITY, check_text, refusal
 from crishim.model.container import ContainerConfig
 from crishim.model.pod import SELinuxOptions
 from crishim.model.sandbox import Sandbox
 
 _CATEGORIES = 1024
+_LEVEL = re.compile(r"[A-Za-z0-9_:.,-]+")
 
 
 class Labels(Struct, frozen=True):
@@ -27,7 +29,10 @@ class Labels(Struct, frozen=True):
 
 
 def selinux_labels(config: ContainerConfig, sandbox: Sandbox, host: HostFacts) -> Labels:
-    """The request's label, else the pod's; a privileged container that asks for none is not confined."""
+    """The request's label, else the pod's; a privileged container that asks for none is not confined.
+
+    Raises InvalidArgumentError for a level that is none.
+    """
     if not host.selinux_labels:
         return Labels()
     asked = config.security.selinux
@@ -35,15 +40,18 @@ def selinux_labels(config: ContainerConfig, sandbox: Sandbox, host: HostFacts) -
         return Labels()
     options = asked or sandbox.config.security.selinux or SELinuxOptions()
     level = options.level or _level_of(sandbox.id)
+    if not _LEVEL.fullmatch(level):  # it becomes an option of a mount
+        raise refusal(f"{SECURITY}.selinux_options.level", "a level such as s0:c1,c2", level)
     process = (options.user or "system_u", options.role or "system_r", options.type or "container_t", level)
     return Labels(":".join(process), f"system_u:object_r:container_file_t:{level}")
 
 
-def check_selinux(config: ContainerConfig) -> None:
+def check_selinux(config: ContainerConfig, sandbox: Sandbox, host: HostFacts) -> None:
     """Refuse a label that can not be passed on."""
     options = config.security.selinux or SELinuxOptions()
     for name in options.__struct_fields__:
         check_text(f"{SECURITY}.selinux_options.{name}", getattr(options, name))
+    selinux_labels(config, sandbox, host)
 
 
 def _level_of(sandbox_id: str) -> str:

@@ -57,14 +57,27 @@ async def test_a_profile_may_be_loaded_while_the_server_runs(world: ContainerWor
 
 
 @pytest.mark.parametrize("selinux", [True, False])
-async def test_volumes_get_the_label_of_the_container(world: ContainerWorld, selinux: bool) -> None:
+async def test_all_that_a_container_sees_gets_its_label(world: ContainerWorld, selinux: bool) -> None:
+    """But for paths of the node, which get it when that is asked for."""
+    image = ImageRoot("sha256:b1", "volumes:1", ("/layers/b",), {"Cmd": ["sh"], "Volumes": {"/v": {}}})
+    world.images.roots |= {image.reference: image, image.image_id: image}
     world.host = replace(world.host, selinux_labels=selinux)
     await world.restart()
-    mounts = (Mount("/a", "/srv/a", selinux_relabel=True), Mount("/b", "/srv/b"))
-    container_id = await world.containers.create("pod", example_container(mounts=mounts))
-    label = world.runtime.made[container_id]["linux"].get("mountLabel", "")
-    assert world.node.labels == ({"/srv/a": label} if selinux else {})
+    mounts = (
+        Mount("/a", "/srv/a", selinux_relabel=True),
+        Mount("/b", "/srv/b"),
+        Mount("/i", image=ImageSpec("busybox:1"), readonly=True),
+    )
+    config = replace(example_container(mounts=mounts), image=ImageSpec("volumes:1"))
+    container_id = await world.containers.create("pod", config)
+    spec = world.runtime.made[container_id]
+    label = spec["linux"].get("mountLabel", "")
     assert bool(label) == selinux
+    assert world.rootfs.labels == {container_id: label}
+    sources = {mount["source"] for mount in spec["mounts"] if mount["type"] == "bind"} - {"/dev/shm", "/srv/b"}
+    assert len(sources) == 6
+    assert {world.node.labels.get(source, "") for source in sources} == {label}
+    assert "/srv/b" not in world.node.labels
 
 
 async def test_it_runs_after_its_start(world: ContainerWorld) -> None:

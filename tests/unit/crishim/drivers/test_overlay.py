@@ -26,6 +26,11 @@ def test_paths_are_relative_to_the_base(layers: list[str], upper: Path | None, o
     assert re.sub(",index=off$", "", made) == options.replace("\\\\", "\\")
 
 
+def test_a_label_is_one_option() -> None:
+    made = overlay_options("/r", ["/r/1"], None, None, "system_u:object_r:container_file_t:s0:c1,c2")
+    assert made.endswith(',context="system_u:object_r:container_file_t:s0:c1,c2"')
+
+
 def test_five_hundred_layers_fit_into_a_page() -> None:
     layers = [f"/var/lib/crishim/images/layers/{number}" for number in range(1000, 1500)]
     assert len(overlay_options("/var/lib/crishim/images/layers", layers, None, None)) < 4096

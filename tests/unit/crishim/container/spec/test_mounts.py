@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from crishim.container.spec.inputs import PodFiles
 from crishim.container.spec.mounts import (
     check_mounts,
     check_propagation,
@@ -146,12 +147,21 @@ def test_root_propagation(modes: tuple[int, ...], expected: dict[str, str]) -> N
 
 
 def test_paths_for_the_caller() -> None:
-    image = Mount("/i", image=ImageSpec("i"), selinux_relabel=True)
+    image = Mount("/i", image=ImageSpec("i"))
     shared = Mount("/b", "/2", propagation=MountPropagation.BIDIRECTIONAL)
-    config = asked(mounts=(Mount("/a", "/1", selinux_relabel=True), shared, image))
+    config = asked(mounts=(Mount("/a", "/1"), shared, image))
     assert host_paths(config) == ["/1", "/2"]
-    assert relabelled_paths(config) == ["/1"]
     assert propagating_paths(config) == ["/2"]
+
+
+def test_paths_that_get_a_label() -> None:
+    image = Mount("/i", image=ImageSpec("i"), selinux_relabel=True)
+    config = asked(mounts=(Mount("/a", "/1", selinux_relabel=True), Mount("/b", "/2"), image))
+    files = PodFiles("/p/hostname", "/p/hosts", "/p/resolv.conf", "/p/shm")
+    of_pod = ["/p/hostname", "/p/hosts", "/p/resolv.conf"]
+    assert relabelled_paths(config, pod(), files) == [*of_pod, "/p/shm", "/1"]
+    node_ipc = replace(pod(), namespaces=NamespacePaths())
+    assert relabelled_paths(config, node_ipc, files) == [*of_pod, "/1"]
 
 
 REFUSED: list[tuple[Mount, str]] = [

@@ -53,4 +53,13 @@ def test_containers_of_a_pod_share_it() -> None:
 
 def test_refused() -> None:
     with pytest.raises(InvalidArgumentError, match=r"selinux_options.role: expected text without NUL"):
-        check_selinux(secured(selinux=SELinuxOptions(role="\0")))
+        check_selinux(secured(selinux=SELinuxOptions(role="\0")), pod(), OFF)
+
+
+@pytest.mark.parametrize("level", ['s0",upperdir=/', "s0 c1", "s0:c1\n"])
+def test_a_level_can_not_bring_options_into_a_mount(level: str) -> None:
+    options = SELinuxOptions(level=level)
+    for config, sandbox in ((secured(selinux=options), pod()), (secured(), pod_with(selinux=options))):
+        with pytest.raises(InvalidArgumentError, match=r"selinux_options.level: expected a level such as s0:c1,c2"):
+            check_selinux(config, sandbox, ON)
+        check_selinux(config, sandbox, OFF)
