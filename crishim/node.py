@@ -88,9 +88,9 @@ class Node:
         Raises InvalidArgumentError for what is no CIDR, ConfigError for a bad template.
         """
         template = self._config.cni.conf_template
-        if not pod_cidr or template is None:
-            return
         values = template_values(pod_cidr)
+        if template is None:
+            return
         target = self._config.cni.conf_dir / RENDERED_CONF
         if others := [network.source for network in self._watched.snapshot.networks if network.source != str(target)]:
             _log.info("node.pod_cidr_not_rendered", reason="the network is configured already", by=others)
@@ -114,20 +114,27 @@ class Node:
 
 
 def template_values(pod_cidr: str) -> dict[str, object]:
-    """What a ``conf_template`` may use: PodCIDR, PodCIDRRanges and the default Routes of each family in them."""
-    ranges = []
-    for text in pod_cidr.split(","):
-        try:
-            ranges.append(ipaddress.ip_network(text.strip()))
-        except ValueError as error:
-            message = f"runtime_config.network_config.pod_cidr: expected CIDRs, found {text!r} ({error})"
-            raise InvalidArgumentError(message) from None
+    """What a ``conf_template`` may use: PodCIDR, PodCIDRRanges and the default Routes of each family in them.
+
+    A CIDR may have host bits, as for Go's ParseCIDR. Raises InvalidArgumentError.
+    """
+    try:
+        ranges = [_network(text.strip()) for text in pod_cidr.split(",")]
+    except ValueError as error:
+        message = f"runtime_config.network_config.pod_cidr: expected CIDRs, found {pod_cidr!r} ({error})"
+        raise InvalidArgumentError(message) from None
     families = dict.fromkeys(network.version for network in ranges)
     return {
         "PodCIDR": str(ranges[0]),
         "PodCIDRRanges": [str(network) for network in ranges],
         "Routes": ["0.0.0.0/0" if family == 4 else "::/0" for family in families],
     }
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    if "/" not in text:
+        raise ValueError(f"{text!r} has no prefix length")
+    return ipaddress.ip_network(text, strict=False)
 
 
 def _network_info(network: NetworkList) -> dict[str, Any]:

@@ -1,11 +1,8 @@
-"""From the model of the node to the messages that show it, and from the pod CIDR message to text."""
+"""From the model of the node to the messages that show it."""
 
 from __future__ import annotations
 
-import ipaddress
-
 from crishim.model.node import Condition, NodeStatus, RuntimeHandler
-from crishim.rpc.convert.fields import invalid
 from crishim.rpc.pb import api_pb2 as pb
 
 
@@ -23,23 +20,6 @@ def status_response(status: NodeStatus) -> pb.StatusResponse:
             mount_options=features.mount_options,
         ),
     )
-
-
-def pod_cidr(message: pb.UpdateRuntimeConfigRequest) -> str:
-    """The comma-separated ranges for this node's pods, checked; empty when the request has none."""
-    text = message.runtime_config.network_config.pod_cidr
-    for part in text.split(",") if text else []:
-        if not _is_cidr(part.strip()):
-            raise invalid("runtime_config.network_config.pod_cidr", "address ranges separated by commas", text)
-    return text
-
-
-def _is_cidr(text: str) -> bool:
-    try:
-        ipaddress.ip_interface(text)
-    except ValueError:
-        return False
-    return "/" in text
 
 
 def _condition(kind: str, condition: Condition) -> pb.RuntimeCondition:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import crishim
 from crishim.rpc.convert.info import info_map
-from crishim.rpc.convert.node import pod_cidr, status_response
+from crishim.rpc.convert.node import status_response
 from crishim.rpc.pb import api_pb2 as pb
 from crishim.rpc.ports import NodeService
 from crishim.rpc.registry import Handlers
@@ -51,7 +51,6 @@ class NodeHandlers:
 
     async def update_runtime_config(self, request: pb.UpdateRuntimeConfigRequest) -> pb.UpdateRuntimeConfigResponse:
         """Take over the pod CIDR; a request without one changes nothing."""
-        ranges = pod_cidr(request)
-        if ranges:
+        if ranges := request.runtime_config.network_config.pod_cidr:
             await self._node.update_pod_cidr(ranges)
         return pb.UpdateRuntimeConfigResponse()

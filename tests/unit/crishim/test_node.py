@@ -105,11 +105,13 @@ async def test_a_bad_or_missing_template_leaves_no_configuration(
 
 
 def test_routes_follow_the_families() -> None:
-    values = template_values("10.9.1.0/24, fd00:9::/64")
+    values = template_values("10.9.1.7/24, fd00:9::/64")
     assert (values["PodCIDR"], values["Routes"]) == ("10.9.1.0/24", ["0.0.0.0/0", "::/0"])
 
 
-@pytest.mark.parametrize("text", ["ten", "10.9.1.7/24", "10.9.1.0/24,"])
-def test_what_is_no_cidr_is_refused(text: str) -> None:
-    with pytest.raises(InvalidArgumentError, match="pod_cidr"):
-        template_values(text)
+@pytest.mark.parametrize("text", ["ten", "a/8", "10.9.1.7", "10.9.1.0/33", "10.9.1.0/24,", "10.9.1.0/24 fd00:9::/64"])
+async def test_what_is_no_cidr_is_refused_with_or_without_a_template(tmp_path: Path, text: str) -> None:
+    for template in (True, False):
+        node, _ = make_node(tmp_path, template=template)
+        with pytest.raises(InvalidArgumentError, match=r"runtime_config.network_config.pod_cidr: expected CIDRs"):
+            await node.update_pod_cidr(text)
