@@ -18,10 +18,11 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 class Mount(NamedTuple):
-    """One mount: where, and the type of its file system."""
+    """One mount: where, the type of its file system, and its optional fields, such as ``shared:1``."""
 
     point: str
     filesystem: str
+    optional: tuple[str, ...] = ()
 
 
 def make_shared(directory: str) -> None:
@@ -66,8 +67,9 @@ def read_mounts() -> list[Mount]:
 
 
 def _parse_mount(line: str) -> Mount:
-    fixed, _, after = line.partition(" - ")  # optional fields are before the dash, so their number does not matter
-    return Mount(point=_unescape(fixed.split(" ")[4]), filesystem=after.split(" ")[0])
+    before, _, after = line.partition(" - ")  # the optional fields end with the dash
+    fields = before.split(" ")
+    return Mount(point=_unescape(fields[4]), filesystem=after.split(" ")[0], optional=tuple(fields[6:]))
 
 
 def _unescape(field: str) -> str:

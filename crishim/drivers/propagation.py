@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from enum import StrEnum
-from pathlib import Path
 
 from crishim.drivers import threads
-from crishim.drivers.mounts import parse_mountinfo
-from crishim.drivers.syscalls import system_call
-
-_MOUNTINFO = Path("/proc/self/mountinfo")
+from crishim.drivers.mounts import Mount, read_mounts
 
 
 class Propagation(StrEnum):
@@ -27,24 +23,22 @@ async def propagations_of(*paths: str) -> dict[str, Propagation]:
     return await threads.run(_propagations_of, paths) if paths else {}
 
 
-def find_propagation(mountinfo: str, path: str) -> Propagation:
-    """The same of the real path ``path``, in the text of ``/proc/PID/mountinfo``."""
+def find_propagation(mounts: Iterable[Mount], path: str) -> Propagation:
+    """The same of the real path ``path`` among ``mounts``, in the order they were made."""
     found, depth = Propagation.PRIVATE, -1
-    for mount, line in zip(parse_mountinfo(mountinfo), mountinfo.split("\n"), strict=False):
+    for mount in mounts:
         point = mount.point.rstrip("/")
         if f"{path}/".startswith(f"{point}/") and len(point) >= depth:  # of several at one point the last is seen
-            found, depth = _kind(line), len(point)
+            found, depth = _kind(mount), len(point)
     return found
 
 
-def _kind(line: str) -> Propagation:
-    optional = line.partition(" - ")[0].split(" ")[6:]
-    if any(field.startswith("shared:") for field in optional):
+def _kind(mount: Mount) -> Propagation:
+    if any(field.startswith("shared:") for field in mount.optional):
         return Propagation.SHARED
-    return Propagation.SLAVE if any(field.startswith("master:") for field in optional) else Propagation.PRIVATE
+    return Propagation.SLAVE if any(field.startswith("master:") for field in mount.optional) else Propagation.PRIVATE
 
 
 def _propagations_of(paths: Iterable[str]) -> dict[str, Propagation]:
-    with system_call("read", str(_MOUNTINFO)):
-        mountinfo = os.fsdecode(_MOUNTINFO.read_bytes())
-    return {path: find_propagation(mountinfo, os.path.realpath(path)) for path in paths}
+    mounts = read_mounts()
+    return {path: find_propagation(mounts, os.path.realpath(path)) for path in paths}

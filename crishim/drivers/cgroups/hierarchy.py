@@ -18,11 +18,6 @@ class Hierarchies(Struct, frozen=True):
     controllers: Mapping[str, Path] = {}
     unified: Path | None = None
 
-    @property
-    def is_v2(self) -> bool:
-        """Whether version 2 is all there is; in hybrid mode it may have some of the controllers, or none."""
-        return not self.controllers
-
     def directories(self, group: str) -> list[Path]:
         """Where ``group`` is, or would be, in each hierarchy."""
         roots = dict.fromkeys((*self.controllers.values(), *((self.unified,) if self.unified else ())))

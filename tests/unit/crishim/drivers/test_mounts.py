@@ -13,7 +13,7 @@ MOUNTINFO = """\
 def test_mountinfo_is_read_with_its_escapes_and_optional_fields() -> None:
     assert parse_mountinfo(MOUNTINFO) == [
         Mount("/", "ext4"),
-        Mount("/sys/fs/cgroup", "tmpfs"),
-        Mount("/run/netns/a b\\c\td", "nsfs"),
+        Mount("/sys/fs/cgroup", "tmpfs", ("shared:9", "master:1")),
+        Mount("/run/netns/a b\\c\td", "nsfs", ("shared:5",)),
         Mount("/srv/x\u2028y", "tmpfs"),
     ]

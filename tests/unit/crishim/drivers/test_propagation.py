@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from crishim.drivers.mounts import parse_mountinfo
 from crishim.drivers.propagation import Propagation, find_propagation, propagations_of
 
 MOUNTINFO = r"""
@@ -32,7 +33,7 @@ MOUNTINFO = r"""
     ],
 )
 def test_found(path: str, expected: Propagation) -> None:
-    assert find_propagation(MOUNTINFO, path) is expected
+    assert find_propagation(parse_mountinfo(MOUNTINFO), path) is expected
 
 
 @pytest.mark.anyio
