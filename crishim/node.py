@@ -11,12 +11,13 @@ import structlog
 from anyio import to_thread
 
 from cni_runtime import files
-from cni_runtime.conf.types import ConfDir, NetworkList
+from cni_runtime.conf.types import NetworkList
 from cni_runtime.errors import CniError, ErrorCode
 from crishim.core.config import Config, effective
 from crishim.core.errors import InvalidArgumentError, UnavailableError
 from crishim.core.gotemplate import render
 from crishim.model.node import Condition, NodeFeatures, NodeStatus, RuntimeHandler
+from crishim.sandbox.networks import WatchedDirectory
 
 _log = structlog.get_logger()
 
@@ -32,15 +33,6 @@ class NetworkProbe(Protocol):
 
     async def status(self, network: NetworkList) -> object:
         """Raise CniError when the network is not ready for ADD."""
-        ...
-
-
-class WatchedDirectory(Protocol):
-    """The configuration directory in force."""
-
-    @property
-    def snapshot(self) -> ConfDir:
-        """What it holds now."""
         ...
 
 

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from pathlib import Path
 
 import structlog
 
 from crishim.core.clock import boot_id
+from crishim.core.directories import entries
 from crishim.core.trying import survive
 from crishim.model.sandbox import Event, Sandbox, State
 from crishim.sandbox.index import SandboxIndex
@@ -66,7 +66,7 @@ class Recovery:
         for sandbox in self._index.all():
             await survive(self._show(sandbox), "recovery.incomplete", object=f"sandbox {sandbox.id}")
         known = {sandbox.id for sandbox in self._index.all()}
-        found = _directories(self._layout.volatile_sandboxes, self._layout.kept_sandboxes)
+        found = entries(self._layout.volatile_sandboxes, self._layout.kept_sandboxes)
         unknown = (found | self._index.orphans()) - known
         try:
             async with asyncio.timeout(seconds):
@@ -135,7 +135,3 @@ class Recovery:
         for directory in (paths.volatile, paths.kept):
             await self._mounts.remove_trees(str(directory))
         _log.warning("recovery.unknown_sandbox_dropped", sandbox=sandbox_id)
-
-
-def _directories(*parents: Path) -> set[str]:
-    return {entry.name for parent in parents if parent.is_dir() for entry in parent.iterdir()}

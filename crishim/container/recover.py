@@ -13,8 +13,6 @@ REMOVING           -                         remove
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import structlog
 
 from crishim.container.index import ContainerIndex
@@ -24,6 +22,7 @@ from crishim.container.remove import RemoveContainer
 from crishim.container.start import fail_start
 from crishim.container.watch import Watch
 from crishim.core.clock import boot_id, now_ns
+from crishim.core.directories import entries
 from crishim.core.errors import CrishimError, explain
 from crishim.core.trying import survive
 from crishim.model.container import Container, Event, State
@@ -53,10 +52,10 @@ class RecoverContainers:
         for container in self._index.all():
             await survive(self._reconcile(container), "recovery.incomplete", object=f"container {container.id}")
         known = {container.id for container in self._index.all()}
-        for container_id in sorted(_entries(self._layout.bundles, self._layout.kept) - known):
+        for container_id in sorted(entries(self._layout.bundles, self._layout.kept) - known):
             await survive(self._remove.release(container_id), "recovery.incomplete", object=f"container {container_id}")
             _log.warning("recovery.unknown_container_dropped", container=container_id)
-        left = _entries(self._layout.bundles, self._layout.kept)  # of what could not be removed its layers stay as well
+        left = entries(self._layout.bundles, self._layout.kept)  # of what could not be removed its layers stay as well
         for container_id in sorted(set(self._images.holders()) - known - left):
             await survive(self._images.release(container_id), "recovery.incomplete", object=f"container {container_id}")
 
@@ -106,7 +105,3 @@ class RecoverContainers:
             await self._runtime.kill_all(container)
             return container
         return await self._index.change(container.id, started_at=0) if container.started_at else container
-
-
-def _entries(*parents: Path) -> set[str]:
-    return {entry.name for parent in parents if parent.is_dir() for entry in parent.iterdir()}
