@@ -10,7 +10,7 @@ import msgspec
 from crishim.container.index import ContainerIndex
 from crishim.container.layout import ContainerLayout
 from crishim.container.ports import Node, OciRuntime
-from crishim.container.spec.build import build_exec_process
+from crishim.container.spec.process import exec_process
 from crishim.core.errors import FailedPreconditionError, UnavailableError
 from crishim.model.container import Container, State
 from crishim.model.process import ExecResult
@@ -40,7 +40,7 @@ class Exec:
         spec = await self.spec(container)
         if spec is None:
             raise UnavailableError(f"container {container.id}: its OCI configuration can not be read")
-        return build_exec_process(spec["process"], command, tty=tty)
+        return exec_process(spec["process"], command, tty=tty)
 
     async def spec(self, container: Container) -> dict[str, Any] | None:
         """The OCI configuration of a container, None once it is gone."""

@@ -10,13 +10,10 @@ from crishim.container.spec.inputs import OCI_VERSION, Json, SpecInputs
 from crishim.container.spec.mounts import mounts, root_propagation
 from crishim.container.spec.namespaces import id_mappings, namespaces
 from crishim.container.spec.paths import guarded_paths
-from crishim.container.spec.process import exec_process as build_exec_process
 from crishim.container.spec.process import process
 from crishim.container.spec.resources import linux_resources
 from crishim.container.spec.seccomp import seccomp
 from crishim.container.spec.selinux import selinux_labels
-
-__all__ = ["build_exec_process", "build_spec"]
 
 
 def build_spec(inputs: SpecInputs) -> Json:

@@ -66,7 +66,8 @@ def check_user(security: ContainerSecurity) -> None:
         _check_id(f"{SECURITY}.supplemental_groups[{index}]", gid)
     check_text(f"{SECURITY}.run_as_username", security.run_as_username)
     if security.run_as_group is not None and security.run_as_user is None and not security.run_as_username:
-        raise InvalidArgumentError(f"{SECURITY}.run_as_group: is only possible together with run_as_user")
+        message = "is only possible together with run_as_user or run_as_username"
+        raise InvalidArgumentError(f"{SECURITY}.run_as_group: {message}")
 
 
 def _asked(security: ContainerSecurity, image_user: str) -> _Asked:

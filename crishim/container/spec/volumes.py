@@ -12,9 +12,9 @@ from crishim.core.errors import InvalidArgumentError
 from crishim.model.container import ContainerConfig
 
 
-def image_volumes(image_config: Mapping[str, Any], config: ContainerConfig | None = None) -> list[str]:
+def image_volumes(image_config: Mapping[str, Any], config: ContainerConfig) -> list[str]:
     """The container paths of the image's volumes, but those where ``config`` mounts something itself."""
-    taken = {normal_path(mount.container_path) for mount in config.mounts} if config else set()
+    taken = {normal_path(mount.container_path) for mount in config.mounts}
     paths = {_checked(path) for path in execution_config(image_config).volumes or {}}
     return sorted(paths - taken)
 

@@ -50,10 +50,6 @@ def container_security(path: str, message: pb.LinuxContainerSecurityContext) -> 
     has_user = message.HasField("run_as_user")
     if has_user and message.run_as_username:
         raise InvalidArgumentError(f"{path}.run_as_username: is not possible together with run_as_user")
-    if message.HasField("run_as_group") and not has_user and not message.run_as_username:
-        raise InvalidArgumentError(
-            f"{path}.run_as_group: is only possible together with run_as_user or run_as_username"
-        )
     policy = f"{path}.supplemental_groups_policy"
     return ContainerSecurity(
         capabilities=_capabilities(message.capabilities),

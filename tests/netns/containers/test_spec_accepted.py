@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from crishim.container.spec.build import build_exec_process, build_spec
+from crishim.container.spec.build import build_spec
 from crishim.container.spec.capabilities import DEFAULT_CAPABILITIES
 from crishim.container.spec.infra import infra_spec
+from crishim.container.spec.process import exec_process
 from crishim.core.capability_names import CAPABILITIES
 from crishim.drivers.cdi import CdiDeviceNode, CdiHook, CdiMount, ContainerEdits
 from crishim.drivers.cgroups import CgroupMode
@@ -194,7 +195,7 @@ async def test_exec_and_infra(bundle: Bundle) -> None:
         )
         spec = build_spec(replace(inputs, rootfs=str(bundle.directory / "busybox")))
         bundle.start("joined", spec)
-        process = build_exec_process(spec["process"], ["cat", "/proc/1/cmdline"], tty=False)
+        process = exec_process(spec["process"], ["cat", "/proc/1/cmdline"], tty=False)
         (bundle.directory / "process.json").write_text(json.dumps(process))
         output = bundle.call("exec", "--process", str(bundle.directory / "process.json"), "joined")
         assert output.split("\0") == ["/catatonit", "-P", ""]

@@ -13,12 +13,12 @@ IMAGE: dict[str, Any] = {"Volumes": {"/var/data": {}, "cache": {}, "/var//data/"
 
 
 def test_which() -> None:
-    assert image_volumes(IMAGE) == ["/cache", "/var/data"]
+    assert image_volumes(IMAGE, asked()) == ["/cache", "/var/data"]
 
 
 @pytest.mark.parametrize("config", [{}, {"Volumes": None}])
 def test_none(config: dict[str, object]) -> None:
-    assert image_volumes(config) == []
+    assert image_volumes(config, asked()) == []
 
 
 def test_not_where_something_is_mounted() -> None:
@@ -28,4 +28,4 @@ def test_not_where_something_is_mounted() -> None:
 @pytest.mark.parametrize("path", ["/", "", "/..", "/a\0"])
 def test_refused(path: str) -> None:
     with pytest.raises(InvalidArgumentError, match=r"^image: config.Volumes"):
-        image_volumes({"Volumes": {path: {}}})
+        image_volumes({"Volumes": {path: {}}}, asked())

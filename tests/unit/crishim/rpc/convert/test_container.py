@@ -106,7 +106,6 @@ REFUSED = [
     ("mounts {} mounts { propagation: 3 }", "config.mounts[1].propagation: expected PRIVATE or HOST_TO_CONTAINER"),
     ("mounts { image {} }", "config.mounts[0].image.image: must not be empty"),
     ("stop_signal: 66", "config.stop_signal: expected SIGNAL_RUNTIME_DEFAULT or "),
-    ("linux { security_context { run_as_group {} } }", f"{SECURITY}.run_as_group: is only possible together with"),
     (
         'linux { security_context { run_as_user {} run_as_username: "a" } }',
         f"{SECURITY}.run_as_username: is not possible together with run_as_user",
