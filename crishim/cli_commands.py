@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
 
 from crishim.cli_image import image_app
+from crishim.cli_options import Address, ConfigFile, fail, loaded, server_address
 from crishim.cli_serve import serve_cri
-from crishim.core.config import DEFAULT_PATH, Loaded, default_toml, load_config
+from crishim.core.config import default_toml
 from crishim.core.errors import CrishimError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="A Kubernetes container runtime service.")
 config_app = typer.Typer(no_args_is_help=True, help="Show and check the configuration.")
 app.add_typer(config_app, name="config")
 app.add_typer(image_app, name="image")
-
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", "-c", help=f"Configuration file (default {DEFAULT_PATH}).")
-]
-Address = Annotated[Path | None, typer.Option(help="Unix socket of the server.")]
 
 
 @app.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
@@ -46,9 +41,9 @@ def explain(
     from crishim.explain.source import explain_pod  # noqa: PLC0415
 
     try:
-        facts = asyncio.run(explain_pod(address or _load(config, {}).config.address, pod))
+        facts = asyncio.run(explain_pod(server_address(address, config), pod))
     except CrishimError as error:
-        _fail(str(error))
+        fail(error)
     if as_json:
         typer.echo(json.dumps(msgspec.to_builtins(facts), indent=2))
     else:
@@ -64,20 +59,8 @@ def config_default() -> None:
 @config_app.command("check")
 def config_check(config: ConfigFile = None) -> None:
     """Load a configuration and print every warning; ends with 1 when it can not be used."""
-    loaded = _load(config, {})
-    for warning in loaded.warnings:
+    found = loaded(config)
+    for warning in found.warnings:
         typer.echo(f"warning: {warning}")
-    read = ", ".join(map(str, loaded.files)) or "no file; the defaults"
+    read = ", ".join(map(str, found.files)) or "no file; the defaults"
     typer.echo(f"ok: {read}")
-
-
-def _load(config: Path | None, overrides: dict[str, str]) -> Loaded:
-    try:
-        return load_config(config, overrides)
-    except CrishimError as error:
-        _fail(str(error))
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(f"crishim: {message}", err=True)
-    raise typer.Exit(1)

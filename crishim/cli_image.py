@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from crishim.core.config import load_config
+from crishim.cli_options import Address, ConfigFile, fail, server_address
 from crishim.core.errors import CrishimError
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 image_app = typer.Typer(no_args_is_help=True, help="Pull, import, list and remove images.")
-
-Address = Annotated[Path | None, typer.Option(help="Unix socket of the server.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration file, for the address.")]
 
 _ID_DIGITS = 12
 _DONE = "done"
@@ -101,22 +98,14 @@ def _client(address: Path | None, config: Path | None) -> ImageClient:
     # Imported here: gRPC takes longer to load than other commands to run.
     from crishim.rpc.image_client import ImageClient  # noqa: PLC0415
 
-    try:
-        return ImageClient(address or load_config(config, {}).config.address)
-    except CrishimError as error:
-        _fail(error)
+    return ImageClient(server_address(address, config))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except CrishimError as error:
-        _fail(error)
-
-
-def _fail(error: CrishimError) -> NoReturn:
-    typer.echo(f"crishim: {error}", err=True)
-    raise typer.Exit(1)
+        fail(error)
 
 
 def _short(image: ImageView) -> str:
