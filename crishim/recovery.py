@@ -74,7 +74,7 @@ class Recovery:
                 await self._drop_unknown(unknown)
         except TimeoutError:
             _log.warning("recovery.slow", seconds=seconds)
-            self._pause, self._unknown = 0.0, unknown
+            self._pause, self._unknown = 0.0, self._unknown | unknown
 
     async def retry_forever(self) -> None:
         """Try pending teardowns again, for ever; kubelet asks too, but not for what it does not know."""
@@ -82,8 +82,7 @@ class Recovery:
             await asyncio.sleep(self._pause)
             self._pause = RETRY_SECONDS
             await self._finish_all()
-            await self._drop_unknown(self._index.orphans() | self._unknown)
-            self._unknown = set()
+            await self._drop_unknown(self._index.orphans())
 
     async def _show(self, sandbox: Sandbox) -> None:
         """Mark what is not ready any more, or never was, before anybody asks."""
@@ -124,7 +123,9 @@ class Recovery:
         return None
 
     async def _drop_unknown(self, sandbox_ids: Iterable[str]) -> None:
-        for sandbox_id in sorted(sandbox_ids):
+        """Drop these, and those of before that could not be dropped yet."""
+        self._unknown |= set(sandbox_ids)
+        for sandbox_id in sorted(self._unknown):
             what = f"sandbox {sandbox_id}, which has no record"
             await survive(self._drop_one_unknown(sandbox_id), "recovery.incomplete", object=what)
 
@@ -134,4 +135,5 @@ class Recovery:
         paths = self._layout.paths(sandbox_id)
         for directory in (paths.volatile, paths.kept):
             await self._mounts.remove_trees(str(directory))
+        self._unknown.discard(sandbox_id)
         _log.warning("recovery.unknown_sandbox_dropped", sandbox=sandbox_id)

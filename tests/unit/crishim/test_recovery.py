@@ -94,6 +94,19 @@ async def test_the_containers_of_a_sandbox_whose_record_is_lost_end_before_its_n
     assert (world.containers.stopped, await world.leavings()) == ({"main"}, [])
 
 
+async def test_what_can_not_be_dropped_yet_is_tried_again(world: World) -> None:
+    """Also what no record tells of."""
+    sandbox_id = await world.sandboxes.run(pod(), "")
+    world.store.lose_sandbox(sandbox_id)
+    await world.store.put(without=await world.store.load_attachments())
+    await world.restart()
+    world.containers.failures["stop_all"] = UnavailableError("it goes on")
+    await world.recovery._drop_unknown([sandbox_id])
+    world.containers.failures.clear()
+    await world.recovery._drop_unknown([])
+    assert await world.leavings() == []
+
+
 async def test_a_del_that_hangs_holds_up_neither_the_server_nor_other_pods(world: World) -> None:
     ids = [await world.sandboxes.run(pod(name), "") for name in ("a", "b")]
     world.namespaces.pins.clear()
