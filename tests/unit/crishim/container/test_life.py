@@ -1,4 +1,4 @@
-"""Create, start, stop and remove: each does all of its work or leaves nothing, and may be repeated."""
+"""Create, start and remove: each does all of its work or leaves nothing, and may be repeated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from functools import partial
 import pytest
 from msgspec.structs import replace
 
-from crishim.container.stop import stop
 from crishim.core.errors import (
     AlreadyExistsError,
     DeadlineError,
@@ -20,7 +19,7 @@ from crishim.core.errors import (
 )
 from crishim.model.container import Container, ContainerSecurity, Event, ImageSpec, Mount, State
 from crishim.model.image import ImageRoot
-from crishim.model.pod import ProfileType, Resources, SecurityProfile
+from crishim.model.pod import ProfileType, SecurityProfile
 from crishim.model.sandbox import State as SandboxState
 from crishim.testing.container_world import OWN_PID, POD_PID, ContainerWorld, example_container, example_sandbox
 from crishim.testing.store import MemoryStore
@@ -184,56 +183,6 @@ async def test_an_end_is_recorded_with_its_reason(
     assert (container.state, container.exit_code, container.reason) == (State.EXITED, exit_code, reason)
 
 
-async def test_stop_asks_before_it_kills(world: ContainerWorld) -> None:
-    container_id = await world.run(stop_signal=0)
-    await world.containers.stop(container_id, 10)
-    assert world.runtime.signals == [(container_id, 15)]
-    assert world.containers.get(container_id).exit_code == 143
-
-
-async def test_a_container_that_does_not_listen_is_killed(world: ContainerWorld) -> None:
-    world.runtime.deadly = set()
-    container_id = await world.run()
-    await world.containers.stop(container_id, 0.01)
-    assert world.containers.get(container_id).exit_code == 137
-
-
-async def test_a_second_stop_only_waits(world: ContainerWorld) -> None:
-    """As of a kubelet that was restarted meanwhile."""
-    world.runtime.deadly = set()
-    container_id = await world.run()
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(world.containers.stop(container_id, 10), 0.01)
-    await world.containers.stop(container_id, 0.01)
-    assert world.runtime.signals == [(container_id, 15)]
-    assert world.containers.get(container_id).exit_code == 137
-
-
-async def test_a_stop_signal_that_could_not_be_sent_is_by_the_next_stop(world: ContainerWorld) -> None:
-    container_id = await world.run()
-    world.runtime.failures["signal"] = SystemCallError("EMFILE")
-    with pytest.raises(SystemCallError):
-        await world.containers.stop(container_id, 10)
-    world.runtime.failures.clear()
-    await world.containers.stop(container_id, 10)
-    assert world.runtime.signals == [(container_id, 15)]
-
-
-async def test_a_stop_that_waits_in_vain_says_for_what(world: ContainerWorld) -> None:
-    container = world.containers.get(await world.run())
-    world.runtime.hold_delete = asyncio.Event()
-    with pytest.raises(DeadlineError, match="has ended, but not all of it is gone or recorded"):
-        await stop(world.watch, world.runtime, container, grace=0, kill_seconds=0.01)
-    assert world.containers.get(container.id).state is State.EXITED
-    world.runtime.hold_delete.set()
-
-
-async def test_no_grace_no_signal(world: ContainerWorld) -> None:
-    container_id = await world.run()
-    await world.containers.stop(container_id, 0)
-    assert (world.runtime.signals, world.containers.get(container_id).exit_code) == ([], 137)
-
-
 @pytest.mark.parametrize("started", [True, False])
 async def test_remove_ends_it_first_and_leaves_nothing(world: ContainerWorld, started: bool) -> None:
     container_id = await (world.run() if started else world.containers.create("pod", example_container()))
@@ -279,59 +228,6 @@ async def test_two_may_remove_a_container_at_once(world: ContainerWorld) -> None
     container_id = await world.run()
     await asyncio.gather(world.containers.remove(container_id), world.containers.remove_all("pod"))
     assert await world.leavings() == []
-
-
-async def test_two_may_update_a_container_at_once(world: ContainerWorld) -> None:
-    container_id = await world.run()
-    wanted = (Resources(cpuset_cpus="3"), Resources(cpu_shares=512))
-    await asyncio.gather(*(world.containers.update(container_id, each) for each in wanted))
-    resources = world.containers.get(container_id).resources
-    assert (resources.cpuset_cpus, resources.cpu_shares) == ("3", 512)
-    assert world.runtime.updates[-1] == (container_id, {"cpu": {"cpus": "3", "shares": 512}})
-
-
-@pytest.mark.parametrize(
-    ("update", "memory"),
-    [
-        (Resources(memory_limit_in_bytes=200), {"limit": 200, "swap": 200}),
-        (Resources(memory_limit_in_bytes=-1), {"limit": -1, "swap": -1}),
-        (Resources(memory_swap_limit_in_bytes=250), {"limit": 100, "swap": 250}),
-        (Resources(cpu_shares=9), {"limit": 100, "swap": 150}),
-    ],
-)
-async def test_a_new_memory_limit_is_that_of_swap_too(
-    world: ContainerWorld, update: Resources, memory: dict[str, int]
-) -> None:
-    container_id = await world.run(resources=Resources(memory_limit_in_bytes=100, memory_swap_limit_in_bytes=150))
-    await world.containers.update(container_id, update)
-    assert world.runtime.updates[-1][1]["memory"] == memory
-
-
-async def test_an_update_is_refused_by_what_would_come_of_it(world: ContainerWorld) -> None:
-    container_id = await world.run(resources=Resources(memory_limit_in_bytes=100))
-    with pytest.raises(InvalidArgumentError, match=r"^linux\.memory_swap_limit_in_bytes"):
-        await world.containers.update(container_id, Resources(memory_swap_limit_in_bytes=50))
-    assert world.runtime.updates == []
-
-
-async def test_a_container_has_what_is_recorded_when_the_caller_of_an_update_goes(world: ContainerWorld) -> None:
-    container_id = await world.run()
-    updating = asyncio.create_task(world.containers.update(container_id, Resources(cpu_shares=512)))
-    for _ in range(10):
-        if not world.runtime.updates:
-            await asyncio.sleep(0)
-    updating.cancel()
-    await asyncio.wait([updating])
-    assert world.containers.get(container_id).resources.cpu_shares == 512
-
-
-async def test_stop_and_remove_may_be_repeated(world: ContainerWorld) -> None:
-    container_id = await world.run()
-    for verb in (world.containers.stop(container_id, 1), world.containers.stop(container_id, 1)):
-        await verb
-    for _ in range(2):
-        await world.containers.remove(container_id)
-    await world.containers.stop("nosuch", 1)
 
 
 @pytest.mark.parametrize("security", [OWN_PID, POD_PID])
