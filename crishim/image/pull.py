@@ -104,6 +104,8 @@ class Pull:
         self._use(digest)
         self._documents.append(digest)
         if self._has(digest, size):
+            if digest == self._reference.digest:
+                await self._client.confirm()
             return await self._store.blobs.read(digest)
         document = await self._client.document(kind, digest, size)
         await self._store.blobs.add(document.body, digest)

@@ -71,6 +71,10 @@ class RegistryClient:
             return self._reference.digest
         return await self.on_each_host(RESOLVE, self._resolve_at)
 
+    async def confirm(self) -> None:
+        """Ask for the digest of the name although its content is known: not everybody may have it."""
+        await self.on_each_host(PULL, self._resolve_at)
+
     async def document(self, kind: str, digest: Digest, size: int | None = None) -> Document:
         """The manifest (``kind`` "manifests") or blob ("blobs") ``digest``, checked. ``size``: what it must have."""
         return await self.on_each_host(PULL, lambda host: self._document_at(host, kind, digest, size))
@@ -135,12 +139,13 @@ class RegistryClient:
             await self._authorizer.answer(host, self._scope, challenge)
 
     async def _resolve_at(self, host: RegistryHost) -> Digest | Document:
-        tag = self._reference.wanted
-        async with self.request("HEAD", host, "manifests", tag, Accept=ACCEPT) as response:
-            digest = response.headers.get("Docker-Content-Digest", "")
+        name = self._reference.wanted
+        async with self.request("HEAD", host, "manifests", name, Accept=ACCEPT) as response:
+            told = response.headers.get("Docker-Content-Digest", "")
+        digest = self._reference.digest or told
         if is_digest(digest):
             return Digest(digest)
-        return await self._document_at(host, "manifests", tag, None)
+        return await self._document_at(host, "manifests", name, None)
 
     async def _document_at(self, host: RegistryHost, kind: str, name: str, size: int | None) -> Document:
         async with self.request("GET", host, kind, name, Accept=ACCEPT if kind == "manifests" else "*/*") as response:

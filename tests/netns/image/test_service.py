@@ -11,12 +11,14 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from crishim.core.errors import DeadlineError, NotFoundError, UnavailableError
+from crishim.core.errors import CrishimError, DeadlineError, NotFoundError, UnavailableError
 from crishim.image.credentials import RequestAuth
+from crishim.image.errors import UnauthenticatedError
 from crishim.image.platform import Platform, host_platform
 from crishim.image.types import Compression
 from crishim.testing.cni import Gate
 from crishim.testing.images import Image, directory, file, image, index
+from crishim.testing.registry import FakeRegistry
 from tests.netns.image.lab import ImageLab, image_lab, until
 
 pytestmark = pytest.mark.anyio
@@ -70,6 +72,29 @@ async def test_by_digest(lab: ImageLab) -> None:
     (found,) = lab.images.list()
     assert (found.repo_tags, found.repo_digests) == ((), (name,))
     assert lab.images.find(name) == found
+
+
+@pytest.mark.parametrize("auth", [None, RequestAuth(username="u", password="wrong")])
+async def test_a_digest_that_is_there_is_for_those_only_who_may_have_it(
+    lab: ImageLab, auth: RequestAuth | None
+) -> None:
+    lab.registry.add("app", "1", APP)
+    lab.registry.basic = ("u", "p")
+    name, right = f"{lab.registry.host}/app@{APP.digest}", RequestAuth(username="u", password="p")
+    await lab.images.pull(name, right)
+    with pytest.raises(UnauthenticatedError):
+        await lab.images.pull(name, auth)
+    lab.registry.requests.clear()
+    assert await lab.images.pull(name, right) == APP.id
+    assert [method for method, _ in lab.registry.requests] == ["HEAD", "HEAD"]
+
+
+async def test_a_digest_that_is_there_is_in_no_repository_that_does_not_have_it(lab: ImageLab) -> None:
+    await lab.images.pull(lab.registry.add("app", "1", APP))
+    async with FakeRegistry().serving() as other:
+        with pytest.raises(CrishimError, match="404"):
+            await lab.images.pull(f"{other.host}/app@{APP.digest}")
+    assert lab.images.list()[0].repo_digests == (f"{lab.registry.host}/app@{APP.digest}",)
 
 
 async def test_the_same_image_by_two_names_is_one(lab: ImageLab) -> None:
