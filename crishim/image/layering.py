@@ -51,12 +51,13 @@ class Unpacking:
         self._store, self._limits = store, limits
         self._joined, self._slots = Joined(), asyncio.Semaphore(at_once)
 
-    async def unpack(self, layer: PlannedLayer, step: Step, allowed: int) -> None:
+    async def unpack(self, layer: PlannedLayer, step: Step, allowed: int) -> int:
         """Make ``layer``, whose blob and lower layers are there, unless it exists.
 
         Only what comes from the same blob is joined: another's may be no such layer, which must not spoil this one.
-        ``allowed`` is how many bytes it may unpack to. Raises ContentError when the content is not what the image's
-        configuration says, LayerError when it cannot be unpacked, LimitError when it is too large.
+        ``allowed`` is how many bytes it may unpack to; returns how many it leaves to the next. Bytes that are read
+        count, not only those that are kept. Raises ContentError when the content is not what the image's configuration
+        says, LayerError when it cannot be unpacked, LimitError when it is too large.
         """
         if layer.chain_id not in self._store.index.layers:
             step.stage = Stage.UNPACKING
@@ -67,6 +68,8 @@ class Unpacking:
                 step.stage = Stage.DOWNLOADED  # other pulls share the step: for them nothing is at work any more
                 raise
         step.stage = Stage.DONE
+        made = self._store.index.layers[layer.chain_id]
+        return allowed - max(made.stream_bytes, made.used_bytes)
 
     async def _unpack(self, layer: PlannedLayer, allowed: int) -> None:
         files = self._store.layers
@@ -92,4 +95,11 @@ class Unpacking:
             message = f"layer {layer.blob.digest}: unpacks to {made.diff_id}, the image says {layer.diff_id}"
             raise ContentError(message)
         faultpoints.reach(ImageFault.LAYER_UNPACKED)
-        await self._store.add_layer(staged, layer.chain_id, layer.diff_id, made.used_bytes, made.inodes)
+        await self._store.add_layer(
+            staged,
+            layer.chain_id,
+            layer.diff_id,
+            used_bytes=made.used_bytes,
+            inodes=made.inodes,
+            stream_bytes=made.stream_bytes,
+        )

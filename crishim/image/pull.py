@@ -128,7 +128,7 @@ class Pull:
             (f"fetch {layer.blob.digest}", self._fetch(layer, steps[layer.chain_id], slots, arrived[layer.chain_id]))
             for layer in missing
         ]
-        await side_by_side([*fetches, ("unpack in order", self._unpack(missing, steps, arrived))])
+        await side_by_side([*fetches, ("unpack in order", self._unpack(layers, steps, arrived))])
 
     async def _fetch(self, layer: PlannedLayer, step: Step, slots: asyncio.Semaphore, arrived: asyncio.Event) -> None:
         digest, size = layer.blob.checked_digest, layer.blob.size
@@ -148,10 +148,10 @@ class Pull:
         self, layers: Sequence[PlannedLayer], steps: dict[str, Step], arrived: dict[str, asyncio.Event]
     ) -> None:
         allowed = self._limits.max_unpacked_bytes
-        for layer in layers:
-            await arrived[layer.chain_id].wait()
-            await self._tools.unpacking.unpack(layer, steps[layer.chain_id], allowed)
-            allowed -= self._store.index.layers[layer.chain_id].used_bytes
+        for layer in layers:  # those that are there count as well: else an image too large would come bit by bit
+            if layer.chain_id in arrived:
+                await arrived[layer.chain_id].wait()
+            allowed = await self._tools.unpacking.unpack(layer, steps[layer.chain_id], allowed)
 
     def _has(self, digest: Digest, size: int | None) -> bool:
         """Whether the store has the blob; raises ContentError when it is not as long as its descriptor says."""

@@ -35,4 +35,4 @@ async def _unpack_again(store: ImageStore, unpacking: Unpacking, image: ImageRec
     if not isinstance(document, Manifest):
         raise ContentError(f"{image.manifest} is not a manifest")
     for layer in plan_layers(document, await image_config(store, image)):
-        await unpacking.unpack(layer, Step(layer.blob.digest, layer.blob.size), allowed)
+        allowed = await unpacking.unpack(layer, Step(layer.blob.digest, layer.blob.size), allowed)

@@ -11,9 +11,9 @@ from msgspec import Struct, field
 class LayerRecord(Struct, frozen=True, kw_only=True):
     """A layer that is unpacked. ``chain_id`` names it together with every layer below it.
 
-    Its files are in the directory ``number``. ``used_bytes`` and ``inodes`` are what they take on disk. Until
-    ``synced`` they may exist in the kernel's memory only, so they count just for the boot ``boot_id``. ``created_at``
-    is in nanoseconds since the epoch.
+    Its files are in the directory ``number``. ``used_bytes`` and ``inodes`` are what they take on disk,
+    ``stream_bytes`` is how long the archive was that they came from. Until ``synced`` they may exist in the kernel's
+    memory only, so they count just for the boot ``boot_id``. ``created_at`` is in nanoseconds since the epoch.
     Source of ``chain_id``: OCI image specification, "Image Configuration", section "Layer ChainID".
     """
 
@@ -25,6 +25,7 @@ class LayerRecord(Struct, frozen=True, kw_only=True):
     boot_id: str
     created_at: int
     synced: bool = False
+    stream_bytes: int = 0
 
 
 class ImageRecord(Struct, frozen=True, kw_only=True):

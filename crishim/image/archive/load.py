@@ -79,8 +79,8 @@ class _Import:
         allowed = self._limits.max_unpacked_bytes
         for layer in plan_layers(manifest, config):
             self._pins.enter_context(self._store.using(layer.chain_id))
-            await self._tools.unpacking.unpack(layer, Step(layer.blob.digest, layer.blob.size), allowed)
-            allowed -= self._store.index.layers[layer.chain_id].used_bytes
+            step = Step(layer.blob.digest, layer.blob.size)
+            allowed = await self._tools.unpacking.unpack(layer, step, allowed)
         record = describe(
             manifest,
             config,

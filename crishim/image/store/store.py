@@ -85,7 +85,9 @@ class ImageStore:
         return Usage(used, len(blobs) + sum(layer.inodes for layer in layers))
 
     @_to_the_end
-    async def add_layer(self, staged: Path, chain_id: str, diff_id: Digest, used_bytes: int, inodes: int) -> None:
+    async def add_layer(
+        self, staged: Path, chain_id: str, diff_id: Digest, *, used_bytes: int, inodes: int, stream_bytes: int
+    ) -> None:
         """Let a fully unpacked directory be the layer ``chain_id``: files get their place, then comes the record.
 
         ``staged`` stays the caller's when this fails, or when the layer is there already.
@@ -101,6 +103,7 @@ class ImageStore:
                 inodes=inodes,
                 boot_id=self._boot_id,
                 created_at=time.time_ns(),
+                stream_bytes=stream_bytes,
             )
             await threads.run(self.layers.publish, staged, record.number)
             faultpoints.reach(ImageFault.LAYER_PLACED)

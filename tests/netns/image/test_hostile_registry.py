@@ -20,7 +20,7 @@ from crishim.image.digest import Digest, digest_of
 from crishim.image.errors import ContentError, LayerError, LimitError, RegistryError, StorageError
 from crishim.image.settings import Limits
 from crishim.image.types import MediaType
-from crishim.testing.images import Image, file, from_manifest, image, symlink, tar
+from crishim.testing.images import Image, file, from_manifest, image, symlink, tar, write_oci_archive
 from crishim.testing.registry import FakeRegistry
 from tests.netns.image.lab import ImageLab, image_lab
 
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.anyio
 
 GOOD = image([[file("a", b"a" * 1000)]])
 LAYER = GOOD.layers[0]
+BOMB_OF_ZEROS = image(4 * [tar([]) + bytes(1 << 20)])
 BOMB = image([[file(str(number), bytes(1 << 20)) for number in range(32)]])
 
 
@@ -155,6 +156,30 @@ async def _nothing_left(lab: ImageLab, directory: Path) -> None:
     await lab.store.collect(0)
     assert lab.files() == []
     assert os.listdir(directory) == ["store"]  # noqa: PTH208 - an async function does not walk paths
+
+
+async def test_zeros_that_make_no_files_count_also_when_they_were_unpacked_before(tmp_path: Path) -> None:
+    async with image_lab(tmp_path / "images", limits=Limits(max_unpacked_bytes=5 << 19)) as lab:
+        name = lab.registry.add("app", "1", BOMB_OF_ZEROS)
+        for _ in range(2):
+            with pytest.raises(LimitError, match="unpacks to more"):
+                await lab.images.pull(name)
+
+
+async def test_zeros_in_an_archive(tmp_path: Path) -> None:
+    write_oci_archive(tmp_path / "a.tar", {"a:1": BOMB_OF_ZEROS})
+    async with image_lab(tmp_path / "images", limits=Limits(max_unpacked_bytes=5 << 19)) as lab:
+        with pytest.raises(LimitError, match="unpacks to more"):
+            await lab.images.load(tmp_path / "a.tar")
+
+
+async def test_zeros_that_would_be_unpacked_again(tmp_path: Path) -> None:
+    async with image_lab(tmp_path / "images") as lab:
+        await lab.images.pull(lab.registry.add("app", "1", BOMB_OF_ZEROS))
+    lab.records.layers.clear()
+    limits = Limits(max_unpacked_bytes=5 << 19)
+    async with image_lab(tmp_path / "images", records=lab.records, limits=limits) as again:
+        assert again.images.list() == []
 
 
 async def test_a_slow_loris_runs_into_the_time_out(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ async def test_the_end_of_a_hold_is_one_transaction(tmp_path: Path, *, removed: 
 async def stored(root: Path, records: MemoryImageRecords) -> ImageStore:
     store = ImageStore(root, records, NoSync(), "this boot", ())
     store.layers.prepare()
-    await store.add_layer(store.layers.stage(), LAYER, LAYER, 0, 1)
+    await store.add_layer(store.layers.stage(), LAYER, LAYER, used_bytes=0, inodes=1, stream_bytes=0)
     await store.add_image(
         ImageRecord(id=IMAGE, manifest="", documents=(), packed=(), chain=(LAYER,), size=0, created_at=1)
     )

@@ -52,7 +52,7 @@ def names(directory: Path) -> list[str]:
 
 async def add_layer(store: ImageStore) -> Path:
     staged = store.layers.stage()
-    await store.add_layer(staged, LAYER, LAYER, 0, 1)
+    await store.add_layer(staged, LAYER, LAYER, used_bytes=0, inodes=1, stream_bytes=0)
     return staged
 
 
@@ -62,7 +62,7 @@ async def test_a_layer_without_record_stays_with_who_unpacked_it(
     records.failures["put"] = UnavailableError("the disk is full")
     staged = store.layers.stage()
     with pytest.raises(UnavailableError):
-        await store.add_layer(staged, LAYER, LAYER, 0, 1)
+        await store.add_layer(staged, LAYER, LAYER, used_bytes=0, inodes=1, stream_bytes=0)
     assert (names(tmp_path / "layers"), names(staged.parent), store.index.layers) == ([], [staged.name], {})
 
 
