@@ -68,6 +68,14 @@ class Database:
         except sqlite3.Error as error:
             raise _explained(error, f"database {self._path}: {action}") from error
 
+    def write_through(self, action: str, statements: Sequence[Statement]) -> None:
+        """As ``write``, but this and all that was written before outlive a loss of power."""
+        self._connection.execute("PRAGMA synchronous = FULL")
+        try:
+            self.write(action, statements)
+        finally:
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+
     def write_unreferenced(self, action: str, statements: Sequence[Statement]) -> None:
         """As ``write``, but references may be left dangling."""
         self._connection.execute("PRAGMA foreign_keys = OFF")

@@ -64,13 +64,22 @@ class ImageDatabase:
         statements = [_put(record) for record in records]
         await self._thread.do(lambda database: database.write("put image records", statements))
 
+    async def put_through(self, *records: ImageRecord | LayerRecord | HoldRecord) -> None:
+        """As ``put``, but they and all that was written before outlive a loss of power."""
+        statements = [_put(record) for record in records]
+        await self._thread.do(lambda database: database.write_through("put image records", statements))
+
     async def delete(
         self, *, images: Sequence[str] = (), layers: Sequence[str] = (), holds: Sequence[str] = ()
     ) -> None:
-        """Forget images by id, layers by chain id and holds by owner, all or none."""
+        """Forget images by id, layers by chain id and holds by owner, all or none.
+
+        What is forgotten outlives a loss of power, unless it is nothing but holds: no files go after those.
+        """
         tables = (("images", images), ("layers", layers), ("holds", holds))
         statements = [(f"DELETE FROM {table} WHERE key = ?", (key,)) for table, keys in tables for key in keys]
-        await self._thread.do(lambda database: database.write("delete image records", statements))
+        write = Database.write_through if images or layers else Database.write
+        await self._thread.do(lambda database: write(database, "delete image records", statements))
 
     def _load(self, database: Database, table: str, kind: type[Record]) -> list[Record]:
         records: list[Record] = []

@@ -25,13 +25,20 @@ class ImageRecords(Protocol):
         ...
 
     async def put(self, *records: ImageRecord | LayerRecord | HoldRecord) -> None:
-        """Write or replace records, all or none."""
+        """Write or replace records, all or none. A loss of power may undo it, with all that came after."""
+        ...
+
+    async def put_through(self, *records: ImageRecord | LayerRecord | HoldRecord) -> None:
+        """As ``put``, but they and all that was written before outlive a loss of power."""
         ...
 
     async def delete(
         self, *, images: Sequence[str] = (), layers: Sequence[str] = (), holds: Sequence[str] = ()
     ) -> None:
-        """Forget images by id, layers by chain id and holds by owner, all or none; unknown ones are no error."""
+        """Forget images by id, layers by chain id and holds by owner, all or none; unknown ones are no error.
+
+        It and all that was written before outlive a loss of power, unless it is nothing but holds.
+        """
         ...
 
 

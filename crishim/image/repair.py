@@ -1,10 +1,13 @@
-"""Making images whole again whose layers a loss of power took: their blobs are there, so no registry is needed."""
+"""Making images whole again whose layers a loss of power took: their blobs are there, so no registry is needed.
+
+One that lacks a document was being removed when the power went.
+"""
 
 from __future__ import annotations
 
 import structlog
 
-from crishim.core.errors import CrishimError
+from crishim.core.errors import CrishimError, NotFoundError
 from crishim.image.digest import Digest
 from crishim.image.errors import ContentError
 from crishim.image.layering import Unpacking, plan_layers
@@ -31,6 +34,8 @@ async def repair(store: ImageStore, unpacking: Unpacking, allowed: int) -> None:
 
 
 async def _unpack_again(store: ImageStore, unpacking: Unpacking, image: ImageRecord, allowed: int) -> None:
+    if missing := set(image.documents) - store.blobs.sizes.keys():
+        raise NotFoundError(f"blob {missing.pop()} is not there")
     document = decode_document(await store.blobs.read(Digest(image.manifest)), image.manifest)
     if not isinstance(document, Manifest):
         raise ContentError(f"{image.manifest} is not a manifest")

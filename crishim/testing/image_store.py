@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,7 @@ class MemoryImageRecords:
         self.images: dict[str, ImageRecord] = {}
         self.layers: dict[str, LayerRecord] = {}
         self.holds: dict[str, HoldRecord] = {}
+        self._write_through()
 
     async def load_images(self) -> Sequence[ImageRecord]:
         """All images."""
@@ -49,6 +51,11 @@ class MemoryImageRecords:
                 case HoldRecord():
                     self.holds[record.owner] = record
 
+    async def put_through(self, *records: ImageRecord | LayerRecord | HoldRecord) -> None:
+        """As ``put``, for good."""
+        await self.put(*records)
+        self._write_through()
+
     async def delete(
         self, *, images: Sequence[str] = (), layers: Sequence[str] = (), holds: Sequence[str] = ()
     ) -> None:
@@ -62,11 +69,17 @@ class MemoryImageRecords:
             self.layers.pop(key, None)
         for key in holds:
             self.holds.pop(key, None)
+        if images or layers:
+            self._write_through()
 
     def after_power_loss(self) -> None:
-        """Let every layer be one of an earlier boot."""
+        """Lose what was not written for good, and let every layer be one of an earlier boot."""
+        self.images, self.layers, self.holds = deepcopy(self._on_disk)
         for key, layer in self.layers.items():
             self.layers[key] = msgspec.structs.replace(layer, boot_id="an earlier boot")
+
+    def _write_through(self) -> None:
+        self._on_disk = deepcopy((self.images, self.layers, self.holds))
 
 
 class NoSync:

@@ -42,8 +42,8 @@ async def open_store(
 
 
 def incomplete(store: ImageStore) -> list[str]:
-    """The ids of images that lack a layer."""
-    return [image.id for image in store.index.images.values() if not store.index.is_whole(image.chain)]
+    """The ids of images that lack a layer or a document."""
+    return [image.id for image in store.index.images.values() if not store.has(image)]
 
 
 def _make_root(root: Path) -> None:

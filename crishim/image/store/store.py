@@ -78,6 +78,10 @@ class ImageStore:
         except KeyError as exc:
             raise NotFoundError(f"layer {exc.args[0]} is not unpacked") from None
 
+    def has(self, image: ImageRecord) -> bool:
+        """Whether all layers and documents of an image are there."""
+        return self.index.is_whole(image.chain) and self.blobs.sizes.keys() >= set(image.documents)
+
     def usage(self) -> Usage:
         """Bytes and inodes of all blobs and layers."""
         layers, blobs = self.index.layers.values(), self.blobs.sizes
@@ -122,7 +126,7 @@ class ImageStore:
         Raises UnavailableError when a layer or a document of it is not there: it has to be fetched again.
         """
         async with self._lock:
-            if not self.index.is_whole(image.chain) or set(image.documents) - self.blobs.sizes.keys():
+            if not self.has(image):
                 raise UnavailableError(f"image {image.id}: parts of it were removed meanwhile")
             records = self.index.with_names(image)
             await self._put(*records)
@@ -183,7 +187,9 @@ class ImageStore:
         async with self._lock:
             image = self.index.images.get(image_id)
             if image is not None and image.packed and self.index.is_synced(image.chain):
-                await self._put(msgspec.structs.replace(image, packed=()))
+                unpacked = msgspec.structs.replace(image, packed=())
+                await self._records.put_through(unpacked)
+                self.index.put(unpacked)
                 await self._delete(blobs=set(image.packed) - self.index.blobs_in_use())
 
     @_to_the_end

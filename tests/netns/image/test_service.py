@@ -281,6 +281,18 @@ async def test_an_image_that_cannot_be_made_whole_is_forgotten(tmp_path: Path) -
         assert (again.images.list(), again.files()) == ([], [])
 
 
+@pytest.mark.parametrize("document", ["index", "manifest", "configuration"])
+async def test_an_image_whose_removal_was_undone_by_a_loss_of_power_is_forgotten(tmp_path: Path, document: str) -> None:
+    listed = index({host_platform(): APP})
+    gone = {"index": listed.digest, "manifest": APP.digest, "configuration": APP.id}[document]
+    async with image_lab(tmp_path / "images") as lab:
+        await lab.images.pull(lab.registry.add("app", "1", listed))
+        await lab.images.pull(lab.registry.add("other", "1", SAME_BASE))
+    lab.store.blobs.path(gone).unlink()
+    async with image_lab(tmp_path / "images", records=lab.records) as again:
+        assert [found.id for found in again.images.list()] == [SAME_BASE.id]
+
+
 async def test_packed_layers_can_be_given_back(tmp_path: Path) -> None:
     async with image_lab(tmp_path / "images", discard_unpacked_layers=True) as lab:
         name = lab.registry.add("app", "1", APP)

@@ -70,6 +70,14 @@ def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
         assert facts(database) == ["c"]
 
 
+def test_some_writes_are_to_outlive_a_loss_of_power(tmp_path: Path) -> None:
+    statements = [("INSERT INTO facts SELECT synchronous FROM pragma_synchronous", ())]
+    with closing(open_database(tmp_path / "db")) as database:
+        database.write_through("add", statements)
+        database.write("add", statements)
+        assert facts(database) == ["1", "2"]
+
+
 @pytest.mark.parametrize(
     "spoil",
     [

@@ -10,7 +10,7 @@ import pytest
 
 from crishim.core.errors import SystemCallError, UnavailableError
 from crishim.image.digest import digest_of
-from crishim.image.store.recover import open_store
+from crishim.image.store.recover import incomplete, open_store
 from crishim.image.store.store import ImageStore
 from crishim.model.image import ImageRecord
 from crishim.testing.cni import Gate
@@ -193,6 +193,25 @@ async def test_packed_layers_stay_until_the_unpacked_ones_are_on_the_disk(store:
     await store.sync()
     await store.discard_packed(IMAGE.id)
     assert PACKED not in store.blobs.sizes
+
+
+async def test_packed_layers_go_when_a_loss_of_power_can_not_undo_their_record(
+    store: ImageStore, records: MemoryImageRecords, disk: NoSync
+) -> None:
+    await add_image(store)
+    await store.sync()
+    await store.discard_packed(IMAGE.id)
+    records.after_power_loss()
+    again = await open_store(store.root, records, disk, "the next boot")
+    assert (list(again.index.images), incomplete(again)) == ([IMAGE.id], [])
+
+
+async def test_an_image_without_a_document_is_incomplete(
+    store: ImageStore, records: MemoryImageRecords, disk: NoSync
+) -> None:
+    await add_image(store)
+    store.blobs.path(DOCUMENT).unlink()
+    assert incomplete(await open_store(store.root, records, disk, "this boot")) == [IMAGE.id]
 
 
 async def test_blobs_may_come_while_garbage_is_looked_for(store: ImageStore) -> None:
