@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -37,6 +37,10 @@ class TemporaryError(RegistryError):
     def __init__(self, message: str, pause: float | None = None) -> None:
         super().__init__(message)
         self.pause = pause
+
+
+class MethodError(RegistryError):
+    """The host does not answer requests of this method."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,8 @@ class RegistryClient:
     ) -> AsyncIterator[ClientResponse]:
         """A good answer (2xx) for ``name`` at ``host``; authenticates when asked to.
 
-        Raises NotFoundError, UnauthenticatedError, TemporaryError for what may pass, RegistryError for the rest.
+        Raises NotFoundError, UnauthenticatedError, MethodError, TemporaryError for what may pass, RegistryError for the
+        rest.
         """
         url = f"{host.base}/{self._reference.path}/{kind}/{name}"
         if host.is_proxy_for(self._reference.domain):
@@ -139,10 +144,11 @@ class RegistryClient:
             await self._authorizer.answer(host, self._scope, challenge)
 
     async def _resolve_at(self, host: RegistryHost) -> Digest | Document:
-        name = self._reference.wanted
-        async with self.request("HEAD", host, "manifests", name, Accept=ACCEPT) as response:
-            told = response.headers.get("Docker-Content-Digest", "")
-        digest = self._reference.digest or told
+        name, digest = self._reference.wanted, ""
+        with suppress(MethodError):
+            async with self.request("HEAD", host, "manifests", name, Accept=ACCEPT) as response:
+                told = response.headers.get("Docker-Content-Digest", "")
+                digest = self._reference.digest or told
         if is_digest(digest):
             return Digest(digest)
         return await self._document_at(host, "manifests", name, None)
@@ -178,6 +184,8 @@ def _raise_for(response: ClientResponse, host: RegistryHost, what: str) -> None:
         raise NotFoundError(message)
     if status in (401, 403):
         raise UnauthenticatedError(message)
+    if status == 405:
+        raise MethodError(message)
     if status == 400 and host.scheme == "http":
         raise UnreachableError(f"{message} (what a server answers that wants TLS)")
     if is_temporary(status):

@@ -127,6 +127,18 @@ async def test_a_registry_that_does_not_tell_digests(lab: Lab) -> None:
     assert await lab.client().resolve() == Document(IMAGE.body, IMAGE.digest, "application/json")
 
 
+async def test_a_registry_that_does_not_take_head(lab: Lab) -> None:
+    async def fault(request: web.Request) -> web.Response | None:
+        return web.Response(status=405) if request.method == "HEAD" else None
+
+    lab.registry.fault = fault
+    document = Document(IMAGE.body, IMAGE.digest, IMAGE.media_type)
+    assert await lab.client().resolve() == document
+    lab.registry.basic = ("u", "p")
+    with pytest.raises(UnauthenticatedError):
+        await lab.client(name=f"reg.test/app@{IMAGE.digest}").confirm()
+
+
 async def test_a_digest_needs_no_resolving(lab: Lab) -> None:
     assert await lab.client(name=f"reg.test/app@{IMAGE.digest}").resolve() == IMAGE.digest
     assert lab.registry.requests == []
