@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
-import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import chain
@@ -20,6 +19,7 @@ from crishim.core.errors import ConfigError
 from crishim.image.errors import LimitError, RegistryError, UnreachableError
 from crishim.image.registry.hosts import TLS, RegistryHost, is_loopback
 from crishim.image.registry.inside import OutsideResolver, is_inside
+from crishim.image.registry.proxy import proxy_for
 
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -70,7 +70,7 @@ class Transport:
         sent = {**dict(host.headers), **headers}
         for _ in range(MAX_REDIRECTS + 1):
             is_led = is_led or self._leads(origin, url)
-            proxy = _proxy(url)
+            proxy = proxy_for(url)
             session = await self._session(host.tls, outside=is_led and proxy is None)
             try:
                 response = await session.request(
@@ -206,14 +206,6 @@ def _context(tls: TLS) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _proxy(url: str) -> str | None:
-    """The proxy that the environment names for ``url`` (HTTP_PROXY, HTTPS_PROXY, NO_PROXY); never for loopback."""
-    parts = urlsplit(url)
-    if is_loopback(parts.netloc) or urllib.request.proxy_bypass(parts.netloc):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)
 
 
 def _show(url: str) -> str:

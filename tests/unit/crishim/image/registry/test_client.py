@@ -139,6 +139,11 @@ async def test_a_registry_that_does_not_take_head(lab: Lab) -> None:
         await lab.client(name=f"reg.test/app@{IMAGE.digest}").confirm()
 
 
+async def test_a_proxy_without_a_scheme(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", lab.registry.host)
+    assert await lab.client(RegistryHost("http", "reg.test")).resolve() == IMAGE.digest
+
+
 async def test_a_digest_needs_no_resolving(lab: Lab) -> None:
     assert await lab.client(name=f"reg.test/app@{IMAGE.digest}").resolve() == IMAGE.digest
     assert lab.registry.requests == []
