@@ -7,7 +7,6 @@ import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from itertools import chain
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -38,14 +37,14 @@ class Transport:
     def __init__(self, *, read_timeout: float = 60.0) -> None:
         """``read_timeout``: seconds without a byte after which a connection counts as broken."""
         self._read_timeout = read_timeout
-        self._sessions: dict[tuple[TLS, tuple[int, ...]], tuple[ClientSession, ClientSession]] = {}
+        self._sessions: dict[TLS, _Sessions] = {}
         self._local: set[str] = set()  # hosts that answered on loopback the last time
 
     async def aclose(self) -> None:
         """Close every connection."""
-        sessions, self._sessions = list(self._sessions.values()), {}
-        for session in chain(*sessions):
-            await session.close()
+        every, self._sessions = list(self._sessions.values()), {}
+        for sessions in every:
+            await sessions.aclose()
 
     @asynccontextmanager
     async def request(
@@ -68,35 +67,36 @@ class Transport:
         is_led = False
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=host.connect_timeout, sock_read=self._read_timeout)
         sent = {**dict(host.headers), **headers}
-        for _ in range(MAX_REDIRECTS + 1):
-            is_led = is_led or self._leads(origin, url)
-            proxy = proxy_for(url)
-            session = await self._session(host.tls, outside=is_led and proxy is None)
-            try:
-                response = await session.request(
-                    method,
-                    yarl.URL(url, encoded=True),
-                    headers=sent,
-                    data=data,
-                    timeout=timeout,
-                    proxy=proxy,
-                    allow_redirects=False,
-                )
-            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
-                raise UnreachableError(f"{method} {_show(url)}: {reason(exc)}") from exc
-            self._note(url, is_local=proxy is None and isinstance(response, _Response) and response.is_local)
-            if response.status not in _REDIRECTS or "Location" not in response.headers:
+        async with self._using(host.tls) as sessions:
+            for _ in range(MAX_REDIRECTS + 1):
+                is_led = is_led or self._leads(origin, url)
+                proxy = proxy_for(url)
+                session = sessions.outside if is_led and proxy is None else sessions.anywhere
                 try:
-                    yield response
-                finally:
-                    response.close()
-                return
-            response.release()
-            target = _redirected(url, response.headers["Location"])
-            check_redirect(url, target)
-            if urlsplit(target).netloc != urlsplit(url).netloc:
-                sent = without_secrets(sent, host)
-            origin, url = url, target
+                    response = await session.request(
+                        method,
+                        yarl.URL(url, encoded=True),
+                        headers=sent,
+                        data=data,
+                        timeout=timeout,
+                        proxy=proxy,
+                        allow_redirects=False,
+                    )
+                except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
+                    raise UnreachableError(f"{method} {_show(url)}: {reason(exc)}") from exc
+                self._note(url, is_local=proxy is None and isinstance(response, _Response) and response.is_local)
+                if response.status not in _REDIRECTS or "Location" not in response.headers:
+                    try:
+                        yield response
+                    finally:
+                        response.close()
+                    return
+                response.release()
+                target = _redirected(url, response.headers["Location"])
+                check_redirect(url, target)
+                if urlsplit(target).netloc != urlsplit(url).netloc:
+                    sent = without_secrets(sent, host)
+                origin, url = url, target
         raise RegistryError(f"{method} {_show(url)}: more than {MAX_REDIRECTS} redirects")
 
     def _leads(self, origin: str, url: str) -> bool:
@@ -107,14 +107,44 @@ class Transport:
     def _note(self, url: str, *, is_local: bool) -> None:
         (self._local.add if is_local else self._local.discard)(urlsplit(url).netloc)
 
-    async def _session(self, tls: TLS, *, outside: bool) -> ClientSession:
-        """``outside``: one whose connections do not lead inside."""
-        key = tls, _changed_at(tls)
-        if key not in self._sessions:
+    @asynccontextmanager
+    async def _using(self, tls: TLS) -> AsyncIterator[_Sessions]:
+        """The sessions for ``tls`` with its files as they are now; those with former files are given up."""
+        changed_at, former = _changed_at(tls), None
+        sessions = self._sessions.get(tls)
+        if sessions is None or sessions.changed_at != changed_at:
             context = await asyncio.to_thread(_context, tls)
-            if key not in self._sessions:  # another request may have been faster
-                self._sessions[key] = _new_session(context), _new_session(context, OutsideResolver())
-        return self._sessions[key][outside]
+            sessions = self._sessions.get(tls)  # another request may have been faster
+            if sessions is None or sessions.changed_at != changed_at:
+                former, sessions = sessions, _Sessions(changed_at, context)
+                self._sessions[tls] = sessions
+        sessions.users += 1
+        try:
+            if former is not None:
+                await former.release()
+            yield sessions
+        finally:
+            await sessions.release()
+
+
+class _Sessions:
+    """Connections with one TLS context. ``outside``: those that do not lead inside.
+
+    ``users`` are the requests that run and the transport itself; the last of them closes the connections.
+    """
+
+    def __init__(self, changed_at: tuple[int, ...], context: ssl.SSLContext) -> None:
+        self.changed_at, self.users = changed_at, 1
+        self.anywhere, self.outside = _new_session(context), _new_session(context, OutsideResolver())
+
+    async def release(self) -> None:
+        self.users -= 1
+        if not self.users:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        await self.anywhere.close()
+        await self.outside.close()
 
 
 class _Response(ClientResponse):
