@@ -121,6 +121,8 @@ def _ranged(request: web.Request, blob: bytes) -> web.Response:
     if not wanted:
         return web.Response(body=blob)
     start = int(wanted.removeprefix("bytes=").partition("-")[0])
+    if start >= len(blob):
+        return web.Response(status=416, headers={"Content-Range": f"bytes */{len(blob)}"})
     headers = {"Content-Range": f"bytes {start}-{len(blob) - 1}/{len(blob)}"}
     return web.Response(status=206, body=blob[start:], headers=headers)
 

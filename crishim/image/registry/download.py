@@ -64,9 +64,10 @@ async def _once(
         try:
             await _pour(response, writer, watcher, host.host)
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            if not is_anew and writer.offset - before >= MIN_BYTES:
-                return False
-            raise TemporaryError(f"registry {host.host}: blob {digest}: {reason(exc)}") from exc
+            if writer.offset < size:  # else only the end of the answer is missing, which has nothing of the blob
+                if not is_anew and writer.offset - before >= MIN_BYTES:
+                    return False
+                raise TemporaryError(f"registry {host.host}: blob {digest}: {reason(exc)}") from exc
     try:
         await writer.verify()
     except ContentError as exc:

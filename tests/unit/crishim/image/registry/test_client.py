@@ -288,6 +288,23 @@ async def test_a_broken_download_is_resumed_as_often_as_it_takes(lab: Lab) -> No
     assert len(lab.registry.requests) > 5
 
 
+async def test_a_blob_is_whole_without_the_end_of_the_answer(lab: Lab) -> None:
+    async def fault(request: web.Request) -> web.StreamResponse | None:
+        if len(lab.registry.requests) > 1:
+            return None
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(CONTENT)
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    lab.registry.fault = fault
+    await lab.fetch()
+    assert (bytes(lab.writer.data), len(lab.registry.requests)) == (CONTENT, 1)
+
+
 async def test_a_server_that_ignores_ranges_begins_anew(lab: Lab) -> None:
     async def fault(request: web.Request) -> web.StreamResponse | None:
         first = len(lab.registry.requests) == 1
