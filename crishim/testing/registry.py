@@ -66,13 +66,16 @@ class FakeRegistry:
         finally:
             await runner.cleanup()
 
+    def _note(self, request: web.Request) -> None:
+        self.requests.append((request.method, request.path_qs))
+        self.headers.append({name: ", ".join(request.headers.getall(name)) for name in request.headers})
+
     async def _base(self, request: web.Request) -> web.Response:
         """What other clients than ours ask first."""
         return self._refuse(request) or web.json_response({})
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        self.requests.append((request.method, request.path_qs))
-        self.headers.append(dict(request.headers))
+        self._note(request)
         if self.fault is not None and (answer := await self.fault(request)) is not None:
             return answer
         if (refusal := self._refuse(request)) is not None:
@@ -101,8 +104,7 @@ class FakeRegistry:
         return None
 
     async def _token(self, request: web.Request) -> web.Response:
-        self.requests.append((request.method, request.path_qs))
-        self.headers.append(dict(request.headers))
+        self._note(request)
         if request.method == "POST":
             form = await request.post()
             if form.get("refresh_token") != "identity":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urljoin, urlsplit
 
@@ -66,7 +66,7 @@ class Transport:
             check_redirect(origin, url)
         is_led = False
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=host.connect_timeout, sock_read=self._read_timeout)
-        sent = {**dict(host.headers), **headers}
+        sent = _together(host, headers)
         async with self._using(host.tls) as sessions:
             for _ in range(MAX_REDIRECTS + 1):
                 is_led = is_led or self._leads(origin, url)
@@ -210,10 +210,16 @@ def _redirected(url: str, location: str) -> str:
         return location
 
 
-def without_secrets(headers: Mapping[str, str], host: RegistryHost) -> dict[str, str]:
+def _together(host: RegistryHost, headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What hosts.toml adds, which may have several values, and ``headers``, which win."""
+    ours = {name.lower() for name in headers}
+    return [*((name, value) for name, value in host.headers if name.lower() not in ours), *headers.items()]
+
+
+def without_secrets(headers: Iterable[tuple[str, str]], host: RegistryHost) -> list[tuple[str, str]]:
     """``headers`` that another host may see: neither credentials nor what hosts.toml adds for ``host``."""
     private = _PRIVATE_HEADERS | {name.lower() for name, _ in host.headers}
-    return {name: value for name, value in headers.items() if name.lower() not in private}
+    return [(name, value) for name, value in headers if name.lower() not in private]
 
 
 def _changed_at(tls: TLS) -> tuple[int, ...]:

@@ -167,6 +167,16 @@ async def test_basic_authentication(lab: Lab, auth: RequestAuth | None, *, works
         await lab.client(auth=auth).resolve()
 
 
+async def test_headers_of_hosts_toml_may_have_several_values_and_ours_win(lab: Lab) -> None:
+    lab.registry.basic = ("u", "p")
+    extra = (("X-Key", "a"), ("X-Key", "b"), ("authorization", "none"))
+    host = RegistryHost("http", lab.registry.host, headers=extra)
+    await lab.client(host, auth=RequestAuth(username="u", password="p")).resolve()
+    assert [headers["X-Key"] for headers in lab.registry.headers] == ["a, b", "a, b"]
+    sent = [[headers[name] for name in headers if name.lower() == "authorization"] for headers in lab.registry.headers]
+    assert sent == [["none"], ["Basic dTpw"]]
+
+
 @pytest.mark.parametrize(
     ("auth", "shown"),
     [
