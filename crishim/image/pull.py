@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from crishim.core.errors import NotFoundError
+from crishim.image.choosing import choose_entry
 from crishim.image.describe import describe
 from crishim.image.digest import Digest
 from crishim.image.errors import ContentError
 from crishim.image.joining import side_by_side
 from crishim.image.layering import PlannedLayer, plan_layers
-from crishim.image.platform import choose
 from crishim.image.progress import Progress, Stage, Step
 from crishim.image.reference import Reference
 from crishim.image.registry.client import RegistryClient
@@ -20,6 +20,7 @@ from crishim.image.registry.download import download
 from crishim.image.tools import ImageTools
 from crishim.image.types import (
     MAX_NESTING,
+    Descriptor,
     Index,
     Manifest,
     check_layers,
@@ -55,6 +56,7 @@ class Pull:
             check_limits(manifest, self._limits, str(self._reference))
             self._progress.doing = f"fetching the configuration of {self._reference}"
             body = await self._document("blobs", manifest.config.checked_digest, manifest.config.size)
+            self._documents.append(manifest.config.checked_digest)
             config = decode_config(body, manifest.config.digest)
             check_layers(manifest, config, str(self._reference))
             await self._layers(plan_layers(manifest, config))
@@ -83,26 +85,27 @@ class Pull:
         digest, size = target, None
         for _ in range(MAX_NESTING):
             document = decode_document(await self._document("manifests", digest, size), f"{self._reference} {digest}")
+            self._documents.append(digest)
             if isinstance(document, Manifest):
                 return digest, document
-            digest, size = self._choose(document)
+            chosen = await self._choose(document)
+            digest, size = chosen.checked_digest, chosen.size
         raise ContentError(f"{self._reference}: more than {MAX_NESTING} indexes inside each other")
 
-    def _choose(self, index: Index) -> tuple[Digest, int]:
+    async def _choose(self, index: Index) -> Descriptor:
         platform = self._tools.platform
-        position = choose(platform, [descriptor.platform for descriptor in index.manifests])
-        if position is None:
-            if len(index.manifests) != 1 or index.manifests[0].platform is not None:
-                offered = ", ".join(str(entry.platform) for entry in index.manifests if entry.platform) or "nothing"
-                raise NotFoundError(f"{self._reference}: has no image for {platform}; it offers {offered[:500]}")
-            position = 0
-        chosen = index.manifests[position]
-        return chosen.checked_digest, chosen.size
+        chosen = await choose_entry(
+            platform, index, lambda kind, entry: self._document(kind, entry.checked_digest, entry.size)
+        )
+        if chosen is None:
+            offered = ", ".join(str(entry.platform or "something without platform") for entry in index.manifests)
+            offered = offered[:500] or "nothing"
+            raise NotFoundError(f"{self._reference}: has no image for {platform}; it offers {offered}")
+        return chosen
 
     async def _document(self, kind: str, digest: Digest, size: int | None) -> bytes:
         """A manifest, index or configuration, from the store if it is there."""
         self._use(digest)
-        self._documents.append(digest)
         if self._has(digest, size):
             if digest == self._reference.digest:
                 await self._client.confirm()

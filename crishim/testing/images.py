@@ -150,15 +150,18 @@ def from_manifest(document: Mapping[str, Any], blobs: Iterable[bytes]) -> Image:
     return Image(digest_of(encoded_document), document.get("mediaType", ""), found, document)
 
 
-def index(images: Mapping[Platform, Image]) -> Image:
-    """An index over images for several platforms."""
+def index(images: Mapping[Platform, Image], *unnamed: Image) -> Image:
+    """An index over images for several platforms, after those whose platform it does not tell."""
     entries = [
-        {**_descriptor(entry.media_type, entry.body), "platform": _platform(platform)}
-        for platform, entry in images.items()
+        *(_descriptor(entry.media_type, entry.body) for entry in unnamed),
+        *(
+            {**_descriptor(entry.media_type, entry.body), "platform": _platform(platform)}
+            for platform, entry in images.items()
+        ),
     ]
     document = {"schemaVersion": 2, "mediaType": MediaType.OCI_INDEX, "manifests": entries}
     body = json.dumps(document).encode()
-    blobs = {digest: blob for entry in images.values() for digest, blob in entry.blobs.items()}
+    blobs = {digest: blob for entry in (*unnamed, *images.values()) for digest, blob in entry.blobs.items()}
     return Image(digest_of(body), MediaType.OCI_INDEX, {**blobs, digest_of(body): body})
 
 

@@ -13,11 +13,11 @@ from crishim.core.errors import InvalidArgumentError
 from crishim.drivers import threads
 from crishim.image.archive.file import ArchiveFile
 from crishim.image.archive.layout import DockerImage, OciImage, blob_member, read_layout
+from crishim.image.choosing import choose_entry
 from crishim.image.describe import describe
 from crishim.image.digest import Digest, digest_of
 from crishim.image.errors import ArchiveError, LimitError
 from crishim.image.layering import plan_layers
-from crishim.image.platform import choose
 from crishim.image.progress import Step
 from crishim.image.reference import parse_reference
 from crishim.image.tools import ImageTools
@@ -96,6 +96,7 @@ class _Import:
         digest, manifest = await self._manifest(target)
         check_limits(manifest, self._limits, f"archive blob {digest}")
         await self._document(manifest.config)
+        self._documents.append(manifest.config.digest)
         for layer in manifest.layers:
             await self._copy(layer.checked_digest, layer.size, blob_member(layer.checked_digest))
         return digest, manifest
@@ -104,12 +105,13 @@ class _Import:
         """The manifest for this platform, through any index on the way."""
         for _ in range(MAX_NESTING):
             document = decode_document(await self._document(target), f"archive blob {target.digest}")
+            self._documents.append(target.digest)
             if isinstance(document, Manifest):
                 return target.checked_digest, document
-            position = choose(self._tools.platform, [entry.platform for entry in document.manifests])
-            if position is None:
+            chosen = await choose_entry(self._tools.platform, document, lambda _, entry: self._document(entry))
+            if chosen is None:
                 raise ArchiveError(f"archive: {target.digest} has no image for {self._tools.platform}")
-            target = document.manifests[position]
+            target = chosen
         raise ArchiveError(f"archive: more than {MAX_NESTING} indexes inside each other")
 
     async def _docker(self, image: DockerImage) -> tuple[Digest, Manifest]:
@@ -124,6 +126,7 @@ class _Import:
         encoded = msgspec.json.encode(manifest)
         for content in (body, encoded):
             await self._keep(content, digest_of(content))
+            self._documents.append(digest_of(content))
         return digest_of(encoded), manifest
 
     async def _docker_layer(self, member: str) -> Descriptor:
@@ -147,7 +150,6 @@ class _Import:
 
     async def _keep(self, content: bytes, digest: Digest) -> None:
         self._pins.enter_context(self._store.using(digest))
-        self._documents.append(digest)
         await self._store.blobs.add(content, digest)
 
     async def _copy(self, digest: Digest, size: int, member: str) -> None:

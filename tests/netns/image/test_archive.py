@@ -64,6 +64,16 @@ async def test_an_archive_for_several_platforms(lab: ImageLab, tmp_path: Path) -
     assert record.id == ONE.id
 
 
+@pytest.mark.parametrize("others", [(), (image([[file("foreign")]], platform=Platform("s390x", "linux")),)])
+async def test_an_archive_that_does_not_tell_platforms(
+    lab: ImageLab, tmp_path: Path, others: tuple[Image, ...]
+) -> None:
+    listed = index({}, *others, ONE)
+    write_oci_archive(tmp_path / "a.tar", {"a:1": listed})
+    (record,) = await lab.images.load(tmp_path / "a.tar")
+    assert (record.id, set(record.documents)) == (ONE.id, {listed.digest, ONE.digest, ONE.id})
+
+
 async def test_an_imported_image_is_the_pulled_one(lab: ImageLab, tmp_path: Path) -> None:
     await lab.images.pull(lab.registry.add("one", "1", ONE))
     write_oci_archive(tmp_path / "a.tar", {"imported:1": ONE})

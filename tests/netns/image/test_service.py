@@ -17,7 +17,7 @@ from crishim.image.errors import UnauthenticatedError
 from crishim.image.platform import Platform, host_platform
 from crishim.image.types import Compression
 from crishim.testing.cni import Gate
-from crishim.testing.images import Image, directory, file, image, index
+from crishim.testing.images import Image, directory, file, from_manifest, image, index
 from crishim.testing.registry import FakeRegistry
 from tests.netns.image.lab import ImageLab, image_lab, until
 
@@ -59,9 +59,30 @@ async def test_an_index_gives_the_image_for_this_machine(lab: ImageLab) -> None:
     assert lab.registry.count("GET", other.digest) == 0
 
 
+FOREIGN = image([[file("foreign")]], platform=Platform("s390x", "linux"))
+ARTIFACT = from_manifest({**APP.manifest, "config": {**APP.manifest["config"], "mediaType": "x/y"}}, ())
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        (index({}, FOREIGN), FOREIGN),  # the only one
+        (index({}, ARTIFACT, FOREIGN, APP), APP),
+        (index({Platform("s390x", "linux"): FOREIGN}, APP), APP),
+        (index({host_platform(): APP}, SAME_BASE), APP),
+    ],
+    ids=["alone", "several", "beside a foreign one", "beside the right one"],
+)
+async def test_images_whose_platform_the_index_does_not_tell(lab: ImageLab, listed: Image, expected: Image) -> None:
+    assert await lab.images.pull(lab.registry.add("app", "1", listed)) == expected.id
+    (found,) = lab.images.list()
+    assert sorted(found.documents) == sorted([listed.digest, expected.digest, expected.id])
+
+
 async def test_no_image_for_this_machine(lab: ImageLab) -> None:
-    name = lab.registry.add("app", "1", index({Platform("s390x", "linux"): APP}))
-    with pytest.raises(NotFoundError, match=r"no image for linux/.*it offers linux/s390x"):
+    name = lab.registry.add("app", "1", index({Platform("s390x", "linux"): APP}, FOREIGN))
+    offered = r"no image for linux/.*it offers something without platform, linux/s390x"
+    with pytest.raises(NotFoundError, match=offered):
         await lab.images.pull(name)
 
 
