@@ -20,8 +20,7 @@ _PATTERN = re.compile(r"(sha256|sha512):([0-9a-f]+)")
 
 def parse_digest(text: str) -> Digest:
     """``text`` as a digest; raises InvalidArgumentError for another algorithm, length or alphabet."""
-    match = _PATTERN.fullmatch(text)
-    if match is None or len(match[2]) != _HEX_LENGTH[match[1]]:
+    if not is_digest(text):
         raise InvalidArgumentError(f"digest {text!r}: expected sha256: or sha512: and lower-case hexadecimal digits")
     return Digest(text)
 

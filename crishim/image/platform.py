@@ -29,13 +29,12 @@ _LEVELS = (
 _COMPATIBLE = {"arm64": ("arm", ("v8", "v7", "v6", "v5")), "amd64": ("386", ("",))}
 
 
-class Platform(Struct, frozen=True, rename={"os_version": "os.version"}):
+class Platform(Struct, frozen=True):
     """What an image is built for, as an index or an image configuration says it."""
 
     architecture: str = ""
     os: str = ""
     variant: str = ""
-    os_version: str = ""
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)

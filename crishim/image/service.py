@@ -22,7 +22,6 @@ from crishim.image.layering import Unpacking
 from crishim.image.platform import Platform
 from crishim.image.progress import Progress
 from crishim.image.reference import Reference, parse_reference
-from crishim.image.remove import remove_image
 from crishim.image.repair import repair
 from crishim.image.settings import ImageSettings
 from crishim.image.status import ImageRoots, verbose_info
@@ -85,8 +84,14 @@ class Images:
         return await verbose_info(self._store, image)
 
     async def remove(self, name: str) -> None:
-        """Remove an image, whatever it is called; one that is not there is no error."""
-        await remove_image(self._store, name)
+        """Remove an image with all its names, whichever of them ``name`` is, and give its disk back.
+
+        One that is not there is no error. Never refused: what a container stands on stays until that container is
+        gone. Source: CRI v1 ``RemoveImage``.
+        """
+        image = self._store.index.find(name)
+        if image is not None:
+            await self._store.remove_image(image.id)
 
     async def usage(self) -> tuple[FilesystemUsage, FilesystemUsage]:
         """What images and what the writable layers of containers take on their file systems."""

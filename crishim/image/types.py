@@ -116,7 +116,6 @@ class ExecutionConfig(Struct, frozen=True, rename="pascal"):
     cmd: tuple[str, ...] | None = None
     working_dir: str = ""
     volumes: Mapping[str, Any] | None = None
-    exposed_ports: Mapping[str, Any] | None = None
     labels: Mapping[str, str] | None = None
     stop_signal: str = ""
 
@@ -156,21 +155,20 @@ class _Probe(Struct, rename="camel"):
         return bytes(getattr(self, key)) not in (b"", b"null")
 
 
-def decode_document(body: bytes, what: str, content_type: str = "") -> Manifest | Index:
-    """A manifest or an index out of ``body``.
+def decode_document(body: bytes, what: str) -> Manifest | Index:
+    """A manifest or an index out of ``body``; ``what`` names it in errors.
 
-    ``what`` names it in errors; ``content_type`` is what the registry called it. Raises ContentError when it is
-    neither, is both (a known trick), has a schema this program does not read, or says two things about its type.
+    Raises ContentError when it is neither, is both (a known trick), has a schema this program does not read, or is
+    called something else by its media type.
     """
     probe = decode(body, _Probe, what)
     if probe.has("fs_layers") or probe.schema_version == 1:
         raise ContentError(f"{what}: image manifest schema 1 is not supported; it was deprecated in 2019")
     if probe.has("manifests") and probe.has("layers"):
         raise ContentError(f"{what}: has both 'manifests' and 'layers', so it is neither a manifest nor an index")
-    said = probe.media_type or content_type.partition(";")[0].strip()
     is_index = probe.has("manifests")
-    if (is_index and said in MANIFEST_TYPES) or (not is_index and said in INDEX_TYPES):
-        raise ContentError(f"{what}: is called {said}, but its content is the other kind")
+    if probe.media_type in (MANIFEST_TYPES if is_index else INDEX_TYPES):
+        raise ContentError(f"{what}: is called {probe.media_type}, but its content is the other kind")
     return _checked_index(body, what) if is_index else _checked_manifest(body, what)
 
 

@@ -45,11 +45,10 @@ class MethodError(RegistryError):
 
 @dataclass(frozen=True)
 class Document:
-    """A manifest, index or configuration as it was served, with its digest and what the server called it."""
+    """A manifest, index or configuration as it was served, with its digest."""
 
     body: bytes
     digest: Digest
-    media_type: str
 
 
 class RegistryClient:
@@ -156,14 +155,13 @@ class RegistryClient:
     async def _document_at(self, host: RegistryHost, kind: str, name: str, size: int | None) -> Document:
         async with self.request("GET", host, kind, name, Accept=ACCEPT if kind == "manifests" else "*/*") as response:
             body = await read_limited(response, self._max_document)
-            media_type = response.headers.get("Content-Type", "")
             promised = response.headers.get("Docker-Content-Digest", "")
         expected = Digest(name) if is_digest(name) else Digest(promised) if is_digest(promised) else digest_of(body)
         try:
             check(body, expected, size)
         except ContentError as exc:
             raise ContentError(f"registry {host.host}: {exc}") from exc
-        return Document(body, expected, media_type)
+        return Document(body, expected)
 
 
 def summary(failures: Sequence[CrishimError], name: str) -> CrishimError:

@@ -7,8 +7,7 @@ import random
 import time
 from dataclasses import dataclass
 
-TOO_MANY_REQUESTS = 429
-_TEMPORARY = frozenset({408, TOO_MANY_REQUESTS, 500, 502, 503, 504})
+_TEMPORARY = frozenset({408, 429, 500, 502, 503, 504})
 MAX_RETRY_AFTER = 60.0
 
 

@@ -75,11 +75,6 @@ class TarReader:
         self._unread -= len(part)
         return part
 
-    @property
-    def unread(self) -> int:
-        """How many bytes of the current entry were not read yet."""
-        return self._unread
-
     def _next_entry(self) -> Entry | None:
         longname: bytes | None = None
         longlink: bytes | None = None

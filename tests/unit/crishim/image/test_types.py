@@ -34,7 +34,7 @@ def _manifest(**changes: Any) -> bytes:
 
 
 def test_a_manifest_without_media_type() -> None:
-    decoded = decode_document(_manifest(), "x", MediaType.OCI_MANIFEST)
+    decoded = decode_document(_manifest(), "x")
     assert isinstance(decoded, Manifest)
     assert decoded.layers[0].size == 10
 

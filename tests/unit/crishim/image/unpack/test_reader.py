@@ -48,8 +48,8 @@ def _read(data: bytes, may_have: int = 1000) -> list[tuple[Entry, bytes]]:
     found = []
     for entry in reader:
         content = b""
-        while reader.unread:
-            content += reader.data(1 << 20)
+        while part := reader.data(1 << 20):
+            content += part
         found.append((entry, content))
     return found
 
