@@ -39,7 +39,7 @@ def plan_layers(manifest: Manifest, config: ImageConfig) -> tuple[PlannedLayer, 
     """The layers of an image, lowest first; the numbers of layers and diff ids are known to be the same."""
     chain = chain_ids(config.rootfs.diff_ids)
     return tuple(
-        PlannedLayer(blob, Digest(diff_id), chain[position], chain[:position])
+        PlannedLayer(blob, diff_id, chain[position], chain[:position])
         for position, (blob, diff_id) in enumerate(zip(manifest.layers, config.rootfs.diff_ids, strict=True))
     )
 
@@ -83,7 +83,7 @@ class Unpacking:
                 await threads.run(lambda: files.empty(files.discard([staged])))
 
     async def _fill(self, layer: PlannedLayer, staged: Path, lower: Sequence[Path], allowed: int) -> None:
-        blob = self._store.blobs.path(layer.blob.checked_digest)
+        blob = self._store.blobs.path(layer.blob.digest)
 
         def unpack(cancel: threading.Event) -> Unpacked:
             from crishim.image.unpack.unpacker import unpack_layer  # noqa: PLC0415  # only new layers need it

@@ -55,8 +55,8 @@ class Pull:
             digest, manifest = await self._manifest(target)
             check_limits(manifest, self._limits, str(self._reference))
             self._progress.doing = f"fetching the configuration of {self._reference}"
-            body = await self._document("blobs", manifest.config.checked_digest, manifest.config.size)
-            self._documents.append(manifest.config.checked_digest)
+            body = await self._document("blobs", manifest.config.digest, manifest.config.size)
+            self._documents.append(manifest.config.digest)
             config = decode_config(body, manifest.config.digest)
             check_layers(manifest, config, str(self._reference))
             await self._layers(plan_layers(manifest, config))
@@ -89,14 +89,12 @@ class Pull:
             if isinstance(document, Manifest):
                 return digest, document
             chosen = await self._choose(document)
-            digest, size = chosen.checked_digest, chosen.size
+            digest, size = chosen.digest, chosen.size
         raise ContentError(f"{self._reference}: more than {MAX_NESTING} indexes inside each other")
 
     async def _choose(self, index: Index) -> Descriptor:
         platform = self._tools.platform
-        chosen = await choose_entry(
-            platform, index, lambda kind, entry: self._document(kind, entry.checked_digest, entry.size)
-        )
+        chosen = await choose_entry(platform, index, lambda kind, entry: self._document(kind, entry.digest, entry.size))
         if chosen is None:
             offered = ", ".join(str(entry.platform or "something without platform") for entry in index.manifests)
             offered = offered[:500] or "nothing"
@@ -134,7 +132,7 @@ class Pull:
         await side_by_side([*fetches, ("unpack in order", self._unpack(layers, steps, arrived))])
 
     async def _fetch(self, layer: PlannedLayer, step: Step, slots: asyncio.Semaphore, arrived: asyncio.Event) -> None:
-        digest, size = layer.blob.checked_digest, layer.blob.size
+        digest, size = layer.blob.digest, layer.blob.size
         if not self._has(digest, size):
             async with slots:
                 key = self._download_key(digest, size)

@@ -66,19 +66,14 @@ _LAYER_SUFFIXES = {
 
 
 class Descriptor(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A pointer to content: what it is, its digest and its size in bytes."""
+    """A pointer to content: what it is, its digest and its size in bytes, both checked by ``decode_document``."""
 
     media_type: str
-    digest: str
+    digest: Digest
     size: int
     platform: Platform | None = None
     urls: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def checked_digest(self) -> Digest:
-        """The digest, once it is known to be one."""
-        return Digest(self.digest)
 
 
 class Manifest(Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -104,7 +99,7 @@ class RootFS(Struct, frozen=True):
     """The digests of the uncompressed layers, lowest first."""
 
     type: str
-    diff_ids: tuple[str, ...]
+    diff_ids: tuple[Digest, ...]
 
 
 class ExecutionConfig(Struct, frozen=True, rename="pascal"):

@@ -74,7 +74,7 @@ class _Import:
 
     async def _finish(self, digest: Digest, manifest: Manifest, tags: Sequence[str | None]) -> ImageRecord:
         what = f"archive image {manifest.config.digest}"
-        config = decode_config(await self._store.blobs.read(manifest.config.checked_digest), manifest.config.digest)
+        config = decode_config(await self._store.blobs.read(manifest.config.digest), manifest.config.digest)
         check_layers(manifest, config, what)
         allowed = self._limits.max_unpacked_bytes
         for layer in plan_layers(manifest, config):
@@ -98,7 +98,7 @@ class _Import:
         await self._document(manifest.config)
         self._documents.append(manifest.config.digest)
         for layer in manifest.layers:
-            await self._copy(layer.checked_digest, layer.size, blob_member(layer.checked_digest))
+            await self._copy(layer.digest, layer.size, blob_member(layer.digest))
         return digest, manifest
 
     async def _manifest(self, target: Descriptor) -> tuple[Digest, Manifest]:
@@ -107,7 +107,7 @@ class _Import:
             document = decode_document(await self._document(target), f"archive blob {target.digest}")
             self._documents.append(target.digest)
             if isinstance(document, Manifest):
-                return target.checked_digest, document
+                return target.digest, document
             chosen = await choose_entry(self._tools.platform, document, lambda _, entry: self._document(entry))
             if chosen is None:
                 raise ArchiveError(f"archive: {target.digest} has no image for {self._tools.platform}")
@@ -143,9 +143,8 @@ class _Import:
         return Digest(f"sha256:{hashed.hexdigest()}"), sniff(first)
 
     async def _document(self, target: Descriptor) -> bytes:
-        digest = target.checked_digest
-        body = await threads.run(self._archive.read, blob_member(digest), self._limits.max_document_bytes)
-        await self._keep(body, digest)
+        body = await threads.run(self._archive.read, blob_member(target.digest), self._limits.max_document_bytes)
+        await self._keep(body, target.digest)
         return body
 
     async def _keep(self, content: bytes, digest: Digest) -> None:

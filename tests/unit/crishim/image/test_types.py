@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from crishim.core.errors import InvalidArgumentError
+from crishim.image.digest import Digest
 from crishim.image.errors import ContentError, LimitError
 from crishim.image.settings import Limits
 from crishim.image.types import (
@@ -24,7 +25,7 @@ from crishim.image.types import (
 )
 from crishim.testing.images import file, image
 
-D = "sha256:" + "0" * 64
+D = Digest("sha256:" + "0" * 64)
 CONFIG = {"mediaType": MediaType.OCI_CONFIG, "digest": D, "size": 2}
 LAYER = {"mediaType": MediaType.OCI_LAYER + "+gzip", "digest": D, "size": 10}
 
