@@ -19,8 +19,7 @@ from crishim.core.errors import (
 )
 from crishim.model.container import Container, ContainerSecurity, Event, ImageSpec, Mount, State
 from crishim.model.image import ImageRoot
-from crishim.model.pod import ProfileType, SecurityProfile
-from crishim.model.pod import Resources
+from crishim.model.pod import ProfileType, Resources, SecurityProfile
 from crishim.model.sandbox import State as SandboxState
 from crishim.testing.container_world import OWN_PID, POD_PID, ContainerWorld, example_container, example_sandbox
 from crishim.testing.store import MemoryStore
