@@ -48,7 +48,6 @@ class RecoverContainers:
 
     async def reconcile(self) -> None:
         """Bring every container to a state that is true; nothing here is fatal."""
-        await survive(self._shut_out(), "recovery.incomplete", object="directories of containers")
         for container in self._index.all():
             await survive(self._reconcile(container), "recovery.incomplete", object=f"container {container.id}")
         known = {container.id for container in self._index.all()}
@@ -58,12 +57,6 @@ class RecoverContainers:
         left = entries(self._layout.bundles, self._layout.kept)  # of what could not be removed its layers stay as well
         for container_id in sorted(set(self._images.holders()) - known - left):
             await survive(self._images.release(container_id), "recovery.incomplete", object=f"container {container_id}")
-
-    async def _shut_out(self) -> None:
-        """Shut users of the node out of what earlier versions let them into."""
-        for parent in (self._layout.bundles, self._layout.kept):
-            for directory in parent.iterdir() if parent.is_dir() else ():
-                directory.chmod(directory.stat().st_mode & 0o710)
 
     async def _reconcile(self, container: Container) -> None:
         if container.state in (State.CREATING, State.REMOVING):

@@ -8,6 +8,7 @@ from pathlib import Path
 from cni_runtime import files
 from crishim.drivers import syscalls, threads
 from crishim.drivers.mounts import unmount_all
+from crishim.drivers.private import make_private
 from crishim.drivers.syscalls import system_call
 from crishim.drivers.tree_removal import remove_trees
 from crishim.model.files import FileTree
@@ -34,7 +35,7 @@ class MountDriver:
         await threads.run(remove_trees, *paths)
 
     async def make_tree(self, tree: FileTree) -> None:
-        """Make all of ``tree``: directories and owners as ``make_dir`` and ``give`` do, the tmpfs fit to be a /dev/shm.
+        """Make all of ``tree``: directories as ``make_private`` does, the tmpfs fit to be a /dev/shm.
 
         A reader of a file sees the old content or the new one, never a part.
         """
@@ -56,17 +57,17 @@ def _mount_shm(path: str) -> None:
 
 
 def _make_tree(tree: FileTree) -> None:
-    for path, mode in tree.directories.items():
-        _make_dir(path, mode)
+    for path in tree.directories:
+        make_private(Path(path), tree.userns)
     for path, data in tree.files.items():
         _write_file(path, data)
     for path, source in tree.copies.items():
         _write_file(path, _content(source))
     if tree.shm is not None:
         _mount_shm(tree.shm)
-    if tree.owner is not None:
+    if tree.userns is not None:
         for path in (*tree.files, *tree.copies, *((tree.shm,) if tree.shm else ())):
-            _give(path, *tree.owner)
+            _give(path, *tree.userns.on_node(0, 0))
 
 
 def _content(path: str) -> bytes:

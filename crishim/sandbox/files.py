@@ -51,9 +51,9 @@ def file_tree(paths: SandboxPaths, config: PodConfig, hostname: str) -> FileTree
     own_ipc = config.namespaces.ipc is not NamespaceMode.NODE
     directories = (paths.kept, paths.volatile, *((paths.shm,) if own_ipc else ()))
     return FileTree(
-        directories={str(path): 0o711 for path in directories},
+        directories=tuple(map(str, directories)),
         files=files,
         copies=copies,
         shm=str(paths.shm) if own_ipc else None,
-        owner=config.user_namespace.on_node(0, 0) if config.user_namespace else None,
+        userns=config.user_namespace,
     )

@@ -35,15 +35,15 @@ class FakeMounts:
 
     async def make_tree(self, tree: FileTree) -> None:
         """Make all of it, step by step."""
-        for path, mode in tree.directories.items():
-            await self.make_dir(path, mode)
+        for path in tree.directories:
+            await self.make_dir(path, 0o700)
         for path, data in {**tree.files, **dict.fromkeys(tree.copies, b"")}.items():
             self._write_file(path, data)
         if tree.shm is not None:
             self._mount_shm(tree.shm)
         for path in (*tree.files, *tree.copies, *((tree.shm,) if tree.shm else ())):
-            if tree.owner is not None:
-                await self.give(path, *tree.owner)
+            if tree.userns is not None:
+                await self.give(path, *tree.userns.on_node(0, 0))
 
     async def give(self, path: str, uid: int, gid: int) -> None:
         """Change an owner."""

@@ -41,7 +41,7 @@ def make(*paths: Path) -> None:
 
 
 async def mount_shm(path: Path | str) -> None:
-    await DRIVER.make_tree(FileTree(directories={}, files={}, shm=str(path)))
+    await DRIVER.make_tree(FileTree(directories=(), files={}, shm=str(path)))
 
 
 def open_files() -> int:

@@ -56,17 +56,6 @@ async def test_layers_are_kept_for_what_could_not_be_removed(world: ContainerWor
     assert world.images.holders() == ["stuck"]
 
 
-async def test_users_of_the_node_are_shut_out_of_what_earlier_versions_made(
-    world: ContainerWorld, tmp_path: Path
-) -> None:
-    world.directory, container_id = tmp_path, await world.run()
-    directory = tmp_path / "containers" / container_id
-    directory.mkdir(parents=True)
-    directory.chmod(0o755)
-    await world.restart()
-    assert directory.stat().st_mode & 0o777 == 0o710
-
-
 async def test_another_boot_has_ended_everything(world: ContainerWorld) -> None:
     container_id = await world.run()
     await world.store.put_container(replace(world.containers.get(container_id), boot_id="earlier"))

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 def of_file(path: Path, content: bytes = b"") -> FileTree:
-    return FileTree(directories={}, files={str(path): content})
+    return FileTree(directories=(), files={str(path): content})
 
 
 def names(directory: Path) -> list[str]:
@@ -34,6 +34,12 @@ async def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(SystemCallError, match=r"write .*directory: EISDIR"):
         await MountDriver().make_tree(of_file(tmp_path / "directory"))
     assert names(tmp_path) == ["directory"]
+
+
+async def test_users_of_the_node_are_shut_out_of_a_tree(tmp_path: Path) -> None:
+    directory = tmp_path / "sandboxes/pod"
+    await MountDriver().make_tree(FileTree(directories=[str(directory)], files={}))
+    assert directory.stat().st_mode & 0o777 == 0o700
 
 
 async def test_a_directory_gets_its_mode_whenever_asked(tmp_path: Path) -> None:
