@@ -76,7 +76,8 @@ class HostLocal(Plugin):
         dns = parse_resolv_conf(Path(config.resolv_conf).read_text()) if config.resolv_conf else DNS()
         store = self._store(config.directory)
         with store.locked():
-            chosen = _choose(config, store, holder)
+            with nothing_done_yet():  # else the DEL that follows would release what an earlier ADD has reserved
+                chosen = _choose(config, store, holder)
             try:
                 for number, (address, _) in enumerate(chosen):
                     faults.reach(f"host-local.ADD.reserve.{number}")

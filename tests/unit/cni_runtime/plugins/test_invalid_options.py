@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from cni_runtime.call import PluginCall, Verb
 from cni_runtime.conf.parse import parse_network_list
@@ -91,6 +92,19 @@ async def test_nothing_is_rolled_back(
     with pytest.raises(PluginError) as caught:
         await runtime.add(parse_network_list(text, "test"), attachment)
     assert not isinstance(caught.value, RollbackError)
+
+
+async def test_an_add_that_gets_no_address_leaves_those_of_an_earlier_one(
+    call: MakeCall, invoker: BuiltinInvoker, attachment: Attachment, tmp_path: Path
+) -> None:
+    await invoker.invoke(call("host-local", ipam=IPAM))
+    text = json.dumps({"cniVersion": "1.1.0", "name": "net", "plugins": [{"type": "bridge", "ipam": IPAM}]})
+    with pytest.raises(PluginError, match="allocated to container c already") as caught:
+        await CniRuntime(invoker, path=[], cache_dir=tmp_path).add(
+            parse_network_list(text, "test"), structs.replace(attachment, capability_args={})
+        )
+    assert caught.value.nothing_done
+    await invoker.invoke(call("host-local", verb=Verb.CHECK, ipam=IPAM))
 
 
 async def test_an_error_after_the_ipam_plugins_add_is_not_nothing(

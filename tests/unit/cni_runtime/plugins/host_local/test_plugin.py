@@ -50,8 +50,9 @@ async def test_exhaustion_names_range_and_count(call: MakeCall, context: Context
     for container in "ab":
         await plugin.add(of(one, container), context)
     assert await plugin.figures(one, context) == (Figures("10.1.0.1-10.1.0.3", 2, 0),)
-    with pytest.raises(CniError, match=r"range set 0 \(10\.1\.0\.1-10\.1\.0\.3\): all 2 are reserved"):
+    with pytest.raises(CniError, match=r"range set 0 \(10\.1\.0\.1-10\.1\.0\.3\): all 2 are reserved") as caught:
         await plugin.add(of(one, "c"), context)
+    assert caught.value.nothing_done
 
 
 async def test_a_set_that_is_exhausted_leaves_the_others_alone(
