@@ -31,6 +31,7 @@ from cni_runtime.plugins.base import (
 from cni_runtime.plugins.forwarding import forward_policy_problem
 from cni_runtime.plugins.portmap.config import Forward, PortmapConfig, forwards, port_mappings, portmap_config
 from cni_runtime.plugins.portmap.effects import ForgetConnections, ForwardPorts, forget_udp
+from cni_runtime.plugins.portmap.guard import GUARD, GuardLoopback
 from cni_runtime.plugins.portmap.reference import containers_in_iptables, has_reference, remove_reference
 from cni_runtime.plugins.portmap.table import PREFIX, describe, elements, portmap_table, rival_of
 from cni_runtime.result import Result
@@ -101,7 +102,9 @@ def _plan(call: PluginCall, context: Context, config: PortmapConfig, wanted: tup
     if any(forward.protocol == "udp" for forward in wanted):
         plan.append(ForgetConnections(context.netfilter, wanted))
     if 4 in ways:
-        plan.append(SetSysctls(Where.HOST, ((f"net/ipv4/conf/{ways[4].link}/route_localnet", "1"),), required=True))
+        link = ways[4].link
+        plan.append(GuardLoopback(OwnedTable(GUARD, context.nft, context.state), link))
+        plan.append(SetSysctls(Where.HOST, ((f"net/ipv4/conf/{link}/route_localnet", "1"),), required=True))
     return tuple(plan)
 
 

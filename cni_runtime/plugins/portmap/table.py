@@ -6,12 +6,10 @@ would find a shorter way must seem to come from the host: those to a port in ``b
 pod itself included, and from the host's loopback address; those to a port in ``hide`` from anywhere. A subnet is a
 rule of the chain ``subnets``, once for all pods in it: subnets of pods may overlap, and a set takes no such ranges.
 
-A connection from 127.0.0.1 leaves the host by a link that has ``route_localnet`` set. That would also let neighbours
-on the link in to what listens on 127.0.0.1, so ``guard`` does what the kernel does for other links.
-
-For [::1] there is no such setting: an answer that is translated back to ::1 before it is routed is thrown away. So
-the connection gets the host's address on the pod's link as its source before the kernel tracks it (``loopback_out``),
-and the answer gets ::1 as its destination when it is already on its way to the socket (``loopback_in``).
+A connection from 127.0.0.1 leaves the host by a link that has ``route_localnet`` set, see ``guard``. For [::1] there is
+no such setting: an answer that is translated back to ::1 before it is routed is thrown away. So the connection gets the
+host's address on the pod's link as its source before the kernel tracks it (``loopback_out``), and the answer gets ::1
+as its destination when it is already on its way to the socket (``loopback_in``).
 """
 
 from __future__ import annotations
@@ -47,10 +45,6 @@ _RULES = """
     chain subnets4 {
     }
     chain subnets6 {
-    }
-    chain guard {
-        type filter hook prerouting priority raw; policy accept;
-        iifname != "lo" ip daddr 127.0.0.0/8 drop
     }
     chain loopback_in {
         type filter hook input priority 110; policy accept;

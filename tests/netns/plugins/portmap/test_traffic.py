@@ -11,6 +11,10 @@ import pytest
 from cni_runtime.cache import CachedAttachment, ResultCache
 from cni_runtime.call import Verb
 from cni_runtime.errors import ErrorCode, PluginError
+from cni_runtime.net.keeping import restore_tables
+from cni_runtime.net.libnftables import open_nft
+from cni_runtime.net.netfilter import Netfilter
+from cni_runtime.plugins.portmap.guard import GUARD
 from tests.netns.plugins.conftest import Config, Pods
 from tests.netns.plugins.portmap.conftest import (
     BOTH,
@@ -108,8 +112,23 @@ async def test_loopback_of_the_host_stays_closed_to_the_link(ports: Ports) -> No
         host.run("ip", "route", "del", "local", "127.0.0.1", "dev", "lo", "table", "local", netns=pod, check=False)
         host.run("ip", "route", "add", "127.0.0.1", "via", "10.1.0.1", "src", "10.1.0.2", netns=pod)
         assert not ask("tcp", "127.0.0.1", 7777, pod)
-        host.run("nft", "delete", "chain", "inet", TABLE, "guard")
+        await ports.portmap(Verb.DEL, "a", *BOTH)
+        assert host.run("sysctl", "-n", ROUTE_LOCALNET) == "1\n"
+        assert not ask("tcp", "127.0.0.1", 7777, pod)
+        host.run("nft", "flush", "ruleset")
         assert ask("tcp", "127.0.0.1", 7777, pod) == "host 10.1.0.2"
+        restore_tables(open_nft(), Netfilter())
+        assert not ask("tcp", "127.0.0.1", 7777, pod)
+
+
+async def test_the_guard_of_loopback_goes_with_its_link(ports: Ports) -> None:
+    host = ports.pods.host
+    answer = await ports.add("a", port(8080), network=PTP)
+    await ports.portmap(Verb.DEL, "a", port(8080))
+    host.run("ip", "link", "delete", ports.pods.host_end(answer))
+    await ports.add("b", port(8080))
+    listed = host.run("nft", "list", "set", "inet", GUARD.name, "links")
+    assert 'elements = { "cni0" }' in listed
 
 
 @pytest.mark.parametrize(
@@ -242,7 +261,7 @@ async def test_nothing_is_left_after_del(ports: Ports) -> None:
     await ports.add("b", port(8081), network={**BRIDGED, "ipMasq": False})
     for pod, own in (("a", BOTH), ("b", [port(8081)]), ("a", BOTH)):
         await ports.portmap(Verb.DEL, pod, *own)
-    assert host.rules() == before
+    assert not [rule for rule in host.rules() - before if GUARD.name not in rule]
     assert not ask("tcp", HOST4, 8080)
 
 
