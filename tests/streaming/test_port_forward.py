@@ -140,6 +140,21 @@ async def test_the_pod_may_end_first(make_url: Callable[..., str]) -> None:
         assert await heard == b"thank you"
 
 
+async def test_a_client_that_ends_when_the_error_stream_has(make_url: Callable[..., str]) -> None:
+    async def answer_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write((await reader.readline()).upper())
+        await writer.drain()
+        writer.close()
+
+    async with pod(answer_and_close) as port, spdy(make_url(), PROTOCOL) as mux:
+        error, data = open_pair(mux, port)
+        await error.close()
+        await data.write(b"hello\n")
+        with anyio.fail_after(5):
+            assert [await read_all(data), await read_all(error)] == [b"HELLO\n", b""]
+        await data.close()
+
+
 REFUSED = [
     {"streamtype": "data"},
     {"port": "80"},

@@ -1,6 +1,8 @@
 """One forwarded connection: a client's channel on one side, a connection to a port of the pod on the other.
 
-Either side may end its direction and go on reading, as with a connection that is not forwarded.
+Either side may end its direction and go on reading, as with a connection that is not forwarded. When the pod has ended
+its own, nothing is told on the error channel any more, and that ends too: kubectl before 1.32 waits for it before it
+ends its direction.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ async def forward(dial: Dial, port: int, data: Channel, error: Sink) -> bool:
         await _tell(error, f"error forwarding port {port}: for a reason that only the server's log tells")
         return False
     try:
-        return await _copy(data, connection)
+        return await _copy(data, error, connection)
     finally:
         connection.close()
 
@@ -45,7 +47,7 @@ async def _tell(error: Sink, message: str) -> None:
         await error.write(message.encode())
 
 
-async def _copy(data: Channel, connection: PodConnection) -> bool:
+async def _copy(data: Channel, error: Sink, connection: PodConnection) -> bool:
     """Copy both ways; False when one of the sides broke its connection off."""
     whole = True
 
@@ -55,6 +57,7 @@ async def _copy(data: Channel, connection: PodConnection) -> bool:
             while chunk := await connection.read():
                 await data.write(chunk)
             await data.close()
+            await error.close()
         except (OSError, StreamResetError, PeerGoneError):
             whole = False
             scope.cancel()
