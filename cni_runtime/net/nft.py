@@ -84,10 +84,8 @@ class OwnedTable:
         with locked(self._directory):
             if rival is not None:
                 self._settle(owner, rival)
-            if not (self._directory / _BODY).exists():
-                self._write_body()
             holding = Holding(owner, elements, netns)
-            if not self._files.path(owner).exists() and self._add(holding):
+            if self._is_as_made() and not self._files.path(owner).exists() and self._add(holding):
                 return
             self._release(owner, elements, take=take)
             self._files.write(holding)
@@ -158,6 +156,13 @@ class OwnedTable:
         """Whether the kernel has all that ``owner`` should have, and the table's own rules."""
         holding = self.holding(owner)
         return holding is not None and self._present(holding)
+
+    def _is_as_made(self) -> bool:
+        """Whether a table in the kernel is this one; else another program or an older version has made it."""
+        try:
+            return (self._directory / _BODY).read_bytes() == msgspec.json.encode(self.table)
+        except FileNotFoundError:
+            return False
 
     def _settle(self, owner: Owner, rival: Rival) -> None:
         for holding in self._files.known():

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from cni_runtime import faults
 from cni_runtime.net.libnftables import NftError
@@ -15,17 +16,19 @@ FIRST, SECOND = Element("s", "10.0.0.1"), Element("m", "10.0.0.2", "accept")
 
 
 class FakeNft:
-    """Keeps the elements of one table, and refuses as the kernel does."""
+    """Keeps the elements of one table and the last commands, and refuses as the kernel does."""
 
     def __init__(self) -> None:
         self.elements: dict[str, str] | None = None
         self.transactions = 0
+        self.commands = ""
 
     def flush(self) -> None:
         self.elements = None
 
     def run(self, commands: str) -> str:
         self.transactions += 1
+        self.commands = commands
         elements = None if self.elements is None else dict(self.elements)
         for line in commands.splitlines():
             elements = self._step(line.strip(), elements)
@@ -69,6 +72,21 @@ def test_the_table_is_made_for_the_first_owner_and_goes_with_the_last(table: Own
     assert set(nft.elements or ()) == {"10.0.0.2"}
     assert table.drop(TWO)
     assert nft.elements is None
+
+
+def test_a_table_that_another_program_has_loaded_is_made_anew(table: OwnedTable, nft: FakeNft) -> None:
+    nft.elements = {"10.0.0.9": "of a pod before the last start of the machine"}
+    table.put(ONE, (FIRST,))
+    assert set(nft.elements) == {"10.0.0.1"}
+
+
+def test_a_table_whose_text_has_changed_is_made_anew_for_all(table: OwnedTable, nft: FakeNft, tmp_path: Path) -> None:
+    table.put(ONE, (FIRST,))
+    changed = structs.replace(TABLE, body=TABLE.body.replace("drop", "accept"))
+    OwnedTable(changed, nft, tmp_path).put(TWO, (SECOND,))
+    assert changed.body in nft.commands
+    assert set(nft.elements or ()) == {"10.0.0.1", "10.0.0.2"}
+    assert [stored.table for stored in stored_tables("", nft, tmp_path)] == [changed]
 
 
 def test_an_unused_table_can_wait_for_the_next_owner(table: OwnedTable, nft: FakeNft) -> None:
