@@ -60,11 +60,16 @@ class Environment(Struct, frozen=True):
 def read_environment(environ: Mapping[str, str]) -> Environment:
     """The environment as a value; raises CniError (INVALID_ENVIRONMENT)."""
     plugin_path = environ.get("CNI_PATH") or DEFAULT_CNI_PATH
+    args = names.parse_args(environ.get("CNI_ARGS", ""))
+    empty = [key for key, value in args if not value]
+    if empty:  # which cnitool takes for a mistake
+        message = f"CNI_ARGS: expected a value for {', '.join(empty)}"
+        raise CniError(message, code=ErrorCode.INVALID_ENVIRONMENT)
     return Environment(
         plugin_path=tuple(Path(entry) for entry in plugin_path.split(":") if entry),
         conf_dir=Path(environ.get("NETCONFPATH") or DEFAULT_NETCONFPATH),
         ifname=environ.get("CNI_IFNAME", "eth0"),
-        args=names.parse_args(environ.get("CNI_ARGS", "")),
+        args=args,
         capability_args=_object(environ.get("CAP_ARGS") or "{}"),
     )
 

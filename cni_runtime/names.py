@@ -70,13 +70,13 @@ def generic_args(args: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]
 
 
 def parse_args(text: str) -> tuple[tuple[str, str], ...]:
-    """The pairs of ``CNI_ARGS`` (``K=V;K=V``); raises CniError."""
+    """The pairs of ``CNI_ARGS`` (``K=V;K=V``), whose values may be empty; raises CniError."""
     return tuple(_pair(pair) for pair in text.split(";") if pair)
 
 
 def _pair(pair: str) -> tuple[str, str]:
-    key, _, value = pair.partition("=")
-    if not key or not value or "=" in value:
+    key, equals, value = pair.partition("=")
+    if not key or not equals or "=" in value:
         raise _environment(f"invalid CNI_ARGS pair {pair[:80]!r}, expected K=V")
     return key, value
 

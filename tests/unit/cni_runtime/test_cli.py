@@ -85,6 +85,7 @@ def test_status_is_silent_when_all_is_well(cli: Cli) -> None:
     [
         (["add", "other", "/x"], {}, ErrorCode.INVALID_NETWORK_CONFIG),
         (["add", "net", "/x"], {"CNI_ARGS": "A"}, ErrorCode.INVALID_ENVIRONMENT),
+        (["add", "net", "/x"], {"CNI_ARGS": "A="}, ErrorCode.INVALID_ENVIRONMENT),
         (["add", "net", "/x"], {"CNI_ARGS": "A=1=2"}, ErrorCode.INVALID_ENVIRONMENT),
         (["add", "net", "/x"], {"CAP_ARGS": "[]"}, ErrorCode.INVALID_ENVIRONMENT),
         (["add", "net", "/x"], {"CNI_IFNAME": "a/b"}, ErrorCode.INVALID_ENVIRONMENT),

@@ -39,6 +39,7 @@ def test_version_is_always_answered(stdin: bytes | dict[str, Any]) -> None:
         ("ADD", {**ATTACHMENT, "CNI_CONTAINERID": "a/b"}, "container ID"),
         ("ADD", {**ATTACHMENT, "CNI_IFNAME": "a b"}, "interface name"),
         ("ADD", {**ATTACHMENT, "CNI_ARGS": "K"}, "CNI_ARGS"),
+        ("ADD", {**ATTACHMENT, "CNI_ARGS": "=V"}, "CNI_ARGS"),
         ("DEL", {**ATTACHMENT, "CNI_NETNS": "/proc/self/ns/net"}, "namespace of the host"),
     ],
 )
@@ -76,7 +77,7 @@ def test_an_unknown_plugin_type_is_no_executable_in_the_path() -> None:
 
 
 def test_the_call_has_everything() -> None:
-    environ = {**ATTACHMENT, "CNI_ARGS": "IgnoreUnknown=1;IP=10.1.0.5", "CNI_PATH": "/a::/b"}
+    environ = {**ATTACHMENT, "CNI_ARGS": "K8S_POD_UID=;IgnoreUnknown=1;IP=10.1.0.5", "CNI_PATH": "/a::/b"}
     assert plugin_call("static", Verb.ADD, CONFIG, environ) == PluginCall(
         verb=Verb.ADD,
         type="static",
@@ -84,7 +85,7 @@ def test_the_call_has_everything() -> None:
         container_id="c",
         netns="/run/netns/gone",
         ifname="eth0",
-        args=(("IgnoreUnknown", "1"), ("IP", "10.1.0.5")),
+        args=(("K8S_POD_UID", ""), ("IgnoreUnknown", "1"), ("IP", "10.1.0.5")),
         path=(Path("/a"), Path("/b")),
     )
 
