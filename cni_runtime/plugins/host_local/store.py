@@ -88,8 +88,11 @@ class Store:
 
     def release(self, holder: Holder) -> None:
         """Take away what ``holder`` has. Raises OSError."""
+        # A file replaced by another process under the same inode number looks unchanged: look into what would go, and
+        # into all when nothing is left of that.
+        for name, inode in [(name, inode) for name, (inode, _, found) in self._known.items() if holder.owns(found)]:
+            self._read(name, inode)
         if not self.of(holder):
-            # A file replaced by another process under the same inode number looks unchanged: look into each.
             self._read_all()
         self._remove(name for name, (_, _, found) in tuple(self._known.items()) if holder.owns(found))
         (self.directory / _NEW).unlink(missing_ok=True)  # of one who was killed while he wrote it

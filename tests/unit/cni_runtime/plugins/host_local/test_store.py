@@ -60,6 +60,17 @@ def test_a_file_that_was_replaced_is_not_taken_for_the_old_one(tmp_path: Path) -
     assert not (tmp_path / str(A)).exists()
 
 
+def test_an_address_that_is_anothers_by_now_is_not_released(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    with store.locked():
+        store.reserve(A, ME, 0)
+    (tmp_path / str(A)).write_bytes(b"other\r\neth0")  # as a file that got the same inode number again
+    with store.locked():
+        store.release(ME)
+        assert store.reserved() == {A: OTHER}
+    assert (tmp_path / str(A)).exists()
+
+
 @pytest.mark.parametrize(
     ("content", "owner"),
     [(b"me\r\neth0", True), (b"me", True), (b"me\n", True), (b"me\r\neth1", False), (b"mein", False), (b"", False)],
