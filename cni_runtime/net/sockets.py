@@ -35,6 +35,7 @@ _CAP_ACK, _EXT_ACK, _STRICT_CHECK = 10, 11, 12
 _RECEIVE: Final = 1 << 18
 # Replies wait in the socket's buffer until the whole batch is sent.
 _BATCH: Final = 32
+_TRIES: Final = 5  # as many as the reference plugins take
 
 _libc = ctypes.CDLL(None, use_errno=True)
 # ``comes_back``: whether a thread is one of run_in_own_thread. ``buffer``: for what is received.
@@ -48,19 +49,10 @@ class NetlinkError(OSError):
 class NetlinkSocket:
     """One netlink socket. Not to be used by two threads at once."""
 
-    def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
-        """Open it in the calling thread's network namespace."""
+    def __init__(self, protocol: int = socket.NETLINK_ROUTE, kernel: socket.socket | None = None) -> None:
+        """Open it in the calling thread's network namespace; or take one that leads to a ``kernel`` of a test."""
         self._protocol = protocol
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
-        try:
-            for option in (_CAP_ACK, _EXT_ACK):
-                self._socket.setsockopt(_SOL_NETLINK, option, 1)
-            if protocol == socket.NETLINK_ROUTE:
-                self._socket.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
-            self._socket.bind((0, 0))
-        except BaseException:
-            self._socket.close()
-            raise
+        self._socket = kernel or _open(protocol)
 
     def close(self) -> None:
         """Close it; a second time does nothing."""
@@ -80,7 +72,8 @@ class NetlinkSocket:
         """Send ``requests`` in as few datagrams as possible; the answers to each, in order.
 
         The kernel goes on after a request that failed. Raises NetlinkError for the first that did, when all
-        have been answered.
+        have been answered. A list that may lack entries, since others have changed something meanwhile, is asked
+        for again, and a NetlinkError (EINTR) when it is so each time.
         """
         answers: list[list[Reply]] = []
         for start in range(0, len(requests), _BATCH):
@@ -91,17 +84,20 @@ class NetlinkSocket:
         """The answers to one request."""
         return self._batch((request,))[0]
 
-    def _batch(self, requests: Sequence[Request]) -> list[list[Reply]]:
+    def _batch(self, requests: Sequence[Request], tries: int = _TRIES) -> list[list[Reply]]:
         if self._protocol == socket.NETLINK_ROUTE and any(map(_changes, requests)):
             faults.reach("netlink.send")
         self._socket.send(b"".join(codec.encode(request, at) for at, request in enumerate(requests, 1)))
         answers: list[list[Reply]] = [[] for _ in requests]
         failed: dict[int, NetlinkError] = {}
+        interrupted: set[int] = set()
         waiting = set(range(1, len(requests) + 1))
         while waiting:
             for reply in codec.decode(self._receive()):
                 if reply.sequence not in waiting:
                     continue
+                if reply.flags & codec.INTERRUPTED:
+                    interrupted.add(reply.sequence)
                 if reply.type not in (codec.ERROR, codec.DONE):
                     answers[reply.sequence - 1].append(reply)
                     continue
@@ -111,7 +107,14 @@ class NetlinkSocket:
                     failed[reply.sequence] = request_error(requests[reply.sequence - 1], code, words)
         if failed:
             raise failed[min(failed)]
+        for sequence in interrupted:
+            answers[sequence - 1] = self._again(requests[sequence - 1], tries - 1)
         return answers
+
+    def _again(self, request: Request, tries: int) -> list[Reply]:
+        if not tries:
+            raise request_error(request, errno.EINTR, "others kept on changing it")
+        return self._batch((request,), tries)[0]
 
     def _receive(self) -> bytes:
         """The next datagram. Its buffer is the thread's: asking for one each time would take longer than the rest."""
@@ -119,6 +122,20 @@ class NetlinkSocket:
         if buffer is None:
             buffer = _local.buffer = mmap(-1, _RECEIVE)
         return buffer[: self._socket.recv_into(buffer)]
+
+
+def _open(protocol: int) -> socket.socket:
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+    try:
+        for option in (_CAP_ACK, _EXT_ACK):
+            opened.setsockopt(_SOL_NETLINK, option, 1)
+        if protocol == socket.NETLINK_ROUTE:
+            opened.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
+        opened.bind((0, 0))
+    except BaseException:
+        opened.close()
+        raise
+    return opened
 
 
 def _changes(request: Request) -> bool:
