@@ -1,6 +1,6 @@
 """HTTP requests for streams: negotiate, take the token, upgrade the connection, serve the stream.
 
-A request that cannot be upgraded is refused before its token is looked at, so that the client may try another way.
+A request that cannot be upgraded is refused before its token is taken, so that the client may try another way.
 """
 
 from __future__ import annotations
@@ -82,31 +82,41 @@ class Handlers:
 
     async def _port_forward_in_websocket(self, http: web.Request) -> web.StreamResponse:
         name, socket = choose_websocket(http, (*ports_websocket.TUNNELS, *ports_websocket.PROTOCOLS))
+        subprotocol = ports_websocket.PROTOCOLS.get(name)
+        if subprotocol is not None:
+            self._require_channels(http)
         request = self._take(http, PortForwardStream)
         dial = partial(self._dial, request)
-        if name not in ports_websocket.PROTOCOLS:
-            await socket.prepare(http)
+        await socket.prepare(http)
+        if subprotocol is None:
             serving = ports_spdy.serve(WebSocketPipe(socket, transport_of(http)), dial, self._timeouts)
-        elif 0 < len(request.ports) <= ports_websocket.MAX_PORTS:
-            await socket.prepare(http)
-            subprotocol = ports_websocket.PROTOCOLS[name]
+        else:
             serving = ports_websocket.serve(
                 socket, transport_of(http), request.ports, subprotocol, dial, self._timeouts
             )
-        else:
-            expected = f"a URL that was made for 1 to {ports_websocket.MAX_PORTS} ports"
-            raise web.HTTPBadRequest(text=f"expected {expected}; found one for {len(request.ports)}")
         return await self._serve(f"forwarding ports of {request.sandbox_id}", name, serving, socket)
+
+    def _require_channels(self, http: web.Request) -> None:
+        """Refuse a URL for which there are no channels: it has to name ports, and not too many."""
+        count = len(self._find(http, PortForwardStream).ports)
+        if not 0 < count <= ports_websocket.MAX_PORTS:
+            expected = f"a URL that was made for 1 to {ports_websocket.MAX_PORTS} ports"
+            raise web.HTTPBadRequest(text=f"expected {expected}; found one for {count}")
 
     async def _dial(self, request: PortForwardStream, port: int) -> PodConnection:
         sandbox = ready_sandbox(self._backends.sandboxes, request.sandbox_id)
         return await self._backends.dialer.connect(sandbox.namespaces.net, port)
 
-    def _take(self, http: web.Request, kind: type[RequestT]) -> RequestT:
+    def _find(self, http: web.Request, kind: type[RequestT]) -> RequestT:
+        """What the token was made for, which is not used up by this."""
         try:
-            return self._tokens.take(http.match_info["token"], kind)
+            return self._tokens.find(http.match_info["token"], kind)
         except NotFoundError as error:
             raise web.HTTPNotFound(text=str(error)) from error
+
+    def _take(self, http: web.Request, kind: type[RequestT]) -> RequestT:
+        self._find(http, kind)
+        return self._tokens.take(http.match_info["token"], kind)
 
     async def _serve(
         self, name: str, protocol: str, serving: Coroutine[Any, Any, None], response: web.StreamResponse

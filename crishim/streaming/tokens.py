@@ -39,15 +39,20 @@ class TokenStore:
         self._entries[token] = self._clock() + LIFETIME, request
         return token
 
+    def find(self, token: str, kind: type[RequestT]) -> RequestT:
+        """What ``token`` was made for, without using it up. Raises NotFoundError, see ``take``."""
+        self._drop_expired()
+        _, request = self._entries.get(token, (0.0, None))
+        if not isinstance(request, kind):
+            raise NotFoundError("no such stream: a streaming URL can be used once, within a minute")
+        return request
+
     def take(self, token: str, kind: type[RequestT]) -> RequestT:
         """What ``token`` was made for, once. Raises NotFoundError for one that is wrong, used or expired.
 
         One that is for another kind of request is not used up by that.
         """
-        self._drop_expired()
-        _, request = self._entries.get(token, (0.0, None))
-        if not isinstance(request, kind):
-            raise NotFoundError("no such stream: a streaming URL can be used once, within a minute")
+        request = self.find(token, kind)
         del self._entries[token]
         return request
 

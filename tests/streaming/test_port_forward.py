@@ -223,10 +223,13 @@ async def test_channels_of_a_websocket(make_url: Callable[..., str]) -> None:
 
 @pytest.mark.parametrize("count", [0, 41])
 async def test_channels_need_ports_and_have_numbers_for_so_many(make_url: Callable[..., str], count: int) -> None:
+    url = make_url(*range(1, count + 1))
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
-        async with websocket(make_url(*range(1, count + 1)), "v4.channel.k8s.io"):
+        async with websocket(url, "v4.channel.k8s.io"):
             pass
     assert caught.value.status == 400
+    async with pod(shout) as port, spdy(url, PROTOCOL) as mux:
+        assert await ask(mux, port, b"by another way") == (b"BY ANOTHER WAY", b"")
 
 
 @pytest.mark.parametrize("subprotocol", TUNNELS)
