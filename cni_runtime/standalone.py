@@ -21,7 +21,7 @@ from cni_runtime.errors import CniError, DecodeError, ErrorCode, PluginError, Ve
 from cni_runtime.files import is_own_netns
 from cni_runtime.invoke.choose import ChoosingInvoker
 from cni_runtime.invoke.executable import ExecutableInvoker
-from cni_runtime.versions import CURRENT, IMPLIED, SUPPORTED, at_least, require
+from cni_runtime.versions import CURRENT, IMPLIED, SUPPORTED, at_least, require, version_of
 
 _ATTACHMENT = ("CNI_CONTAINERID", "CNI_IFNAME")
 _NEEDED = {Verb.ADD: (*_ATTACHMENT, "CNI_NETNS"), Verb.CHECK: (*_ATTACHMENT, "CNI_NETNS"), Verb.DEL: _ATTACHMENT}
@@ -61,7 +61,7 @@ def answer(plugin: str, environ: Mapping[str, str], read: Callable[[], bytes]) -
 
 def plugin_call(plugin: str, verb: Verb, config: Mapping[str, Any], environ: Mapping[str, str]) -> PluginCall:
     """The call that a runtime asks for. Raises CniError."""
-    version = require(str(config.get("cniVersion") or IMPLIED))
+    version = require(version_of(config))
     if not at_least(version, _SINCE.get(verb, IMPLIED)):
         raise VersionError(f"cniVersion {version} has no {verb}, which came with {_SINCE[verb]}")
     names.network_name(str(config.get("name", "")))

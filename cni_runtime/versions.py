@@ -5,8 +5,9 @@ Source: CNI specification 1.1.0, "Released versions" and "Version considerations
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 
 from cni_runtime.errors import VersionError
 
@@ -38,6 +39,11 @@ def require(version: str) -> str:
     if version not in SUPPORTED:
         raise VersionError(f"unknown CNI version {version[:80]!r}, expected one of {', '.join(SUPPORTED)}")
     return version
+
+
+def version_of(config: Mapping[str, Any]) -> str:
+    """The version that a plugin's configuration states, or is taken for; it may be one that nobody knows."""
+    return str(config.get("cniVersion") or IMPLIED)
 
 
 def negotiate(config_version: str, config_versions: Iterable[str] = ()) -> str:

@@ -17,7 +17,7 @@ from cni_runtime.net.quiesce import Reaper
 from cni_runtime.plugins.base import Context, Plugin
 from cni_runtime.plugins.registry import BuiltinPlugins
 from cni_runtime.result import encode_result
-from cni_runtime.versions import IMPLIED, SUPPORTED, require
+from cni_runtime.versions import SUPPORTED, require, version_of
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class BuiltinInvoker:
         if plugin is None:
             message = "there is no built-in plugin of this type"
             raise CniError(message, code=ErrorCode.PLUGIN_NOT_AVAILABLE, nothing_done=True)
-        version = require(str(call.config.get("cniVersion") or IMPLIED))
+        version = require(version_of(call.config))
         match call.verb:
             case Verb.ADD:
                 return encode_result(await plugin.add(call, self._context), version)

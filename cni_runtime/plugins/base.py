@@ -21,7 +21,7 @@ from cni_runtime.net.netfilter import Netfilter
 from cni_runtime.net.nft import STATE, Owner
 from cni_runtime.net.quiesce import Reaper
 from cni_runtime.result import DNS, Result, decode_result
-from cni_runtime.versions import CURRENT
+from cni_runtime.versions import CURRENT, version_of
 
 log = logging.getLogger(__name__)
 
@@ -193,7 +193,7 @@ def netns_of(call: PluginCall) -> str:
 def previous_of(call: PluginCall) -> Result | None:
     """The result of the chain so far, or None. Raises DecodeError."""
     previous = call.config.get("prevResult")
-    return decode_result(previous, assume=str(call.config.get("cniVersion", ""))) if previous else None
+    return decode_result(previous, assume=version_of(call.config)) if previous else None
 
 
 def require_previous(call: PluginCall) -> Result:

@@ -17,6 +17,7 @@ from cni_runtime.call import PluginCall, Verb
 from cni_runtime.errors import CniError, ConfigError
 from cni_runtime.plugins.base import Context, decode_some, nothing_done_yet
 from cni_runtime.result import Result, decode_result
+from cni_runtime.versions import version_of
 
 _UNDO_TIMEOUT = 30.0
 
@@ -62,7 +63,7 @@ async def ipam_addresses(call: PluginCall, context: Context, ipam: IpamConfig) -
     release = structs.replace(call, verb=Verb.DEL)
     try:
         answer = await delegate(call, context, ipam.type)
-        result = decode_result(answer or {}, assume=str(call.config.get("cniVersion", "")))
+        result = decode_result(answer or {}, assume=version_of(call.config))
         if not result.ips:
             raise ConfigError(f"IPAM plugin {ipam.type} gave no address")
         yield result

@@ -21,7 +21,7 @@ from cni_runtime.plugins.base import (
     runtime_config,
 )
 from cni_runtime.result import IPConfig, Result
-from cni_runtime.versions import IMPLIED, at_least
+from cni_runtime.versions import at_least, version_of
 
 
 class _Address(Struct, frozen=True):
@@ -65,7 +65,7 @@ def static_result(call: PluginCall, context: Context) -> Result:
     instead = runtime_config(call, _Arguments).ips or cni_arguments(call, _Arguments).ips
     ips = tuple(_ip(call, one) for one in instead) if instead else _configured(call, ipam)
     families = [ip.family for ip in ips]
-    version = str(call.config.get("cniVersion") or IMPLIED)
+    version = version_of(call.config)
     if len(families) > len(set(families)) and not at_least(version, "0.3.0"):
         raise ConfigError(f"CNI version {version} does not support more than one address per family")
     return structs.replace(result_part(call, routes=ipam.routes, dns=ipam.dns), ips=ips)

@@ -29,6 +29,7 @@ from cni_runtime.plugins.flannel.config import (
 from cni_runtime.plugins.flannel.subnet import read_subnet
 from cni_runtime.plugins.veth import finish_detaching
 from cni_runtime.result import Result, decode_result
+from cni_runtime.versions import version_of
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Flannel(Plugin):
         except BaseException as exc:
             await _undo(call, context, path, wanted, exc)
             raise
-        return decode_result(answer or {}, assume=str(call.config.get("cniVersion", "")))
+        return decode_result(answer or {}, assume=version_of(call.config))
 
     async def delete(self, call: PluginCall, context: Context) -> None:
         path = saved_path(call, decode_some(call, DataDir).data_dir, context)

@@ -25,7 +25,7 @@ from cni_runtime.plugins.base import (
 )
 from cni_runtime.plugins.host_local.ranges import Address, RangeSet, address_of, check_sets, make_range
 from cni_runtime.result import Route
-from cni_runtime.versions import IMPLIED, at_least
+from cni_runtime.versions import at_least, version_of
 
 
 class _Range(Struct, frozen=True, rename="camel"):
@@ -111,7 +111,7 @@ def _sets(ipam: _Ipam, runtime: _Arguments) -> tuple[RangeSet, ...]:
 
 def _check_version(call: PluginCall, sets: tuple[RangeSet, ...]) -> None:
     families = [ranges[0].subnet.version for ranges in sets]
-    version = str(call.config.get("cniVersion") or IMPLIED)
+    version = version_of(call.config)
     if len(families) > len(set(families)) and not at_least(version, "0.3.0"):
         raise ConfigError(f"CNI version {version} does not support more than one address per family")
 

@@ -75,6 +75,12 @@ def test_gc_without_a_list_of_attachments_does_nothing(call: MakeCall) -> None:
         valid_attachments(call("x"))
 
 
+@pytest.mark.parametrize("version", ["", None])
+def test_a_result_is_in_the_first_version_when_nothing_else_is_said(call: MakeCall, version: str | None) -> None:
+    previous = require_previous(call("x", cniVersion=version, prevResult={"ip4": {"ip": "10.1.0.2/24"}}))
+    assert [ip.address for ip in previous.ips] == ["10.1.0.2/24"]
+
+
 def test_a_previous_result_that_is_missing(call: MakeCall) -> None:
     with pytest.raises(ConfigError, match="needs a prevResult"):
         require_previous(call("x"))

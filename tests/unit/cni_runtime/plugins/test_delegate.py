@@ -31,6 +31,14 @@ async def test_addresses_are_given_back_when_the_plugin_fails(
     assert delegates.verbs() == ["ADD host-local", "DEL host-local"]
 
 
+async def test_an_answer_without_a_version_to_a_configuration_without_one(
+    call: MakeCall, context: Context, delegates: FakeInvoker
+) -> None:
+    delegates.script("host-local", Verb.ADD, {"ip4": {"ip": "10.1.0.2/24"}})
+    async with ipam_addresses(call("bridge", cniVersion=""), context, IPAM) as result:
+        assert [ip.address for ip in result.ips] == ["10.1.0.2/24"]
+
+
 @pytest.mark.parametrize("answer", [{"cniVersion": "1.0.0"}, {"cniVersion": "1.0.0", "ips": []}])
 async def test_no_address_is_an_error(
     call: MakeCall, context: Context, delegates: FakeInvoker, answer: dict[str, Any]

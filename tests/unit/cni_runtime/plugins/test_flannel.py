@@ -48,6 +48,12 @@ def saved(context: Context) -> Path:
     return context.data / "flannel" / "c"
 
 
+async def test_an_answer_without_a_version(flannel: MakeCall, context: Context, delegates: FakeInvoker) -> None:
+    delegates.script("bridge", Verb.ADD, {"ip4": {"ip": "10.1.17.2/24"}})
+    result = await Flannel().add(flannel(cniVersion=""), context)
+    assert [ip.address for ip in result.ips] == ["10.1.17.2/24"]
+
+
 @pytest.mark.parametrize(
     ("text", "subnet"),
     [
