@@ -127,11 +127,8 @@ def _elements(call: PluginCall, config: FirewallConfig, previous: Result, *, by_
 def _delete(call: PluginCall, context: Context, config: FirewallConfig) -> None:
     table, owner = _table(context), owner_of(call)
     holding = table.holding(owner)
-    previous = _addresses(previous_of(call) or Result())
     own = addresses_in(holding) if holding else ()
-    # DEL may come twice, and the address may be another pod's by then.
-    others = {one for other in table.holdings() if other.owner != owner for one in addresses_in(other)}
-    addresses = [address for address in dict.fromkeys((*own, *previous)) if address not in others]
+    addresses = (*own, *_of_nobody_else(table, set(_addresses(previous_of(call) or Result())) - set(own)))
     faults.reach("firewall.DEL.accept")
     if addresses and _uses_firewalld(config):
         firewalld.remove_from_zone(config.zone, addresses)
@@ -140,6 +137,12 @@ def _delete(call: PluginCall, context: Context, config: FirewallConfig) -> None:
             remove_from_iptables(netfilter, addresses)
     faults.reach("firewall.DEL.elements")
     table.drop(owner)
+
+
+def _of_nobody_else(table: OwnedTable, addresses: set[str]) -> list[str]:
+    """Those that no owner has: DEL may come twice, and the address may be another pod's by then."""
+    others = {one for other in table.holdings() for one in addresses_in(other)} if addresses else set()
+    return sorted(addresses - others)
 
 
 def _check(call: PluginCall, context: Context, config: FirewallConfig, previous: Result) -> None:

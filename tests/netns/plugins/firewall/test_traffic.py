@@ -9,6 +9,7 @@ import pytest
 
 from cni_runtime.call import Verb
 from cni_runtime.errors import PluginError
+from cni_runtime.net.nft import STATE
 from tests.netns.plugins.firewall.conftest import FIREWALL, OTHER, Fenced
 from tests.netns.plugins.traffic import ask, serving
 
@@ -103,6 +104,14 @@ async def test_an_address_that_another_pod_has_by_now_stays_accepted(fenced: Fen
     rules = fenced.iptables()
     await fenced.run(Verb.DEL, "a")
     assert fenced.iptables() == rules
+
+
+async def test_del_looks_at_no_other_pods_files(fenced: Fenced) -> None:
+    await fenced.add("a")
+    await fenced.add("b")
+    (STATE / TABLE / "nobodys.json").mkdir()  # which could not be read
+    await fenced.run(Verb.DEL, "a")
+    assert "10.1.0.2" not in fenced.pods.host.run("nft", "list", "table", "inet", TABLE)
 
 
 @pytest.mark.parametrize(
