@@ -77,14 +77,14 @@ class Flannel(Plugin):
         await _pass_on(call, context, saved)
 
     async def gc(self, call: PluginCall, context: Context) -> None:
-        config = flannel_config(call, context)
         valid = frozenset(container for container, _ in valid_attachments(call))
-        directory = saved_directory(config.data_dir, context)
+        directory = saved_directory(decode_some(call, DataDir).data_dir, context)
         saved = await run_in_own_thread(partial(_saved_of, network_of(call), directory))
         try:
+            config = flannel_config(call, context)
             wanted: Config | None = await run_in_own_thread(partial(_wanted, call, config))
-        except CniError:
-            wanted = next(iter(saved.values()), None)  # flanneld has not come up yet, but pods had been there
+        except CniError:  # flanneld has not come up yet, or an option has become invalid, but pods had been there
+            wanted = next(iter(saved.values()), None)
         if wanted is not None:
             await _pass_on(call, context, wanted)
         faults.reach("flannel.GC.forget")

@@ -10,7 +10,7 @@ from cni_runtime.call import PluginCall, Verb
 from cni_runtime.errors import CniError, ConfigError, ErrorCode, PluginError
 from cni_runtime.plugins.base import Context
 from cni_runtime.plugins.flannel.config import delegate_config, flannel_config
-from cni_runtime.plugins.flannel.plugin import Flannel
+from cni_runtime.plugins.flannel.plugin import Config, Flannel
 from cni_runtime.plugins.flannel.subnet import Subnet, parse_subnet, read_subnet
 from cni_runtime.testing.invoker import FakeInvoker
 from tests.unit.cni_runtime.plugins.conftest import MakeCall
@@ -206,14 +206,16 @@ async def test_check_and_status_are_the_bridges(
         await Flannel().status(call("flannel", verb=Verb.STATUS, subnetFile="/nowhere/subnet.env"), context)
 
 
-@pytest.mark.parametrize("known", [True, False])
-async def test_gc(flannel: MakeCall, context: Context, delegates: FakeInvoker, known: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("known", "options"), [(True, {}), (False, {}), (True, {"delegate": {"name": "x"}})])
+async def test_gc(
+    flannel: MakeCall, context: Context, delegates: FakeInvoker, known: bool, options: Config, tmp_path: Path
+) -> None:
     await Flannel().add(flannel(), context)
     for name, network in (("kept", "net"), ("other", "other")):
         saved(context).with_name(name).write_text(json.dumps({**MADE, "name": network}))
     if not known:  # flanneld has not come up after a reboot
         (tmp_path / "subnet.env").unlink()
     valid = {"cni.dev/valid-attachments": [{"containerID": "kept", "ifname": "eth0"}]}
-    await Flannel().gc(flannel(Verb.GC, **valid), context)
+    await Flannel().gc(flannel(Verb.GC, **options, **valid), context)
     assert dict(delegates.calls[-1].config) == {**MADE, **valid}
     assert {path.name for path in saved(context).parent.iterdir()} == {"kept", "other"}
