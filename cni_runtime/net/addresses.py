@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import socket
-import struct
 
 from cni_runtime.ip import Interface, ip_interface
 from cni_runtime.net import codec
 from cni_runtime.net.codec import Request
-from cni_runtime.net.rtnl import Ifa, Rtm
+from cni_runtime.net.rtnl import ADDRESS, Ifa, Rtm
 
-_ADDRESS = struct.Struct("=BBBBI")
 NODAD, DADFAILED, TENTATIVE = 0x02, 0x08, 0x40
 
 
@@ -37,5 +35,5 @@ def delete_address(index: int, address: str) -> Request:
 def _body(index: int, interface: Interface) -> bytes:
     family = socket.AF_INET if interface.version == 4 else socket.AF_INET6
     packed = interface.ip.packed
-    header = _ADDRESS.pack(family, interface.network.prefixlen, 0, 0, index)
+    header = ADDRESS.pack(family, interface.network.prefixlen, 0, 0, index)
     return header + codec.attribute(Ifa.LOCAL, packed) + codec.attribute(Ifa.ADDRESS, packed)

@@ -7,7 +7,6 @@ gets its name in the pod: many kernels refuse a name that the parent's namespace
 from __future__ import annotations
 
 import errno
-import struct
 import sys
 from typing import ClassVar
 
@@ -17,10 +16,9 @@ from cni_runtime.net import codec, links
 from cni_runtime.net.codec import Request
 from cni_runtime.net.inspect import Link, find_link
 from cni_runtime.net.plan import Place, Where
-from cni_runtime.net.rtnl import Ifla, IflaInfo, Rtm
+from cni_runtime.net.rtnl import LINK, Ifla, IflaInfo, Rtm
 from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, in_namespace
 
-_LINK = struct.Struct("=BxHiII")
 _CREATE = codec.CREATE | codec.EXCLUSIVE
 _VLAN_ID = _MODE = 1
 _BROADCAST_QUEUE = 7
@@ -91,7 +89,7 @@ class RenameLink(Struct, frozen=True):
 def add_child(name: str, child: Child, parent: int, *, netns: int | None) -> Request:
     """Make ``child`` of the link of index ``parent``, into the namespace of that file descriptor; None: this one."""
     data = codec.nested(IflaInfo.DATA, *_data(child))
-    body = _LINK.pack(0, 0, 0, 0, 0) + codec.text(Ifla.IFNAME, name) + codec.u32(Ifla.LINK, parent)
+    body = LINK.pack(0, 0, 0, 0, 0) + codec.text(Ifla.IFNAME, name) + codec.u32(Ifla.LINK, parent)
     if child.mac:
         body += codec.attribute(Ifla.ADDRESS, bytes.fromhex(child.mac.replace(":", "")))
     if child.mtu:

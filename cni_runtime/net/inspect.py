@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-import struct
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,12 +14,9 @@ from msgspec import Struct
 
 from cni_runtime.net import codec
 from cni_runtime.net.codec import Reply, Request, attributes, get_text, get_u32
-from cni_runtime.net.rtnl import BridgeInfo, Ifa, Ifla, IflaInfo, NetnsAttribute, Rta, Rtax, Rtm
+from cni_runtime.net.rtnl import ADDRESS, LINK, ROUTE, BridgeInfo, Ifa, Ifla, IflaInfo, NetnsAttribute, Rta, Rtax, Rtm
 from cni_runtime.net.sockets import NetlinkSocket, in_namespace, opened
 
-_LINK = struct.Struct("=BxHiII")
-_ADDRESS = struct.Struct("=BBBBI")
-_ROUTE = struct.Struct("=BBBBBBBBI")
 _STATES = ("unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up")
 _IFF_UP, _IFF_ALLMULTI = 0x1, 0x200
 # Without the statistics, which are half of what the kernel says of a link.
@@ -158,14 +154,14 @@ def nsid_of(nl: NetlinkSocket, netns_fd: int) -> int | None:
 
 def find_link(nl: NetlinkSocket, name: str) -> Link | None:
     """The link of that name, or None."""
-    body = _LINK.pack(0, 0, 0, 0, 0) + codec.text(Ifla.IFNAME, name) + _BRIEF
+    body = LINK.pack(0, 0, 0, 0, 0) + codec.text(Ifla.IFNAME, name) + _BRIEF
     reply = _answer(nl, Request(Rtm.GETLINK, body, what=f"get link {name}"))
     return None if reply is None else link_of(reply)
 
 
 def get_link(nl: NetlinkSocket, index: int) -> Link | None:
     """The link of that index, or None."""
-    reply = _answer(nl, Request(Rtm.GETLINK, _LINK.pack(0, 0, index, 0, 0) + _BRIEF, what=f"get link {index}"))
+    reply = _answer(nl, Request(Rtm.GETLINK, LINK.pack(0, 0, index, 0, 0) + _BRIEF, what=f"get link {index}"))
     return None if reply is None else link_of(reply)
 
 
@@ -180,13 +176,13 @@ def _answer(nl: NetlinkSocket, request: Request) -> Reply | None:
 
 def list_links(nl: NetlinkSocket) -> tuple[Link, ...]:
     """Every link of the namespace."""
-    replies = nl.ask(Request(Rtm.GETLINK, _LINK.pack(0, 0, 0, 0, 0) + _BRIEF, codec.DUMP, "list links"))
+    replies = nl.ask(Request(Rtm.GETLINK, LINK.pack(0, 0, 0, 0, 0) + _BRIEF, codec.DUMP, "list links"))
     return tuple(map(link_of, replies))
 
 
 def list_addresses(nl: NetlinkSocket, link: int = 0) -> tuple[Address, ...]:
     """The addresses of one link by index, or of all."""
-    replies = nl.ask(Request(Rtm.GETADDR, _ADDRESS.pack(0, 0, 0, 0, link), codec.DUMP, "list addresses"))
+    replies = nl.ask(Request(Rtm.GETADDR, ADDRESS.pack(0, 0, 0, 0, link), codec.DUMP, "list addresses"))
     return tuple(map(_address_of, replies))
 
 
@@ -194,7 +190,7 @@ def list_routes(nl: NetlinkSocket, table: int = 254) -> tuple[Route, ...]:
     """The routes of both families in ``table`` (254: main; 0: all)."""
     found: list[Route] = []
     for family in (socket.AF_INET, socket.AF_INET6):
-        body = _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
+        body = ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
         replies: Iterable[Reply] = nl.ask(Request(Rtm.GETROUTE, body, codec.DUMP, "list routes"))
         found += (route for route in map(_route_of, replies) if table in (0, route.table))
     return tuple(found)
@@ -202,8 +198,8 @@ def list_routes(nl: NetlinkSocket, table: int = 254) -> tuple[Route, ...]:
 
 def link_of(reply: Reply) -> Link:
     """The link that a NEWLINK message tells of."""
-    _, _, index, flags, _ = _LINK.unpack_from(reply.body)
-    found = attributes(reply.body, _LINK.size)
+    _, _, index, flags, _ = LINK.unpack_from(reply.body)
+    found = attributes(reply.body, LINK.size)
     info = attributes(found.get(Ifla.LINKINFO, b""))
     kind = get_text(info, IflaInfo.KIND)
     details = info.get(IflaInfo.DATA, b"")
@@ -231,15 +227,15 @@ def link_of(reply: Reply) -> Link:
 
 
 def _address_of(reply: Reply) -> Address:
-    _, prefix, flags, scope, index = _ADDRESS.unpack_from(reply.body)
-    found = attributes(reply.body, _ADDRESS.size)
+    _, prefix, flags, scope, index = ADDRESS.unpack_from(reply.body)
+    found = attributes(reply.body, ADDRESS.size)
     own = found.get(Ifa.LOCAL) or found[Ifa.ADDRESS]
     return Address(index, f"{_ip(own)}/{prefix}", scope, get_u32(found, Ifa.FLAGS) or flags)
 
 
 def _route_of(reply: Reply) -> Route:
-    family, length, _, _, table, protocol, scope, kind, _ = _ROUTE.unpack_from(reply.body)
-    found = attributes(reply.body, _ROUTE.size)
+    family, length, _, _, table, protocol, scope, kind, _ = ROUTE.unpack_from(reply.body)
+    found = attributes(reply.body, ROUTE.size)
     unspecified = bytes(4 if family == socket.AF_INET else 16)
     metrics = attributes(found.get(Rta.METRICS, b""))
     return Route(

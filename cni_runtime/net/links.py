@@ -12,9 +12,8 @@ from collections.abc import Iterable
 
 from cni_runtime.net import codec
 from cni_runtime.net.codec import Request
-from cni_runtime.net.rtnl import BridgeAfSpec, BridgeInfo, BridgePort, Ifla, IflaInfo, Rtm
+from cni_runtime.net.rtnl import LINK, BridgeAfSpec, BridgeInfo, BridgePort, Ifla, IflaInfo, Rtm
 
-_LINK = struct.Struct("=BxHiII")
 _VLAN = struct.Struct("=HH")
 _AF_BRIDGE = 7
 _IFF_UP, _IFF_PROMISC = 0x1, 0x100
@@ -75,7 +74,7 @@ def set_up(index: int, *, up: bool = True) -> Request:
 
 def set_promiscuous(index: int, *, on: bool) -> Request:
     """Turn promiscuous mode on or off."""
-    body = _LINK.pack(0, 0, index, _IFF_PROMISC if on else 0, _IFF_PROMISC)
+    body = LINK.pack(0, 0, index, _IFF_PROMISC if on else 0, _IFF_PROMISC)
     return Request(Rtm.NEWLINK, body, what=f"set promiscuous mode of link {index}")
 
 
@@ -117,7 +116,7 @@ def delete_group(group: int) -> Request:
 def set_port(index: int, *, hairpin: bool, isolated: bool) -> Request:
     """Settings of a bridge port."""
     options = (codec.u8(BridgePort.HAIRPIN, hairpin), codec.u8(BridgePort.ISOLATED, isolated))
-    body = _LINK.pack(_AF_BRIDGE, 0, index, 0, 0) + codec.nested(Ifla.PROTINFO, *options)
+    body = LINK.pack(_AF_BRIDGE, 0, index, 0, 0) + codec.nested(Ifla.PROTINFO, *options)
     return Request(Rtm.SETLINK, body, what=f"set bridge port {index}")
 
 
@@ -135,11 +134,11 @@ def delete_port_vlan(index: int, vlan: int) -> Request:
 def _port_vlan(index: int, vlan: int, flags: int) -> bytes:
     entry = codec.attribute(BridgeAfSpec.VLAN_INFO, _VLAN.pack(flags, vlan))
     spec = codec.nested(Ifla.AF_SPEC, codec.u16(BridgeAfSpec.FLAGS, _BRIDGE_FLAGS_MASTER), entry)
-    return _LINK.pack(_AF_BRIDGE, 0, index, 0, 0) + spec
+    return LINK.pack(_AF_BRIDGE, 0, index, 0, 0) + spec
 
 
 def _link(index: int, *, up: bool | None = None) -> bytes:
-    return _LINK.pack(0, 0, index, _IFF_UP if up else 0, 0 if up is None else _IFF_UP)
+    return LINK.pack(0, 0, index, _IFF_UP if up else 0, 0 if up is None else _IFF_UP)
 
 
 def _optional(mac: str, mtu: int) -> bytes:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import socket
-import struct
 
 from msgspec import Struct
 
 from cni_runtime.ip import ip_address, ip_interface
 from cni_runtime.net import codec
 from cni_runtime.net.codec import Request
-from cni_runtime.net.rtnl import Rta, Rtax, Rtm
+from cni_runtime.net.rtnl import ROUTE, Rta, Rtax, Rtm
 
-_ROUTE = struct.Struct("=BBBBBBBBI")
 MAIN_TABLE = 254
 SCOPE_UNIVERSE, SCOPE_LINK, SCOPE_HOST, SCOPE_NOWHERE = 0, 253, 254, 255
 _PROTOCOL_BOOT, _TYPE_UNICAST = 3, 1
@@ -53,7 +51,7 @@ def _body(index: int, route: RouteSpec, kind: int, protocol: int) -> bytes:
     network = ip_interface(route.destination).network
     family = socket.AF_INET if network.version == 4 else socket.AF_INET6
     table = route.table if route.table < 256 else 0
-    body = _ROUTE.pack(family, network.prefixlen, 0, 0, table, protocol, route.scope, kind, 0)
+    body = ROUTE.pack(family, network.prefixlen, 0, 0, table, protocol, route.scope, kind, 0)
     if network.prefixlen:
         body += codec.attribute(Rta.DST, network.network_address.packed)
     for attribute, value in ((Rta.GATEWAY, route.gateway), (Rta.PREFSRC, route.source)):

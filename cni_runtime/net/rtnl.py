@@ -1,8 +1,22 @@
-"""Numbers of rtnetlink, under the kernel's names. Source: include/uapi/linux/{rtnetlink,if_link,if_addr}.h."""
+"""Numbers and headers of rtnetlink, under the kernel's names.
+
+Source: include/uapi/linux/{rtnetlink,if_link,if_addr,fib_rules}.h.
+"""
 
 from __future__ import annotations
 
+import struct
 from enum import IntEnum
+
+LINK = struct.Struct("=BxHiII")
+"""Family, type of device, index, flags, which of them are meant."""
+ADDRESS = struct.Struct("=BBBBI")
+"""Family, prefix length, flags, scope, index of the link."""
+ROUTE = struct.Struct("=BBBBBBBBI")
+"""Family, prefix lengths of destination and source, TOS, table, protocol, scope, type, flags.
+
+A rule has two unused bytes instead of protocol and scope, and its action instead of the type.
+"""
 
 
 class Rtm(IntEnum):

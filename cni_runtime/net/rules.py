@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import struct
 from ipaddress import ip_address
 from types import ModuleType
 from typing import ClassVar
@@ -13,10 +12,9 @@ from msgspec import Struct
 from cni_runtime.net import codec
 from cni_runtime.net.codec import Request
 from cni_runtime.net.plan import Place, Where
-from cni_runtime.net.rtnl import Rtm
+from cni_runtime.net.rtnl import ROUTE, Rtm
 from cni_runtime.net.sockets import NetlinkSocket
 
-_HEADER = struct.Struct("=BBBBBBBBI")
 _TO_TABLE = 1
 
 
@@ -61,7 +59,7 @@ def list_rules(netlink: NetlinkSocket) -> tuple[Rule, ...]:
     """The rules of IPv4 and IPv6."""
     found: list[Rule] = []
     for family in (socket.AF_INET, socket.AF_INET6):
-        body = _HEADER.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
+        body = ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
         found += (_rule(reply.body) for reply in netlink.ask(Request(Rtm.GETRULE, body, codec.DUMP, "list rules")))
     return tuple(found)
 

@@ -5,7 +5,6 @@ Source: rtnetlink(7), include/uapi/linux/if.h.
 
 from __future__ import annotations
 
-import struct
 from typing import ClassVar
 
 from msgspec import Struct
@@ -14,9 +13,8 @@ from cni_runtime.net import codec, links
 from cni_runtime.net.codec import Request
 from cni_runtime.net.inspect import Link
 from cni_runtime.net.plan import Place, Where
-from cni_runtime.net.rtnl import Ifla, Rtm
+from cni_runtime.net.rtnl import LINK, Ifla, Rtm
 
-_LINK = struct.Struct("=BxHiII")
 _IFF_ALLMULTI = 0x200
 
 
@@ -54,10 +52,10 @@ def set_settings(index: int, settings: Settings) -> list[Request]:
     if settings.mtu:
         requests.append(links.set_attributes(index, mtu=settings.mtu))
     if settings.allmulti is not None:
-        body = _LINK.pack(0, 0, index, _IFF_ALLMULTI if settings.allmulti else 0, _IFF_ALLMULTI)
+        body = LINK.pack(0, 0, index, _IFF_ALLMULTI if settings.allmulti else 0, _IFF_ALLMULTI)
         requests.append(Request(Rtm.NEWLINK, body, what=f"set all-multicast mode of link {index}"))
     if settings.queue_length is not None:
-        body = _LINK.pack(0, 0, index, 0, 0) + codec.u32(Ifla.TXQLEN, settings.queue_length)
+        body = LINK.pack(0, 0, index, 0, 0) + codec.u32(Ifla.TXQLEN, settings.queue_length)
         requests.append(Request(Rtm.NEWLINK, body, what=f"set transmit queue length of link {index}"))
     return requests
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import ClassVar
 
 from msgspec import Struct
@@ -13,11 +12,10 @@ from cni_runtime.net.codec import Request
 from cni_runtime.net.ifreq import link_index
 from cni_runtime.net.inspect import find_link
 from cni_runtime.net.plan import Place, Where
-from cni_runtime.net.rtnl import Ifla, IflaInfo, Rtm
+from cni_runtime.net.rtnl import LINK, Ifla, IflaInfo, Rtm
 from cni_runtime.net.sockets import NetlinkSocket
 from cni_runtime.net.tc import TokenBucket
 
-_LINK = struct.Struct("=BxHiII")
 _IFF_UP = 0x1
 _MAX_ALIAS = 255
 
@@ -88,7 +86,7 @@ def delete_qdisc(netlink: NetlinkSocket, link: str, kind: str) -> None:
 
 def add_ifb(name: str, *, mac: str, mtu: int) -> Request:
     """Make an ifb. EEXIST when the name is taken."""
-    body = _LINK.pack(0, 0, 0, _IFF_UP, _IFF_UP) + codec.text(Ifla.IFNAME, name)
+    body = LINK.pack(0, 0, 0, _IFF_UP, _IFF_UP) + codec.text(Ifla.IFNAME, name)
     body += codec.attribute(Ifla.ADDRESS, bytes.fromhex(mac.replace(":", "")))
     body += codec.u32(Ifla.MTU, mtu) + codec.u32(Ifla.TXQLEN, 0)
     body += codec.nested(Ifla.LINKINFO, codec.text(IflaInfo.KIND, "ifb"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import struct
 from typing import ClassVar
 
 from msgspec import Struct
@@ -17,10 +16,9 @@ from cni_runtime.net import codec
 from cni_runtime.net.codec import Request
 from cni_runtime.net.plan import Place, Where
 from cni_runtime.net.routes import MAIN_TABLE, RouteSpec, add_route
-from cni_runtime.net.rtnl import Rta, Rtm
+from cni_runtime.net.rtnl import ROUTE, Rta, Rtm
 from cni_runtime.net.sockets import NetlinkSocket
 
-_ROUTE = struct.Struct("=BBBBBBBBI")
 _CLONED, _ONLINK = 0x200, 0x4
 # Of a route that is there: how it has been used, and how long it lives.
 _STATE = frozenset({12, 23})
@@ -76,10 +74,10 @@ def list_link_routes(netlink: NetlinkSocket, index: int) -> tuple[KernelRoute, .
     """The routes of both families through the link, of all tables."""
     found: list[KernelRoute] = []
     for family in (socket.AF_INET, socket.AF_INET6):
-        body = _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
+        body = ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
         for reply in netlink.ask(Request(Rtm.GETROUTE, body, codec.DUMP, "list routes")):
-            attributes = codec.attributes(reply.body, _ROUTE.size)
-            cloned = _ROUTE.unpack_from(reply.body)[8] & _CLONED
+            attributes = codec.attributes(reply.body, ROUTE.size)
+            cloned = ROUTE.unpack_from(reply.body)[8] & _CLONED
             if not cloned and codec.get_u32(attributes, Rta.OIF) == index:
                 found.append(_route(reply.body))
     return tuple(found)
@@ -97,8 +95,8 @@ def take_route(route: KernelRoute) -> Request:
 
 
 def _route(body: bytes) -> KernelRoute:
-    family, length, _, _, table, *_ = _ROUTE.unpack_from(body)
-    found = codec.attributes(body, _ROUTE.size)
+    family, length, _, _, table, *_ = ROUTE.unpack_from(body)
+    found = codec.attributes(body, ROUTE.size)
     unspecified = bytes(4 if family == socket.AF_INET else 16)
     return KernelRoute(
         destination=f"{ipaddress.ip_address(found.get(Rta.DST, unspecified))}/{length}",
@@ -111,12 +109,12 @@ def _route(body: bytes) -> KernelRoute:
 
 def _in_table(body: bytes, table: int) -> bytes:
     """The message with another table, and without flags of state, which the kernel refuses."""
-    family, length, source_length, tos, _, protocol, scope, kind, flags = _ROUTE.unpack_from(body)
+    family, length, source_length, tos, _, protocol, scope, kind, flags = ROUTE.unpack_from(body)
     short = table if table < 256 else 0
     kept = [
         codec.attribute(number, value)
-        for number, value in codec.each_attribute(body, _ROUTE.size)
+        for number, value in codec.each_attribute(body, ROUTE.size)
         if number != Rta.TABLE and number not in _STATE
     ]
-    header = _ROUTE.pack(family, length, source_length, tos, short, protocol, scope, kind, flags & _ONLINK)
+    header = ROUTE.pack(family, length, source_length, tos, short, protocol, scope, kind, flags & _ONLINK)
     return header + b"".join(kept) + codec.u32(Rta.TABLE, table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 
 from cni_runtime.net.addresses import DADFAILED, TENTATIVE
@@ -20,7 +21,7 @@ def wait_link_up(netlink: NetlinkSocket, name: str, timeout: float = 2.5) -> Lin
     while True:
         link = find_link(netlink, name)
         if link is None:
-            raise NetlinkError(19, f"link {name} is gone")
+            raise NetlinkError(errno.ENODEV, f"link {name} is gone")
         if link.state == "up":
             return link
         if time.monotonic() >= deadline:
@@ -44,7 +45,7 @@ def _settle(name: str, deadline: float) -> None:
             addresses = list_addresses(netlink, link.index) if link else ()
             failed = [address.address for address in addresses if address.flags & DADFAILED]
             if failed:
-                raise NetlinkError(98, f"address {failed[0]} on {name} is in use by another")
+                raise NetlinkError(errno.EADDRINUSE, f"address {failed[0]} on {name} is in use by another")
             if not any(address.flags & TENTATIVE for address in addresses):
                 return
             if time.monotonic() >= deadline:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import struct
 
 from msgspec import Struct
 
 from cni_runtime.net import codec
 from cni_runtime.net.codec import Request, attributes, get_u32
 from cni_runtime.net.ifreq import link_name
-from cni_runtime.net.rtnl import Rta, Rtm
+from cni_runtime.net.rtnl import ROUTE, Rta, Rtm
 from cni_runtime.net.sockets import NetlinkError, NetlinkSocket
-
-_ROUTE = struct.Struct("=BBBBBBBBI")
 
 
 class Way(Struct, frozen=True):
@@ -27,7 +24,7 @@ class Way(Struct, frozen=True):
 def way_to(netlink: NetlinkSocket, address: str) -> Way | None:
     """The way to ``address``; None when there is no route. Raises OSError."""
     try:
-        found = attributes(netlink.ask(way_request(address))[0].body, _ROUTE.size)
+        found = attributes(netlink.ask(way_request(address))[0].body, ROUTE.size)
     except NetlinkError:
         return None
     link = link_name(netlink, get_u32(found, Rta.OIF) or 0)
@@ -39,5 +36,5 @@ def way_request(address: str) -> Request:
     """The request for it. Pure."""
     packed = ipaddress.ip_address(address).packed
     family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
-    body = _ROUTE.pack(family, len(packed) * 8, 0, 0, 0, 0, 0, 0, 0) + codec.attribute(Rta.DST, packed)
+    body = ROUTE.pack(family, len(packed) * 8, 0, 0, 0, 0, 0, 0, 0) + codec.attribute(Rta.DST, packed)
     return Request(Rtm.GETROUTE, body, what=f"get route to {address}")
