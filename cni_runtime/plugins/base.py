@@ -95,6 +95,21 @@ def decode_some(call: PluginCall, kind: type[T]) -> T:
     return convert(_known_options(call.config, frozenset(kind.__struct_encode_fields__)), kind, where_of(call))
 
 
+class DataDir(Struct, frozen=True, rename="camel"):
+    """For ``decode_some``: where a plugin keeps what DEL has to know. Empty: where it does so by default."""
+
+    data_dir: str = ""
+
+
+def decode_or_default(call: PluginCall, kind: type[T]) -> T:
+    """For a DEL that can do without: as ``decode_some``, or the defaults when one has become invalid since ADD."""
+    try:
+        return decode_some(call, kind)
+    except ConfigError as exc:
+        log.warning("DEL goes by default options: %s", exc)
+        return kind()
+
+
 @contextmanager
 def nothing_done_yet() -> Iterator[None]:
     """For what ADD begins with: a CniError out of the body says that nothing was done."""

@@ -60,16 +60,13 @@ class _Asked(Struct, frozen=True, rename="camel"):
     ip_masq: Any = False
 
 
-def may_masquerade(call: PluginCall) -> bool:
-    """For DEL: whether ADD may have masqueraded. What is neither true nor false may once have been true."""
-    return bool(decode_some(call, _Asked).ip_masq)
-
-
 def end_masquerade(call: PluginCall, context: Context) -> list[OwnedTable]:
     """Take away what ADD of this call made, be it ours or the reference plugins'. Blocks. NftError, OSError.
 
     Returns the tables that are not used any more, for ``remove_later``.
     """
+    if not decode_some(call, _Asked).ip_masq:  # what is neither true nor false may have been true for ADD
+        return []
     owner, tables = owner_of(call), _tables(context)
     dropped = [table.drop(owner, last=False) for table in tables]
     if not any(dropped):

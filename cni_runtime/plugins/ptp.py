@@ -38,7 +38,6 @@ from cni_runtime.plugins.masquerade import (
     collect_masquerade,
     end_masquerade,
     masquerade,
-    may_masquerade,
     remove_later,
     repair_masquerade,
 )
@@ -162,8 +161,7 @@ def _add(call: PluginCall, context: Context, config: PtpConfig, result: Result) 
 
 def _remove_rules(call: PluginCall, context: Context, unused: list[OwnedTable]) -> None:
     faults.reach("ptp.DEL.rules")
-    if may_masquerade(call):
-        unused += end_masquerade(call, context)
+    unused += end_masquerade(call, context)
 
 
 def _check(call: PluginCall, context: Context, result: Result) -> None:

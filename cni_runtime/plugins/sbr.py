@@ -33,7 +33,7 @@ from cni_runtime.plugins.base import (
     Context,
     Plugin,
     decode,
-    decode_some,
+    decode_or_default,
     netns_of,
     nothing_done_yet,
     require_previous,
@@ -75,20 +75,12 @@ class Sbr(Plugin):
         return result
 
     async def delete(self, call: PluginCall, context: Context) -> None:
-        await run_in_own_thread(partial(_delete, call, _lenient_config(call)))
+        # Without the table: whichever it is, rules for the interface's addresses are the pod's.
+        await run_in_own_thread(partial(_delete, call, decode_or_default(call, SbrConfig)))
 
     async def check(self, call: PluginCall, context: Context) -> None:
         config, result = decode(call, SbrConfig, context), require_previous(call)
         await run_in_own_thread(partial(_check, call, config, addresses_of(call, result)))
-
-
-def _lenient_config(call: PluginCall) -> SbrConfig:
-    """Options for DEL: when that of the table has become invalid, rules to any table are the pod's interface's."""
-    try:
-        return decode_some(call, SbrConfig)
-    except ConfigError as exc:
-        log.warning("DEL goes by default options: %s", exc)
-        return SbrConfig()
 
 
 def addresses_of(call: PluginCall, result: Result) -> tuple[IPConfig, ...]:

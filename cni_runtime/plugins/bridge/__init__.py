@@ -1,5 +1,5 @@
 """bridge: a veth pair from the pod into a bridge on the host.
 
-``config`` has the options, ``addresses`` what the IPAM result means for gateways, ``plan`` the effects, ``spoofcheck``
-the packet filter rules of ``macspoofchk``, ``check`` compares, ``plugin`` has the verbs.
+``config`` has the options, ``plan`` the effects, ``spoofcheck`` the packet filter rules of ``macspoofchk``, ``check``
+compares, ``plugin`` has the verbs.
 """

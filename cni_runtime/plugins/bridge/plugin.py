@@ -60,7 +60,6 @@ from cni_runtime.plugins.masquerade import (
     collect_masquerade,
     end_masquerade,
     masquerade,
-    may_masquerade,
     remove_later,
     repair_masquerade,
 )
@@ -186,8 +185,7 @@ def _settled(call: PluginCall, config: BridgeConfig, names: Names, result: Resul
 
 def _remove_rules(call: PluginCall, context: Context, unused: list[OwnedTable]) -> None:
     faults.reach("bridge.DEL.rules")
-    if may_masquerade(call):
-        unused += end_masquerade(call, context)
+    unused += end_masquerade(call, context)
     if decode_some(call, SpoofCheck).macspoofchk:
         remove_spoof_check(context.nft, call.container_id, call.ifname)
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from cni_runtime import faults
 from cni_runtime.call import PluginCall
-from cni_runtime.errors import CniError, ConfigError, ErrorCode
+from cni_runtime.errors import CniError, ErrorCode
 from cni_runtime.net import plan as plans
 from cni_runtime.net.effects import AddElements
 from cni_runtime.net.netfilter import Netfilter
@@ -21,6 +21,7 @@ from cni_runtime.net.sockets import run_in_own_thread
 from cni_runtime.plugins.base import (
     Context,
     Plugin,
+    decode_or_default,
     network_of,
     nothing_done_yet,
     owner_of,
@@ -50,7 +51,7 @@ class Firewall(Plugin):
         return previous
 
     async def delete(self, call: PluginCall, context: Context) -> None:
-        await run_in_own_thread(partial(_delete, call, context, _lenient_config(call, context)))
+        await run_in_own_thread(partial(_delete, call, context, decode_or_default(call, FirewallConfig)))
 
     async def check(self, call: PluginCall, context: Context) -> None:
         config, previous = firewall_config(call, context), require_previous(call)
@@ -182,15 +183,6 @@ def _collect(call: PluginCall, context: Context) -> None:
 
 def _table(context: Context) -> OwnedTable:
     return OwnedTable(TABLE, context.nft, context.state)
-
-
-def _lenient_config(call: PluginCall, context: Context) -> FirewallConfig:
-    """Options for DEL, which must be possible when they have become invalid since ADD."""
-    try:
-        return firewall_config(call, context)
-    except ConfigError as exc:
-        log.warning("DEL goes by default options: %s", exc)
-        return FirewallConfig()
 
 
 def _uses_firewalld(config: FirewallConfig) -> bool:

@@ -26,12 +26,6 @@ class FlannelConfig(Struct, frozen=True, rename="camel"):
     ipam: dict[str, Any] = {}
 
 
-class DataDir(Struct, frozen=True, rename="camel"):
-    """The option that DEL needs."""
-
-    data_dir: str = ""
-
-
 def flannel_config(call: PluginCall, context: Context) -> FlannelConfig:
     """The validated options of ``call``. Raises ConfigError."""
     config = decode(call, FlannelConfig, context)

@@ -16,10 +16,17 @@ from cni_runtime import faults, files
 from cni_runtime.call import PluginCall, Verb
 from cni_runtime.errors import CniError
 from cni_runtime.net.sockets import run_in_own_thread
-from cni_runtime.plugins.base import Context, Plugin, decode_some, network_of, nothing_done_yet, valid_attachments
+from cni_runtime.plugins.base import (
+    Context,
+    DataDir,
+    Plugin,
+    decode_some,
+    network_of,
+    nothing_done_yet,
+    valid_attachments,
+)
 from cni_runtime.plugins.delegate import delegate
 from cni_runtime.plugins.flannel.config import (
-    DataDir,
     FlannelConfig,
     delegate_config,
     flannel_config,

@@ -14,6 +14,7 @@ from cni_runtime.call import PluginCall
 from cni_runtime.errors import ConfigError
 from cni_runtime.plugins.base import (
     Context,
+    DataDir,
     argument,
     cni_arguments,
     decode_ipam,
@@ -44,10 +45,6 @@ class _Ipam(Struct, frozen=True, rename="camel"):
     routes: tuple[dict[str, object], ...] = ()
     data_dir: str = ""
     resolv_conf: str = ""
-
-
-class _Place(Struct, frozen=True, rename="camel"):
-    data_dir: str = ""
 
 
 class _Arguments(Struct, frozen=True, rename={"ip_ranges": "ipRanges"}):
@@ -90,7 +87,7 @@ def host_local_config(call: PluginCall, context: Context) -> HostLocalConfig:
 
 def reservation_directory(call: PluginCall, context: Context) -> Path:
     """Where the reservations are, whatever the other options are; for DEL and GC. Raises ConfigError."""
-    return _directory(call, context, decode_some_ipam(call, _Place).data_dir)
+    return _directory(call, context, decode_some_ipam(call, DataDir).data_dir)
 
 
 def _directory(call: PluginCall, context: Context, data_dir: str) -> Path:

@@ -32,12 +32,6 @@ class TuningConfig(Struct, frozen=True, rename={"data_dir": "dataDir", "queue_le
     allmulti: bool | None = None
 
 
-class DataDir(Struct, frozen=True, rename="camel"):
-    """The option that DEL needs."""
-
-    data_dir: str = ""
-
-
 class _Capability(Struct, frozen=True):
     mac: str = ""
 

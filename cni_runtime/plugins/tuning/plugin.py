@@ -19,6 +19,7 @@ from cni_runtime.net.settings import Settings, set_settings
 from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, in_namespace, opened, run_in_own_thread
 from cni_runtime.plugins.base import (
     Context,
+    DataDir,
     Plugin,
     decode_some,
     netns_of,
@@ -27,7 +28,6 @@ from cni_runtime.plugins.base import (
     require_previous,
 )
 from cni_runtime.plugins.tuning.config import (
-    DataDir,
     TuningConfig,
     read_allowlist,
     require_allowed,

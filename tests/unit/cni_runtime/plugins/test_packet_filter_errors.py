@@ -30,7 +30,11 @@ def test_an_error_is_not_taken_for_the_absence_of_spoof_checks() -> None:
 
 
 def test_an_error_is_not_taken_for_the_absence_of_masquerading(call: MakeCall, context: Context) -> None:
-    made = call("bridge", verb=Verb.DEL)
+    made = call("bridge", verb=Verb.DEL, ipMasq=True)
     with pytest.raises(NftError, match="no memory"):
         end_masquerade(made, dataclasses.replace(context, nft=BrokenNft()))
     assert end_masquerade(made, dataclasses.replace(context, nft=EmptyNft())) == []
+
+
+def test_nothing_is_looked_for_that_was_not_asked_for(call: MakeCall, context: Context) -> None:
+    assert end_masquerade(call("bridge", verb=Verb.DEL), context) == []
