@@ -10,12 +10,10 @@ from aiohttp import web
 from crishim.core.tasks import TaskOwner
 from crishim.streaming.handlers import Handlers
 from crishim.streaming.ports import Backends
-from crishim.streaming.timeouts import Timeouts
+from crishim.streaming.timeouts import BACKLOG, STOP_SECONDS, Timeouts
 from crishim.streaming.tokens import TokenStore
 
-_BACKLOG = 512
 _REQUEST_SECONDS = 30.0  # for a client to send its request
-_STOP_SECONDS = 5.0  # for streams to end what they have begun
 
 
 async def start(
@@ -26,12 +24,12 @@ async def start(
     timeouts: Timeouts,
     owner: TaskOwner,
 ) -> web.AppRunner:
-    """Serve on ``listener``, until ``stop``."""
+    """Serve on ``listener``, until the runner that this returns is cleaned up."""
     application = web.Application()
     application.add_routes(Handlers(tokens, backends, timeouts, owner).routes())
     runner = web.AppRunner(
-        application, access_log=None, keepalive_timeout=_REQUEST_SECONDS, shutdown_timeout=_STOP_SECONDS
+        application, access_log=None, keepalive_timeout=_REQUEST_SECONDS, shutdown_timeout=STOP_SECONDS
     )
     await runner.setup()
-    await web.SockSite(runner, listener, ssl_context=tls, backlog=_BACKLOG).start()
+    await web.SockSite(runner, listener, ssl_context=tls, backlog=BACKLOG).start()
     return runner

@@ -24,15 +24,13 @@ from crishim.core.trying import until_done
 from crishim.streaming.certificate import server_context
 from crishim.streaming.ports import Backends
 from crishim.streaming.service import Streams
-from crishim.streaming.timeouts import Timeouts
+from crishim.streaming.timeouts import BACKLOG, STOP_SECONDS, Timeouts
 from crishim.streaming.tokens import TokenStore
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-_BACKLOG = 512
 _AGAIN_SECONDS = 1.0
-_STOP_SECONDS = 5.0  # for streams to end what they have begun
 
 # A client that vanished without a word is noticed within two minutes.
 _KEEPALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 15, socket.TCP_KEEPCNT: 4}
@@ -90,7 +88,7 @@ class _Server:
             self._loop.remove_reader(self._listener)
             for site in list(self._runner.sites) if self._runner else ():
                 await site.stop()
-            await self._owner.aclose(_STOP_SECONDS)
+            await self._owner.aclose(STOP_SECONDS)
             if self._runner:
                 await self._runner.cleanup()
         _log.info("stopped serving streams")
@@ -129,7 +127,7 @@ def _listen(address: str, port: int) -> socket.socket:
         for option, value in _KEEPALIVE.items():
             listener.setsockopt(socket.IPPROTO_TCP, option, value)
         listener.bind(bound)
-        listener.listen(_BACKLOG)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise UnavailableError(f"streaming server: cannot listen on {address} port {port}: {error.strerror}") from error

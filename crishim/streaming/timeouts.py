@@ -1,8 +1,15 @@
-"""How long a stream may take for what."""
+"""How long a stream may take for what, and how many clients may wait."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
+
+BACKLOG: Final = 512
+"""Clients that wait to be accepted."""
+STOP_SECONDS: Final = 5.0
+"""For streams to end what they have begun."""
 
 
 class Timeouts(Struct, frozen=True):
