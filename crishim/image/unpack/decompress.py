@@ -10,8 +10,9 @@ from typing import cast
 
 from isal import isal_zlib
 
-from crishim.image.errors import ContentError, LimitError
+from crishim.image.errors import ContentError
 from crishim.image.types import Compression
+from crishim.image.unpack.members import count_down
 
 PIECE = 1 << 20
 _INFLATE_ERROR = cast("type[Exception]", isal_zlib.error)  # its type stub has the instance
@@ -51,13 +52,6 @@ def unzstd(chunks: Iterable[bytes], members: int) -> Iterator[bytes]:
 def plain(chunks: Iterable[bytes], _members: int) -> Iterator[bytes]:
     """``chunks`` as they are."""
     yield from chunks
-
-
-def count_down(members: int) -> int:
-    """How many members may follow another one; raises LimitError when that one was too many."""
-    if not members:
-        raise LimitError("layer: compressed in more pieces than allowed")
-    return members - 1
 
 
 def _some(piece: bytes) -> tuple[bytes, ...]:

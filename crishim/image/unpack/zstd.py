@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from crishim.image.errors import ContentError
-from crishim.image.unpack.decompress import count_down
+from crishim.image.unpack.members import count_down
 
 if sys.version_info >= (3, 14):
     from compression import zstd
