@@ -85,8 +85,11 @@ class OwnedTable:
             if rival is not None:
                 self._settle(owner, rival)
             holding = Holding(owner, elements, netns)
-            if self._is_as_made() and not self._files.path(owner).exists() and self._add(holding):
-                return
+            if self._is_as_made():
+                if not self._files.path(owner).exists() and self._add(holding):
+                    return
+            else:
+                self._remove_other()
             self._release(owner, elements, take=take)
             self._files.write(holding)
             self._rebuild()
@@ -164,6 +167,14 @@ class OwnedTable:
         except FileNotFoundError:
             return False
 
+    def _remove_other(self) -> None:
+        """Take away what is not as this one is made, and only then say that it will be: it could be believed too soon.
+
+        That is said before anybody owns something, as ``stored_tables`` would not find that.
+        """
+        self._nft.run(removal(self.table))
+        self._write_body()
+
     def _settle(self, owner: Owner, rival: Rival) -> None:
         for holding in self._files.known():
             element = rival(holding) if holding.owner != owner else None
@@ -215,7 +226,6 @@ class OwnedTable:
         return tuple(element for element in holding.elements if (element.set, element.key) not in shared)
 
     def _rebuild(self, without: Owner | None = None) -> None:
-        self._write_body()
         self._nft.run(removal(self.table) + making(self.table, _elements(self._files.known(), without)))
 
     def _present(self, holding: Holding) -> bool:
