@@ -116,7 +116,8 @@ def _disk(disk: DiskUsage) -> pb.FilesystemUsage:
 
 def _network(interfaces: Sequence[InterfaceUsage], timestamp: int) -> pb.NetworkUsage:
     messages = {interface.name: _interface(interface) for interface in interfaces}
-    default = messages.pop(_DEFAULT_INTERFACE, None)
+    # A pod may have renamed or removed it. There is always one to be named: without it a kubelet panics.
+    default = messages.pop(_DEFAULT_INTERFACE, pb.NetworkInterfaceUsage(name=_DEFAULT_INTERFACE))
     return pb.NetworkUsage(timestamp=timestamp, default_interface=default, interfaces=messages.values())
 
 
