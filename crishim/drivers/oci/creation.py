@@ -100,6 +100,17 @@ def open_bundle(note: Note, notes: Notes) -> None:
     notes.write(note)
 
 
+def discard_log(log_path: str) -> None:
+    """Remove the log of a container that was not made, unless there is something in it. Blocks.
+
+    A kubelet that knows of no earlier attempt counts the logs for that: each one that failed would count as a restart.
+    """
+    path = Path(log_path)
+    with system_call("unlink", log_path), suppress(FileNotFoundError, NotADirectoryError):
+        if path.lstat().st_size == 0:
+            path.unlink()
+
+
 def write_config(note: Note, spec: Mapping[str, Any]) -> None:
     """Write what the OCI runtime reads into the bundle, which the container's root gets through from now on."""
     make_private(Path(note.bundle), note.userns)

@@ -251,6 +251,8 @@ class OciDriver:
             if making is not None:
                 await making.give_up()
             await self._removal.remove(container_id, self._limits.delete)
+            if making is not None:
+                await making.forget()
 
         try:
             await finish(undo())

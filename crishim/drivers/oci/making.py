@@ -17,7 +17,7 @@ from crishim.drivers import threads
 from crishim.drivers.cgroups.groups import ControlGroups
 from crishim.drivers.conmon.argv import Monitor
 from crishim.drivers.conmon.launch import Launched, WaitingMonitor, launch
-from crishim.drivers.oci.creation import check_init, open_bundle, plan_monitor, plan_note, write_config
+from crishim.drivers.oci.creation import check_init, discard_log, open_bundle, plan_monitor, plan_note, write_config
 from crishim.drivers.oci.handlers import Handler
 from crishim.drivers.oci.notes import Note, Notes
 from crishim.drivers.oci.places import Places
@@ -77,6 +77,11 @@ class Making:
         await asyncio.wait([self._starting])
         if not self._starting.cancelled() and self._starting.exception() is None:
             await self._starting.result().end()
+
+    async def forget(self) -> None:
+        """Remove what the monitor has left outside of the bundle, when all else is removed."""
+        if self._container.log_path:
+            await threads.run(discard_log, self._container.log_path)
 
     async def _start(self, conmon: Path) -> WaitingMonitor:
         """Not to be cancelled."""

@@ -156,6 +156,10 @@ class Lab:
         text = (STATE / "logs" / f"{container_id}.log").read_text()
         return "".join(line.split(" ", 1)[1] for line in text.splitlines(keepends=True))
 
+    def logs(self) -> list[str]:
+        """Of which containers there are logs."""
+        return [path.stem for path in (STATE / "logs").glob("*.log")]
+
     def processes(self, container_id: str = "c1") -> list[str]:
         """The ids of the processes of a container."""
         return self.group_file("pids", "cgroup.procs", "cgroup.procs", container_id).split()

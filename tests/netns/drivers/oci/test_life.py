@@ -98,7 +98,7 @@ async def test_a_command_that_is_not_there_fails_and_leaves_nothing(lab: Lab) ->
     with pytest.raises(RuntimeFailedError, match=r"nowhere.*not found") as failure:
         await lab.create("nowhere")
     assert "level=" not in str(failure.value)
-    assert lab.leftovers() == []
+    assert lab.leftovers() + lab.logs() == []
 
 
 async def test_want_of_memory_is_told(lab: Lab) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crishim.core.errors import InvalidArgumentError, SystemCallError
+from crishim.core.errors import InvalidArgumentError, RuntimeFailedError, SystemCallError
 from crishim.drivers.oci.making import Making
 from tests.netns.drivers.oci.lab import Lab, processes, until
 
@@ -49,7 +49,7 @@ async def test_a_configuration_that_never_comes_leaves_nothing(lab: Lab, so_far:
 
     with pytest.raises(SystemCallError, match="no space"):
         await make(lab, use)
-    assert lab.leftovers() == []
+    assert lab.leftovers() + lab.logs() == []
 
 
 @pytest.mark.parametrize("so_far", [lambda _: True, is_noted, is_waiting])
@@ -62,6 +62,15 @@ async def test_a_caller_that_is_cancelled_leaves_nothing(lab: Lab, so_far: Calla
     assert lab.leftovers() == []
 
 
+async def test_what_an_earlier_container_has_logged_stays(lab: Lab) -> None:
+    log = lab.bundle().parents[1] / "logs/c1.log"
+    log.parent.mkdir()
+    log.write_text("of an earlier one\n")
+    with pytest.raises(RuntimeFailedError, match="not found"):
+        await lab.create("nowhere")
+    assert log.read_text() == "of an earlier one\n"
+
+
 async def test_an_error_after_the_making_undoes_it(lab: Lab) -> None:
     async def use(making: Making) -> None:
         await making.make(lab.spec("c1", "sleep", "1000"))
@@ -69,7 +78,7 @@ async def test_an_error_after_the_making_undoes_it(lab: Lab) -> None:
 
     with pytest.raises(SystemCallError, match="no space"):
         await make(lab, use)
-    await until(lambda: lab.leftovers() == [])
+    await until(lambda: lab.leftovers() + lab.logs() == [])
 
 
 async def test_a_configuration_that_is_refused_ends_the_monitor(lab: Lab) -> None:
