@@ -56,7 +56,9 @@ class Node:
         """The conditions as they are now; the network is asked, not remembered."""
         # Nothing of a user namespace depends on whose network a pod has.
         user_namespaces = any(handler.user_namespaces for handler in self._handlers)
-        features = NodeFeatures(supplemental_groups_policy=True, user_namespaces_host_network=user_namespaces)
+        features = NodeFeatures(
+            supplemental_groups_policy=True, user_namespaces_host_network=user_namespaces, mount_options=True
+        )
         network = await self._network()
         return NodeStatus(runtime=Condition(), network=network, handlers=self._handlers, features=features)
 

@@ -11,7 +11,7 @@ from cni_runtime.conf.types import ConfDir
 from cni_runtime.errors import CniError, ErrorCode
 from crishim.core.config import CniConfig, Config
 from crishim.core.errors import CrishimError, InvalidArgumentError, UnavailableError
-from crishim.model.node import RuntimeHandler
+from crishim.model.node import NodeFeatures, RuntimeHandler
 from crishim.node import RENDERED_CONF, Node, template_values
 from crishim.testing.cni import FakeCni, FixedDirectory
 
@@ -23,15 +23,19 @@ async def no_checks() -> list[dict[str, object]]:
     return []
 
 
-def make_node(tmp_path: Path, snapshot: ConfDir | None = None, *, template: bool = True) -> tuple[Node, FakeCni]:
+def make_node(
+    tmp_path: Path,
+    snapshot: ConfDir | None = None,
+    *,
+    template: bool = True,
+    handlers: tuple[RuntimeHandler, ...] = (RuntimeHandler(""), RuntimeHandler("runc")),
+) -> tuple[Node, FakeCni]:
     source = tmp_path / "pods.template"
     source.write_text(TEMPLATE)
     cni = CniConfig(conf_dir=tmp_path / "net.d", conf_template=source if template else None)
     fake = FakeCni()
     directory = FixedDirectory(snapshot or ConfDir(cni.conf_dir))
-    return Node(
-        Config(cni=cni), directory, fake, no_checks, "cgroupfs", (RuntimeHandler(""), RuntimeHandler("runc"))
-    ), fake
+    return Node(Config(cni=cni), directory, fake, no_checks, "cgroupfs", handlers), fake
 
 
 def configured(source: str) -> ConfDir:
@@ -64,6 +68,14 @@ async def test_limited_connectivity_is_told_but_the_node_stays_ready(tmp_path: P
 async def test_the_default_handler_and_every_named_one_are_listed(tmp_path: Path) -> None:
     node, _ = make_node(tmp_path)
     assert [handler.name for handler in (await node.status()).handlers] == ["", "runc"]
+
+
+@pytest.mark.parametrize("user_namespaces", [True, False])
+async def test_kubelet_is_told_of_what_it_would_refuse_pods_for(tmp_path: Path, user_namespaces: bool) -> None:
+    node, _ = make_node(tmp_path, handlers=(RuntimeHandler("", user_namespaces=user_namespaces),))
+    assert (await node.status()).features == NodeFeatures(
+        supplemental_groups_policy=True, user_namespaces_host_network=user_namespaces, mount_options=True
+    )
 
 
 async def test_a_pod_cidr_is_rendered_into_the_configuration_directory(tmp_path: Path) -> None:
