@@ -25,7 +25,8 @@ def container_status(container: Container) -> pb.ContainerStatus:
         metadata=_metadata(config.metadata),
         state=_STATES[container.state],
         created_at=container.created_at,
-        started_at=container.started_at,
+        # One that ended without a start: a kubelet would show 0 as a start in 1970.
+        started_at=container.started_at or container.finished_at,
         finished_at=container.finished_at,
         exit_code=container.exit_code,
         image=_shown_image(config.image),

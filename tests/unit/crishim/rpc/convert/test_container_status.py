@@ -97,6 +97,16 @@ def test_states(state: State, shown: pb.ContainerState) -> None:
     assert (container_status(container).state, container_item(container).state) == (shown, shown)
 
 
+@pytest.mark.parametrize(
+    ("state", "began", "ended", "shown"),
+    [(State.CREATED, 0, 0, 0), (State.RUNNING, 18, 0, 18), (State.EXITED, 18, 19, 18), (State.EXITED, 0, 19, 19)],
+)
+def test_what_ended_has_a_start(state: State, began: int, ended: int, shown: int) -> None:
+    """A kubelet takes 0 for a time: 1970."""
+    container = msgspec.structs.replace(CONTAINER, state=state, started_at=began, finished_at=ended)
+    assert container_status(container).started_at == shown
+
+
 def test_a_container_being_removed_is_listed_as_exited() -> None:
     removing = msgspec.structs.replace(CONTAINER, state=State.REMOVING)
     assert ContainerFilter(state=State.EXITED).matches(removing)
