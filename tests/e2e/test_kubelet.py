@@ -22,6 +22,7 @@ from cni_runtime.testing.host import Host
 from tests.lab.conflists import PORTMAP, bridge, conflist
 from tests.lab.daemon import PEER, TOOLS
 from tests.lab.kubelet import (
+    IMAGE,
     NODE_IP,
     Json,
     Kubelet,
@@ -183,6 +184,63 @@ def test_a_container_that_crashed_is_started_again(kubelet: Kubelet) -> None:
     assert eventually(lambda: kubelet.containers("frail")["main"]["restartCount"] == 1, 30)
     assert kubelet.containers("frail")["main"]["lastState"]["terminated"]["exitCode"] == 3
     assert eventually(lambda: kubelet.ready("frail"), 20)
+
+
+def test_a_sidecar_an_image_volume_and_what_a_container_says_at_its_end(kubelet: Kubelet) -> None:
+    """The sidecar comes first and goes on; one container sees an image and leaves a message, the other logs one."""
+    volume = {"name": "tools", "image": {"reference": IMAGE, "pullPolicy": "Never"}}
+    beside = container("beside", SLEEP, restartPolicy="Always", startupProbe=probe(**executing("true")))
+    script = "/tools/busybox echo seen > /dev/termination-log"
+    tools = {"volumeMounts": [{"name": "tools", "mountPath": "/tools", "subPath": "bin"}]}
+    last = container("last", "echo gone; exit 3", terminationMessagePolicy="FallbackToLogsOnError")
+    pod = static_pod(
+        "ending",
+        container("first", script, **tools),
+        last,
+        initContainers=[beside],
+        volumes=[volume],
+        restartPolicy="Never",
+    )
+    kubelet.put(pod)
+    assert eventually(
+        lambda: "ending" in kubelet.pods() and kubelet.pods()["ending"]["status"]["phase"] == "Failed", 40
+    )
+    ended = {name: each["state"]["terminated"] for name, each in kubelet.containers("ending").items()}
+    assert {name: (each["exitCode"], each["reason"], each["message"]) for name, each in ended.items()} == {
+        "first": (0, "Completed", "seen\n"),
+        "last": (3, "Error", "gone\n"),
+    }
+    assert all(each["startedAt"] > "2020" and each["finishedAt"] >= each["startedAt"] for each in ended.values())
+
+
+def test_a_container_that_can_not_be_made_is_not_restarted(kubelet: Kubelet) -> None:
+    def tries() -> int:
+        return kubelet.tail(100_000).count("CreateContainer in sandbox")
+
+    wrong = container("main", SLEEP)
+    wrong["command"] = ["nowhere"]
+    kubelet.put(static_pod("wrong", wrong))
+    assert eventually(lambda: tries() >= 2, 60), kubelet.tail()
+    status = kubelet.containers("wrong")["main"]
+    assert (status["state"]["waiting"]["reason"], status["restartCount"]) == ("CreateContainerError", 0)
+    assert not list(Path("/var/log/pods").glob("*/main/*"))
+
+
+def test_a_kubelet_goes_by_events_and_takes_usage_from_the_server(kubelet: Kubelet) -> None:
+    kubelet.feature_gates = dict.fromkeys(("EventedPLEG", "PodAndContainerStatsFromCRI", "CRIListStreaming"), True)
+    kubelet.restart()
+    main = container("main", "while ! rm /crash 2>/dev/null; do sleep 0.1; done; exit 3")
+    main["securityContext"] = {"capabilities": {"add": ["NET_ADMIN"]}}
+    kubelet.run(static_pod("talker", main, container("side", SLEEP)))
+    assert stream(kubelet, "talker", "touch", "/crash").returncode == 0
+    assert eventually(lambda: kubelet.containers("talker")["main"]["restartCount"] == 1, 30)
+    assert eventually(lambda: kubelet.ready("talker"), 20)
+    assert eventually(lambda: counted(kubelet, "talker"), 40), kubelet.get("/stats/summary")
+    rename = "ip link set eth0 down && ip link set eth0 name other"
+    assert stream(kubelet, "talker", "sh", "-c", rename).returncode == 0
+    time.sleep(2)  # until the interfaces are looked at again
+    (pod,) = json.loads(kubelet.get("/stats/summary"))["pods"]
+    assert [each["name"] for each in pod["network"]["interfaces"]] == ["other"]
 
 
 def test_streams_logs_and_usage_through_the_kubelet(kubelet: Kubelet) -> None:

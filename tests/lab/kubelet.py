@@ -157,6 +157,7 @@ class Kubelet:
 
     def __init__(self, node: Node, cgroup: str) -> None:
         self.node, self.cgroup = node, cgroup
+        self.feature_gates: dict[str, bool] = {}  # those that are not as by default; for the next start
         self._manifests = _HOME / "manifests"
         self._process: subprocess.Popen[bytes] | None = None
         self._tls = ssl.create_default_context()  # its certificate is signed by itself
@@ -277,4 +278,5 @@ class Kubelet:
             "volumePluginDir": str(_HOME / "plugins"),
             "evictionHard": {"memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%"},
             "resolvConf": "",
+            "featureGates": self.feature_gates,
         }
