@@ -190,7 +190,9 @@ class OciDriver:
         found = read_exit(self._places.exits / container.id) or await self._end_unwatched(container, note)
         note = self._notes.find(container.id)  # of now
         started_at = (note and note.start_begun) or container.started_at
-        return replace(found, oom_killed=out_of_memory, started_at=started_at)
+        # The time of a file is that of the clock's last tick, some milliseconds ago: maybe before the start.
+        finished_at = max(found.finished_at, started_at)
+        return replace(found, oom_killed=out_of_memory, started_at=started_at, finished_at=finished_at)
 
     async def ended(self, container: Container) -> Exit | None:
         """How the container ended; None while its monitor lives."""

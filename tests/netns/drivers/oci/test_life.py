@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 
@@ -13,7 +14,7 @@ from crishim.core.errors import RuntimeFailedError
 from crishim.drivers.host_facts import gather
 from crishim.drivers.process.identity import read_stat
 from crishim.model.pod import Resources
-from tests.netns.drivers.oci.lab import Lab, processes, until
+from tests.netns.drivers.oci.lab import STATE, Lab, processes, until
 
 pytestmark = pytest.mark.anyio
 
@@ -34,6 +35,15 @@ async def test_the_exit_code_and_time_are_known(lab: Lab, script: str, code: int
     ended = await lab.driver.wait(container)
     assert (ended.exit_code, ended.oom_killed) == (code, False)
     assert before < ended.finished_at <= time.time_ns()
+
+
+async def test_an_end_is_not_before_the_start(lab: Lab) -> None:
+    """Its time is that of a file, which the kernel takes from a clock that stands still for milliseconds."""
+    container = await lab.run("true")
+    await until(lambda: "c1" in lab.state("exits"))
+    os.utime(STATE / "oci/exits/c1", ns=(0, 17))
+    ended = await lab.driver.wait(container)
+    assert ended.finished_at == ended.started_at > 17
 
 
 async def test_both_streams_are_logged_in_parts_and_lines(lab: Lab) -> None:
