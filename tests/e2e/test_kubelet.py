@@ -241,6 +241,7 @@ def test_a_kubelet_goes_by_events_and_takes_usage_from_the_server(kubelet: Kubel
     time.sleep(2)  # until the interfaces are looked at again
     (pod,) = json.loads(kubelet.get("/stats/summary"))["pods"]
     assert [each["name"] for each in pod["network"]["interfaces"]] == ["other"]
+    assert b'interface="other"' in kubelet.get("/metrics/cadvisor")
 
 
 def test_streams_logs_and_usage_through_the_kubelet(kubelet: Kubelet) -> None:
