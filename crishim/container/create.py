@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 import structlog
+from msgspec.structs import replace
 
 from crishim.container.index import ContainerIndex
 from crishim.container.layout import ContainerLayout
@@ -52,14 +53,17 @@ class CreateContainer:
         self._rootfs, self._prepare, self._runtime, self._remove = rootfs, prepare, runtime, remove
         self._watch, self._in_flight, self._on_change = watch, in_flight, on_change
 
-    async def create(self, sandbox_id: str, config: ContainerConfig) -> str:
+    async def create(self, sandbox_id: str, config: ContainerConfig, *, privileged_pod: bool = False) -> str:
         """The id of a created container for ``config``.
 
+        ``privileged_pod``: the pod may have privileged containers now, be its sandbox made before it might.
         The work is owned by the server: a caller that goes away does not end it, and one that asks again joins it.
         Raises NotFoundError (sandbox, image), InvalidArgumentError, FailedPreconditionError when the sandbox is not
         ready, AlreadyExistsError when the name is held by a container that has run.
         """
         sandbox = self._pods.get(sandbox_id)
+        if privileged_pod:
+            sandbox = _privileged(sandbox)
         key = f"create {sandbox.id} {config.metadata.name!r} {config.metadata.attempt}"
         return await self._in_flight.run(key, lambda: self._create_once(sandbox, config))
 
@@ -132,6 +136,12 @@ class CreateContainer:
         except Exception as undo_error:
             _log.warning("container.undo_incomplete", container=container.id, error=explain(undo_error))
             error.add_note(f"container {container.id} could not be undone yet: {explain(undo_error)}")
+
+
+def _privileged(sandbox: Sandbox) -> Sandbox:
+    """``sandbox`` as it would be for a pod with privileged containers: ephemeral ones may have come to it since."""
+    security = replace(sandbox.config.security, privileged=True)
+    return replace(sandbox, config=replace(sandbox.config, security=security))
 
 
 def _log_path(sandbox: Sandbox, config: ContainerConfig) -> str:

@@ -51,9 +51,9 @@ class Containers:
         """See ``OciRuntime.expect``."""
         self._runtime.expect()
 
-    async def create(self, sandbox_id: str, config: ContainerConfig) -> str:
+    async def create(self, sandbox_id: str, config: ContainerConfig, *, privileged_pod: bool = False) -> str:
         """See ``CreateContainer.create``."""
-        return await self._create.create(sandbox_id, config)
+        return await self._create.create(sandbox_id, config, privileged_pod=privileged_pod)
 
     async def start(self, container_id: str) -> None:
         """See ``start``; raises NotFoundError."""

@@ -50,8 +50,11 @@ class SandboxService(Protocol):
 class ContainerService(Protocol):
     """Containers. Where an id is taken, so is a prefix of exactly one id."""
 
-    async def create(self, sandbox_id: str, config: ContainerConfig) -> str:
-        """Make a container that waits for its start, and return its id."""
+    async def create(self, sandbox_id: str, config: ContainerConfig, *, privileged_pod: bool) -> str:
+        """Make a container that waits for its start, and return its id.
+
+        ``privileged_pod``: the caller says that the pod may have privileged containers now.
+        """
         ...
 
     async def start(self, container_id: str) -> None:

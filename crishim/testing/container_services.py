@@ -30,8 +30,10 @@ class FakeContainerService:
     containers: dict[str, Container] = field(default_factory=dict)
     calls: list[tuple[object, ...]] = field(default_factory=list)
 
-    async def create(self, sandbox_id: str, config: ContainerConfig) -> str:
+    async def create(self, sandbox_id: str, config: ContainerConfig, *, privileged_pod: bool) -> str:
         """Add a created container."""
+        if privileged_pod:
+            self.calls.append(("create privileged", sandbox_id))
         container_id = f"{len(self.containers):064x}"
         self.containers[container_id] = Container(
             id=container_id,

@@ -40,6 +40,17 @@ async def test_a_container_is_described_as_it_was_asked_for(runtime: RuntimeServ
     assert json.loads(answer.info["info"])["sandboxID"] == "pod"
 
 
+@pytest.mark.parametrize("privileged", [True, False])
+async def test_what_the_caller_says_of_the_pod_now_is_passed_on(
+    runtime: RuntimeServiceStub, containers: FakeContainerService, privileged: bool
+) -> None:
+    """A kubelet sends the pod's configuration along, which ephemeral containers may have changed."""
+    request = pb.CreateContainerRequest(pod_sandbox_id="pod", config=CONFIG)
+    request.sandbox_config.linux.security_context.privileged = privileged
+    await runtime.CreateContainer(request)
+    assert containers.calls == [("create privileged", "pod")] * privileged
+
+
 async def test_containers_are_listed_by_state_and_label(runtime: RuntimeServiceStub) -> None:
     container_id = await running(runtime)
     for state, expected in ((pb.CONTAINER_RUNNING, [container_id]), (pb.CONTAINER_EXITED, [])):

@@ -44,7 +44,9 @@ class ContainerHandlers:
         """Make a container that waits for its start."""
         config = container_config("config", request.config)
         sandbox_id = required("pod_sandbox_id", request.pod_sandbox_id)
-        return pb.CreateContainerResponse(container_id=await self._containers.create(sandbox_id, config))
+        privileged = request.sandbox_config.linux.security_context.privileged
+        made = await self._containers.create(sandbox_id, config, privileged_pod=privileged)
+        return pb.CreateContainerResponse(container_id=made)
 
     async def start(self, request: pb.StartContainerRequest) -> pb.StartContainerResponse:
         """Let a container run."""

@@ -55,6 +55,15 @@ async def test_a_profile_may_be_loaded_while_the_server_runs(world: ContainerWor
     assert world.runtime.made[container_id]["process"]["apparmorProfile"] == "mine"
 
 
+async def test_a_pod_may_become_one_with_privileged_containers(world: ContainerWorld) -> None:
+    """As by an ephemeral container, of which nobody knew when the sandbox was made."""
+    config = example_container(security=replace(OWN_PID, privileged=True))
+    with pytest.raises(InvalidArgumentError, match="in a pod whose sandbox is privileged"):
+        await world.containers.create("pod", config)
+    container_id = await world.containers.create("pod", config, privileged_pod=True)
+    assert not world.runtime.made[container_id]["linux"]["maskedPaths"]
+
+
 @pytest.mark.parametrize("selinux", [True, False])
 async def test_all_that_a_container_sees_gets_its_label(world: ContainerWorld, selinux: bool) -> None:
     """But for paths of the node, which get it when that is asked for."""
