@@ -25,10 +25,14 @@ GROUP = GroupStats(timestamp=5, cpu=CpuStats(usage=7_000_000_000), memory=Memory
 
 @dataclass
 class FakeContainerService:
-    """Keeps containers in a dict; ``calls`` holds every change that was asked for."""
+    """Keeps containers in a dict; ``calls`` holds every change that was asked for.
+
+    ``exec_result``, when set, is what commands come to.
+    """
 
     containers: dict[str, Container] = field(default_factory=dict)
     calls: list[tuple[object, ...]] = field(default_factory=list)
+    exec_result: ExecResult | None = None
 
     async def create(self, sandbox_id: str, config: ContainerConfig, *, privileged_pod: bool) -> str:
         """Add a created container."""
@@ -86,7 +90,7 @@ class FakeContainerService:
 
     async def exec_sync(self, container_id: str, command: Sequence[str], seconds: float | None) -> ExecResult:
         """Answer with the command itself and the time it was given."""
-        return ExecResult(" ".join(command).encode(), str(seconds).encode(), 3)
+        return self.exec_result or ExecResult(" ".join(command).encode(), str(seconds).encode(), 3)
 
 
 class FakeStatsService:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
 import pytest
 
 from crishim.model.container import State
+from crishim.model.process import ExecResult
 from crishim.rpc.pb import api_pb2 as pb
 from crishim.rpc.pb.api_pb2_grpc import RuntimeServiceStub
 from crishim.testing.container_services import FakeContainerService
@@ -75,6 +77,20 @@ async def test_exec_sync_gives_output_and_exit_code(runtime: RuntimeServiceStub)
     request = pb.ExecSyncRequest(container_id=await running(runtime), cmd=["echo", "hi"], timeout=0)
     answer = await runtime.ExecSync(request)
     assert (answer.stdout, answer.stderr, answer.exit_code) == (b"echo hi", b"None", 3)
+
+
+@pytest.mark.parametrize(("stdout", "stderr"), [(17 << 20, 9), (9, 17 << 20), (9 << 20, 9 << 20)])
+async def test_what_a_command_says_too_much_does_not_hide_how_it_ended(
+    address: Path, runtime: RuntimeServiceStub, containers: FakeContainerService, stdout: int, stderr: int
+) -> None:
+    containers.exec_result = ExecResult(b"o" * stdout, b"e" * stderr, 7)
+    request = pb.ExecSyncRequest(container_id=await running(runtime), cmd=["yes"])
+    kubelets_limit = [("grpc.max_receive_message_length", 16 << 20)]
+    async with grpc.aio.insecure_channel(f"unix:{address}", options=kubelets_limit) as channel:
+        answer = await RuntimeServiceStub(channel).ExecSync(request)
+    assert answer.exit_code == 7
+    assert len(answer.stdout) == min(stdout, (16 << 20) - 64)
+    assert len(answer.stderr) == min(stderr, (16 << 20) - 64 - len(answer.stdout))
 
 
 @pytest.mark.parametrize("field", ["StopContainer", "ExecSync"])

@@ -17,6 +17,9 @@ from crishim.rpc.registry import Handlers
 _CHUNK = 50
 """Containers per message, as for sandboxes."""
 
+_OUTPUT = 16 * 1024 * 1024 - 64
+"""Bytes of both streams of a command: CRI wants an answer without the rest, and no client takes more than 16 MiB."""
+
 
 class ContainerHandlers:
     """Life and description of containers."""
@@ -107,4 +110,6 @@ class ContainerHandlers:
             raise invalid("timeout", "seconds, 0 or more", request.timeout)
         container_id = required("container_id", request.container_id)
         ended = await self._containers.exec_sync(container_id, tuple(request.cmd), float(request.timeout) or None)
-        return pb.ExecSyncResponse(stdout=ended.stdout, stderr=ended.stderr, exit_code=ended.exit_code)
+        stdout = ended.stdout[:_OUTPUT]
+        stderr = ended.stderr[: _OUTPUT - len(stdout)]
+        return pb.ExecSyncResponse(stdout=stdout, stderr=stderr, exit_code=ended.exit_code)
