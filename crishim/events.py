@@ -26,14 +26,16 @@ _OF_CONTAINER = {
 }
 
 FindSandbox = Callable[[str], Sandbox | None]
+Successor = Callable[[Sandbox], Sandbox | None]
 ContainersOf = Callable[[str], list[Container]]
 
 
 class Events:
     """Tells every reader what happens."""
 
-    def __init__(self, find_sandbox: FindSandbox) -> None:
-        self._find_sandbox = find_sandbox
+    def __init__(self, find_sandbox: FindSandbox, successor: Successor) -> None:
+        """``successor`` is the sandbox that a pod has by now, if it is not the one given."""
+        self._find_sandbox, self._successor = find_sandbox, successor
         # The ones that CRI may see. Set when they are there: they are told of here, and so are built later.
         self.containers_of: ContainersOf = lambda sandbox_id: []
         self._readers: set[asyncio.Queue[PodEvent | None]] = set()
@@ -45,8 +47,13 @@ class Events:
             self._publish(container.id, _OF_CONTAINER[event], container.sandbox_id, sandbox)
 
     def on_sandbox(self, sandbox: Sandbox, kind: EventType) -> None:
-        """Tell of a sandbox, as it is given: kubelet passes over what does not say which pod it is about."""
-        self._publish(sandbox.id, kind, sandbox.id, sandbox)
+        """Tell of a sandbox, as it is given: kubelet passes over what does not say which pod it is about.
+
+        The removal of one whose pod has another by now shows that one: kubelet forgets the pods of sandboxes that show
+        their own removal, and would start such a pod anew.
+        """
+        shown = (self._successor(sandbox) if kind is EventType.DELETED else None) or sandbox
+        self._publish(sandbox.id, kind, shown.id, shown)
 
     async def read(self) -> AsyncGenerator[PodEvent, None]:
         """Events from now on, without end. Raises ResourceExhaustedError for a reader that is too slow."""

@@ -103,7 +103,7 @@ async def _put_together(
     in_flight = InFlight(owner)
     oci = await open_oci(config, systemd=driver is CgroupDriver.SYSTEMD)
     index, layout = SandboxIndex(store), sandbox_layout(config)
-    events = Events(index.find)
+    events = Events(index.find, index.successor)
     of_containers = build_containers(config, store, index, layout, images, oci, events, owner, in_flight)
     events.containers_of = of_containers.index.visible_of
     sandboxes, recovery = build_sandboxes(

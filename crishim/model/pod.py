@@ -41,6 +41,11 @@ class PodMetadata(Struct, frozen=True):
         """The name under which this attempt is reserved: the same four values, the same sandbox."""
         return f"{self.name!r} {self.namespace!r} {self.uid!r} {self.attempt}"
 
+    @property
+    def pod(self) -> tuple[str, str, str]:
+        """What all attempts of one pod have in common."""
+        return self.name, self.namespace, self.uid
+
 
 class DNSConfig(Struct, frozen=True):
     """Content of the pod's resolv.conf."""

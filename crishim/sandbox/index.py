@@ -74,6 +74,12 @@ class SandboxIndex:
         found = [sandbox for sandbox in self._visible() if wanted.matches(sandbox)]
         return sorted(found, key=lambda sandbox: sandbox.created_at, reverse=True)
 
+    def successor(self, former: Sandbox) -> Sandbox | None:
+        """The newest sandbox of the pod that ``former`` is of, if that was made later."""
+        later = (each for each in self._visible() if each.created_at > former.created_at)
+        of_the_pod = (each for each in later if each.config.metadata.pod == former.config.metadata.pod)
+        return max(of_the_pod, key=lambda each: each.created_at, default=None)
+
     def orphans(self) -> set[str]:
         """Ids of sandboxes that have attachments but no record of their own, because it was lost."""
         return self._attachments.keys() - self._sandboxes.keys()

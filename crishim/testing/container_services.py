@@ -130,6 +130,6 @@ def handlers_on_fakes(
         sandboxes,
         containers or FakeContainerService(),
         FakeStatsService(),
-        Events(lambda sandbox_id: None),
+        Events(lambda sandbox_id: None, lambda sandbox: None),
         FakeStreamService(),
     )

@@ -244,6 +244,22 @@ def test_a_kubelet_goes_by_events_and_takes_usage_from_the_server(kubelet: Kubel
     assert b'interface="other"' in kubelet.get("/metrics/cadvisor")
 
 
+def test_an_evented_kubelet_goes_on_with_a_pod_whose_former_sandbox_is_removed(kubelet: Kubelet) -> None:
+    def sandboxes() -> list[str]:
+        return [each["id"] for each in kubelet.node.crictl_json("pods")["items"]]
+
+    kubelet.feature_gates = {"EventedPLEG": True}
+    kubelet.restart()
+    kubelet.run(static_pod("moved", container("main", SLEEP)))
+    (former,) = sandboxes()
+    kubelet.node.crictl("stopp", former)
+    assert eventually(lambda: len(sandboxes()) == 2 and kubelet.ready("moved"), 40), kubelet.tail()
+    processes = kubelet.processes()
+    kubelet.node.crictl("rmp", former)
+    time.sleep(7)  # it takes what it knows for new enough every five seconds
+    assert (kubelet.processes(), len(sandboxes())) == (processes, 1), kubelet.tail()
+
+
 def test_streams_logs_and_usage_through_the_kubelet(kubelet: Kubelet) -> None:
     script = "echo one; echo two >&2; exec nc -ll -p 7000 -e head -n 1"
     listener = container("listener", "while read line; do echo heard $line; done", stdin=True)

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from crishim.core.errors import NotFoundError
 from crishim.model.attachment import AttachmentRecord
+from crishim.model.pod import PodMetadata
 from crishim.model.sandbox import Event, Sandbox, State
 from crishim.sandbox.index import SandboxIndex
 from crishim.testing.store import MemoryStore
@@ -45,6 +47,17 @@ async def test_what_is_forgotten_while_it_changes_stays_forgotten() -> None:
     assert gone is None
     assert isinstance(late, NotFoundError)
     assert index.all() == []
+
+
+async def test_the_successor_is_the_newest_of_the_same_pod() -> None:
+    def made(name: str, created_at: int, pod: str = "web", state: State = State.READY) -> Sandbox:
+        config = replace(example_pod(), metadata=PodMetadata(pod, "u1", "shop", attempt=created_at))
+        return Sandbox(id=name, config=config, runtime_handler="", created_at=created_at, boot_id="b", state=state)
+
+    former, between, newest = made("s1", 1), made("s2", 2), made("s3", 3)
+    index = SandboxIndex(MemoryStore())
+    index.load((between, newest, made("other", 4, "other"), made("half", 5, state=State.CREATING)), ())
+    assert [index.successor(each) for each in (former, between, newest)] == [newest, newest, None]
 
 
 async def test_who_has_no_attachments_left_is_no_orphan() -> None:
