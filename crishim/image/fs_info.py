@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
+
 from crishim.core.clock import monotonic
 from crishim.core.tasks import InFlight, TaskOwner
 from crishim.drivers import threads
@@ -16,6 +18,8 @@ from crishim.drivers.tree import tree_usage
 from crishim.image.store.store import ImageStore
 
 _FRESH = 10.0
+_PATIENCE = 5.0  # a kubelet that has no answer within two minutes does not start
+_SHARE = 4  # a large tree on a slow disk is left alone for so many times as long as it took to count
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def image_mountpoint(images: Path, containers: Path) -> str:
 
 
 class TreeUsage:
-    """What a directory tree takes, counted at most every few seconds: kubelet asks often, and counting takes long."""
+    """What a directory tree takes, counted now and then only: kubelet asks often, and counting may take minutes."""
 
     def __init__(
         self,
@@ -53,21 +57,27 @@ class TreeUsage:
         owner: TaskOwner,
         clock: Callable[[], float] = monotonic,
         measure: Callable[[Path], tuple[int, int]] = tree_usage,
+        patience: float = _PATIENCE,
     ) -> None:
-        self.root, self._clock, self._measure = root, clock, measure
+        """A caller waits for ``patience`` seconds at most."""
+        self.root, self._clock, self._measure, self._patience = root, clock, measure, patience
         self._in_flight = InFlight(owner)
-        self._counted, self._last = -math.inf, FilesystemUsage(str(root), 0, 0, 0)
+        self._due, self._last = -math.inf, FilesystemUsage(str(root), 0, 0, time.time_ns())
 
     async def __call__(self) -> FilesystemUsage:
-        """The usage, not older than ten seconds. What is mounted inside the tree does not count; no tree is nothing.
+        """The usage, not older than ten seconds if counting is quick; no tree, and what is mounted in it, is nothing.
 
-        Who asks while it is being counted waits for that; it goes on when nobody waits any more.
+        Who asks while it is being counted waits for that; it goes on when nobody waits any more. When it takes too
+        long, the answer is what was counted last, or nothing.
         """
-        if self._clock() - self._counted > _FRESH:
-            await self._in_flight.run("images usage", self._count)
+        if self._clock() > self._due:
+            with anyio.move_on_after(self._patience):
+                await self._in_flight.run("images usage", self._count)
         return self._last
 
     async def _count(self) -> None:
+        began = self._clock()
         used, inodes = await threads.run_alone(self._measure, self.root)
         self._last = FilesystemUsage(str(self.root), used, inodes, time.time_ns())
-        self._counted = self._clock()
+        ended = self._clock()
+        self._due = ended + max(_FRESH, _SHARE * (ended - began))

@@ -42,6 +42,38 @@ async def test_all_who_ask_meanwhile_wait_for_one_count() -> None:
     await owner.aclose()
 
 
+async def test_a_count_that_takes_long_keeps_nobody_waiting() -> None:
+    """A kubelet asks before it starts, and does not without an answer."""
+    tree, owner, now = SlowTree(), TaskOwner(), [1000.0]
+    usage = TreeUsage(Path("/containers"), owner, lambda: now[0], tree, patience=0.01)
+    found = await usage()
+    assert (found.used_bytes, found.inodes_used, found.timestamp > 0) == (0, 0, True)
+    tree.let.set()
+    while not (await usage()).inodes_used:
+        pass
+    tree.let.clear()
+    now[0] += 11
+    assert (await usage()).inodes_used == 1
+    tree.let.set()
+    await owner.aclose()
+
+
+async def test_what_takes_long_to_count_is_counted_less_often() -> None:
+    owner, now, counted = TaskOwner(), [1000.0], []
+
+    def measure(_: Path) -> tuple[int, int]:
+        counted.append(now[0])
+        now[0] += 100
+        return 0, 0
+
+    usage = TreeUsage(Path("/containers"), owner, lambda: now[0], measure)
+    for seconds in (0, 11, 380, 20):
+        now[0] += seconds
+        await usage()
+    assert counted == [1000.0, 1511.0]
+    await owner.aclose()
+
+
 def test_one_file_system_has_one_name(tmp_path: Path) -> None:
     containers = tmp_path / "containers"
     assert image_mountpoint(tmp_path, containers) == str(containers)
