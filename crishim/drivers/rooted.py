@@ -30,17 +30,21 @@ def _read(root: str, path: str) -> str:
     with system_call("open", f"{path} in {root}"):
         directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            # Not blocking: an image may have put a FIFO there.
-            file = syscalls.open_in_root(directory, path, os.O_RDONLY | os.O_NONBLOCK)
+            found = syscalls.open_in_root(directory, path, os.O_PATH)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
                 return ""
             raise
         finally:
             os.close(directory)
+        try:
+            # Looked at before it is opened: to open a device does something, such as to start a watchdog.
+            if not stat.S_ISREG(os.fstat(found).st_mode):
+                raise InvalidArgumentError(f"{path} of the image is not a regular file")
+            file = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            os.close(found)
     with os.fdopen(file, "rb") as opened:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise InvalidArgumentError(f"{path} of the image is not a regular file")
         data = opened.read(_LIMIT + 1)
     if len(data) > _LIMIT:
         raise InvalidArgumentError(f"{path} of the image is larger than {_LIMIT} bytes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -43,5 +44,14 @@ async def test_a_link_inside_is_followed_from_the_root(root: Path) -> None:
 
 async def test_a_fifo_is_refused_at_once(root: Path) -> None:
     os.mkfifo(root / "etc" / "passwd")
+    with pytest.raises(InvalidArgumentError, match="regular file"):
+        await read_in_root(str(root), "/etc/passwd")
+
+
+async def test_what_is_no_file_is_not_even_opened(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device does something when it is opened; a socket fails."""
+    monkeypatch.chdir(root / "etc")
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind("passwd")
     with pytest.raises(InvalidArgumentError, match="regular file"):
         await read_in_root(str(root), "/etc/passwd")
