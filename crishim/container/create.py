@@ -20,7 +20,7 @@ from crishim.container.spec.selinux import selinux_labels
 from crishim.container.spec.signals import stop_signal
 from crishim.container.watch import OnChange, Watch
 from crishim.core.clock import boot_id, now_ns
-from crishim.core.errors import AlreadyExistsError, explain
+from crishim.core.errors import AlreadyExistsError, FailedPreconditionError, explain
 from crishim.core.faultpoints import ContainerFaultPoint, reach
 from crishim.core.tasks import InFlight, both
 from crishim.model.container import Container, ContainerConfig, Event, State
@@ -113,6 +113,7 @@ class CreateContainer:
             reach(ContainerFaultPoint.ROOTFS)
             prepared = await self._prepare.prepare(sandbox, container, image, root, host)
             user, made = prepared.user, await making.make(prepared.spec)
+            self._require_joined(prepared.pid_holder)
         reach(ContainerFaultPoint.MADE)
         created = await self._index.advance(
             container.id,
@@ -127,6 +128,14 @@ class CreateContainer:
         require_ready(self._pods, sandbox.id)
         self._watch.begin(created)
         self._on_change(created, Event.MADE)
+
+    def _require_joined(self, holder: Container | None) -> None:
+        """Make sure that the PID namespace of ``holder`` was joined, and not that of whoever had its id next.
+
+        Who ends a container at the right moment could get the node's namespace that way.
+        """
+        if holder is not None and not self._runtime.is_there(holder):
+            raise FailedPreconditionError(f"container {holder.id}, whose PID namespace was to be joined, has ended")
 
     async def _undo(self, container: Container, error: BaseException) -> None:
         """Leave nothing of a container whose making failed; what can not be undone now is tried at the next start."""

@@ -54,20 +54,19 @@ class Infra:
         """Begin to make the pod's PID namespace, which will be asked for."""
         self._in_flight.begin(f"infra {sandbox.id}", lambda: self._ensure(sandbox))
 
-    async def pid_namespace(self, sandbox: Sandbox) -> str:
-        """The path of the pod's PID namespace, made now if it is not there yet."""
-        pid = await self._in_flight.run(f"infra {sandbox.id}", lambda: self._ensure(sandbox))
-        return f"/proc/{pid}/ns/pid"
+    async def holder(self, sandbox: Sandbox) -> Container:
+        """The container whose process holds the pod's PID namespace, made now if it is not there yet."""
+        return await self._in_flight.run(f"infra {sandbox.id}", lambda: self._ensure(sandbox))
 
-    async def _ensure(self, sandbox: Sandbox) -> int:
+    async def _ensure(self, sandbox: Sandbox) -> Container:
         for container in self._index.of_sandbox(sandbox.id):
             if container.infra:
                 if container.state is State.RUNNING:
-                    return container.pid
+                    return container
                 await self._remove.remove(container.id)
         return await self._make(sandbox)
 
-    async def _make(self, sandbox: Sandbox) -> int:
+    async def _make(self, sandbox: Sandbox) -> Container:
         container = Container(
             id=secrets.token_hex(32),
             sandbox_id=sandbox.id,
@@ -90,7 +89,7 @@ class Infra:
         except BaseException:
             await self._remove.undo(made)
             raise
-        return made.pid
+        return made
 
     async def _run(self, sandbox: Sandbox, container: Container) -> Container:
         bundle, host = self._layout.bundle(container.id), of_handler(self._hosts, sandbox.runtime_handler)

@@ -109,6 +109,10 @@ class OciRuntime(Protocol):
         """
         ...
 
+    def is_there(self, container: Container) -> bool:
+        """Whether the id of the container's first process has been its own until now."""
+        ...
+
     async def signal(self, container: Container, signal: int) -> None:
         """Send a signal to the init process, through a pidfd that was checked against ``pid_start``."""
         ...

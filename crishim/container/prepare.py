@@ -40,10 +40,14 @@ class Handler(Struct, frozen=True):
 
 
 class Prepared(Struct, frozen=True):
-    """A container's OCI configuration, and whom it runs as."""
+    """A container's OCI configuration, and whom it runs as.
+
+    ``pid_holder`` is the container whose PID namespace it joins: the configuration names that by the id of a process.
+    """
 
     spec: dict[str, Any]
     user: User
+    pid_holder: Container | None
 
 
 class Prepare:
@@ -97,6 +101,7 @@ class Prepare:
             for path in relabelled_paths(config, sandbox, files):
                 await self._node.relabel(path, label)
         check_propagation(config, await self._node.propagations_of(*propagating_paths(config)))
+        holder = await self._pid_holder(sandbox, config)
         inputs = SpecInputs(
             container=container,
             sandbox=sandbox,
@@ -109,7 +114,7 @@ class Prepare:
             image_mounts=await self._image_mounts(container, sandbox.id_map, label),
             volumes=await self._volumes(container, image, rootfs, sandbox.id_map, label),
             devices={device.host_path: await self._node.stat_device(device.host_path) for device in config.devices},
-            pid_namespace=await self._pid_namespace(sandbox, config),
+            pid_namespace=f"/proc/{holder.pid}/ns/pid" if holder else None,
             seccomp_profile=await self._seccomp_profile(config),
             cdi_edits=await self._node.cdi_edits(cdi_devices(config)),
             privileged_without_host_devices=handler.privileged_without_host_devices,
@@ -117,18 +122,18 @@ class Prepare:
             device_ownership=self._device_ownership,
             annotations=_annotations(sandbox, config, handler),
         )
-        return Prepared(build_spec(inputs), inputs.user)
+        return Prepared(build_spec(inputs), inputs.user, holder)
 
-    async def _pid_namespace(self, sandbox: Sandbox, config: ContainerConfig) -> str | None:
+    async def _pid_holder(self, sandbox: Sandbox, config: ContainerConfig) -> Container | None:
         mode = pid_mode(config, sandbox)
         if mode is NamespaceMode.POD:
-            return await self._infra.pid_namespace(sandbox)
+            return await self._infra.holder(sandbox)
         if mode is not NamespaceMode.TARGET:
             return None
         target = self._index.resolve(config.security.namespaces.target_id)
         if target.state is not State.RUNNING or target.sandbox_id != sandbox.id:
             raise FailedPreconditionError(f"target container {target.id} does not run in pod sandbox {sandbox.id}")
-        return f"/proc/{target.pid}/ns/pid"
+        return target
 
     async def _volumes(
         self, container: Container, image: ImageRoot, rootfs: str, ids: IdMap | None, label: str

@@ -103,6 +103,11 @@ class FakeRuntime:
         self.failures.strike("started_at")
         return 7 if container.id in self.started else 0
 
+    def is_there(self, container: Container) -> bool:
+        """Whether it has not ended."""
+        end = self._ends.get(container.id)
+        return end is not None and not end.done()
+
     async def signal(self, container: Container, signal: int) -> None:
         """Send a signal."""
         self.failures.strike("signal")

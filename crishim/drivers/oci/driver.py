@@ -168,6 +168,11 @@ class OciDriver:
         answer = await program_of(note, self._places).call("state", container.id, seconds=self._limits.start)
         return 0 if parse_status(answer.stdout) in ("creating", "created") else note.start_begun
 
+    def is_there(self, container: Container) -> bool:
+        """Whether the first process of a container is there, be it as a zombie: so long nobody else has its id."""
+        with system_call("identify process", str(container.pid)):
+            return identify(container.pid) == ProcessId(container.pid, container.pid_start)
+
     async def signal(self, container: Container, signal: int) -> None:
         """Send a signal to the init process; one that has ended is fine."""
         send(ProcessId(container.pid, container.pid_start), signal)

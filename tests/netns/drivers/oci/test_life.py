@@ -8,6 +8,7 @@ import signal
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from crishim.container.spec.resources import linux_resources, updated
 from crishim.core.errors import RuntimeFailedError
@@ -80,6 +81,15 @@ async def test_kill_all_reaches_what_has_left_in_a_shared_pid_namespace(lab: Lab
     await lab.driver.kill_all(container)
     await lab.driver.wait(container)
     await until(lambda: not lab.processes())
+
+
+async def test_the_id_of_a_process_is_a_containers_own_until_its_end(lab: Lab) -> None:
+    container = await lab.run("sleep", "1000")
+    assert lab.driver.is_there(container)
+    assert not lab.driver.is_there(replace(container, pid_start=container.pid_start + 1))  # another one of that id
+    await lab.driver.kill_all(container)
+    await lab.driver.wait(container)
+    assert not lab.driver.is_there(container)
 
 
 async def test_a_container_without_a_monitor_is_watched_all_the_same(lab: Lab) -> None:

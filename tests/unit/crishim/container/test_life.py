@@ -19,7 +19,7 @@ from crishim.core.errors import (
 )
 from crishim.model.container import Container, ContainerSecurity, Event, ImageSpec, Mount, State
 from crishim.model.image import ImageRoot
-from crishim.model.pod import ProfileType, Resources, SecurityProfile
+from crishim.model.pod import NamespaceMode, NamespaceOptions, ProfileType, Resources, SecurityProfile
 from crishim.model.sandbox import State as SandboxState
 from crishim.testing.container_world import OWN_PID, POD_PID, ContainerWorld, example_container, example_sandbox
 from crishim.testing.store import MemoryStore
@@ -362,6 +362,19 @@ async def test_containers_that_share_a_pid_namespace_get_one_infra_container(wor
     joined = {"type": "pid", "path": f"/proc/{infra.pid}/ns/pid"}
     assert all(joined in world.runtime.made[each]["linux"]["namespaces"] for each in (first, second))
     assert infra.id not in {each.id for each in world.index.visible()}
+
+
+@pytest.mark.parametrize("mode", [NamespaceMode.POD, NamespaceMode.TARGET])
+async def test_no_pid_namespace_is_joined_of_whoever_has_the_id_of_one_that_ended(
+    world: ContainerWorld, mode: NamespaceMode
+) -> None:
+    await world.run("first", security=POD_PID)
+    (holder,) = [each for each in world.index.all() if each.infra is (mode is NamespaceMode.POD)]
+    joining = ContainerSecurity(namespaces=NamespaceOptions(pid=mode, target_id=holder.id))
+    world.runtime.on_create = lambda: world.runtime.finish(holder.id, 137)
+    with pytest.raises(FailedPreconditionError, match=f"{holder.id}, whose PID namespace was to be joined, has ended"):
+        await world.containers.create("pod", example_container("second", security=joining))
+    assert "second" not in {each.config.metadata.name for each in world.index.all()}
 
 
 async def test_an_infra_container_is_made_by_an_oci_runtime_where_it_has_to_be(world: ContainerWorld) -> None:
