@@ -292,6 +292,7 @@ class OciDriver:
                 directory.mkdir(0o700, parents=True, exist_ok=True)
         for socket in self._places.sockets.iterdir():
             socket.unlink(missing_ok=True)  # of a monitor that was killed at the wrong moment
+        self._execs.open()
         self._notes.load()
 
 

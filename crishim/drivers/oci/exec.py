@@ -14,11 +14,13 @@ from typing import Any
 
 import anyio
 import msgspec
+import structlog
 from msgspec import Struct
 
 from cni_runtime import faults
 from cni_runtime.tasks import finish
-from crishim.core.errors import NotFoundError, RuntimeFailedError
+from crishim.core.errors import NotFoundError, RuntimeFailedError, SystemCallError, explain
+from crishim.drivers.null import open_null
 from crishim.drivers.oci.notes import Notes
 from crishim.drivers.oci.places import Places
 from crishim.drivers.oci.program import OciProgram, environment, errors_in_log
@@ -27,6 +29,8 @@ from crishim.drivers.process.child import Child
 from crishim.drivers.process.mark import kill_bearers, new_mark, oci_rlimit
 from crishim.drivers.process.spawn import Program
 from crishim.drivers.syscalls import system_call
+
+_log = structlog.get_logger()
 
 _KILL_SECONDS = 10.0
 
@@ -43,13 +47,14 @@ class Streams(Struct, frozen=True, kw_only=True):
 class Exec(Struct, frozen=True):
     """One command in a container, from before its start until nothing of it is left.
 
-    ``owner`` gets the pipes that are its streams.
+    ``owner`` gets the pipes that are its streams. ``null`` is what it gets where it has none.
     """
 
     container_id: str
     mark: int
     directory: Path
     owner: Owner | None = None
+    null: int | None = None
 
     async def start(self, program: OciProgram, streams: Streams) -> Child:
         """Start the command. Raises RuntimeFailedError when it can not be started."""
@@ -58,14 +63,15 @@ class Exec(Struct, frozen=True):
         pid_file, log = self.directory / "pid", self.directory / "log"
         console = ("--tty", f"--console-socket={streams.console}") if streams.console else ()
         files = (f"--process={self.directory / 'process.json'}", f"--pid-file={pid_file}")
+        stdio = [self.null if each is None else each for each in (streams.stdin, streams.stdout, streams.stderr)]
         starter = await Child.start(
             Program(
                 argv=program.command_line("exec", "--detach", *files, *console, self.container_id, log=log),
                 executable=program.executable,
                 env=environment(),
-                stdin=streams.stdin,
-                stdout=streams.stdout,
-                stderr=streams.stderr,
+                stdin=stdio[0],
+                stdout=stdio[1],
+                stderr=stdio[2],
             )
         )
         faults.reach("oci.exec.spawned")
@@ -96,12 +102,20 @@ class Execs:
 
     def __init__(self, places: Places, notes: Notes) -> None:
         self._places, self._notes = places, notes
+        self._null: int | None = None
+
+    def open(self) -> None:
+        """Get ready for commands."""
+        try:
+            self._null = open_null()
+        except SystemCallError as error:
+            _log.warning("oci.null_not_guarded", error=explain(error))
 
     def prepare(self, container_id: str, process: Mapping[str, Any]) -> Exec:
         """Note that a command is about to start; ``process`` is an OCI process object."""
         mark, note = new_mark(), self._notes.find(container_id)
         owner = owner_of_streams(note.userns, process) if note and note.userns else None
-        planned = Exec(container_id, mark, self._places.execs / f"{container_id}.{mark:x}", owner)
+        planned = Exec(container_id, mark, self._places.execs / f"{container_id}.{mark:x}", owner, self._null)
         _write(planned, _marked(process, mark))
         return planned
 

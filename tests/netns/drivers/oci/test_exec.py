@@ -35,6 +35,13 @@ async def test_a_signal_counts_from_128(lab: Lab, container: Container, script: 
     assert (await run(lab, container, script)).exit_code == code
 
 
+async def test_the_nodes_null_device_can_be_used_and_not_changed(lab: Lab, container: Container) -> None:
+    """The mode that is set here is the one it has."""
+    done = await run(lab, container, "cat; echo x >&0 && echo x >/dev/stdin && busybox chmod 666 /proc/self/fd/0")
+    assert b"Read-only file system" in done.stderr
+    assert (done.stdout, done.exit_code) == (b"", 1)
+
+
 async def test_a_command_that_is_not_there_is_an_error(lab: Lab, container: Container) -> None:
     with pytest.raises(RuntimeFailedError, match=r"nowhere.*not found"):
         await lab.driver.exec_sync(container, process("nowhere"), 20.0)
