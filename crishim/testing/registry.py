@@ -31,6 +31,7 @@ class FakeRegistry:
     basic: tuple[str, str] | None = None
     token: str | None = None
     token_answer: bytes | None = None
+    token_elsewhere: str | None = None
     requests: list[tuple[str, str]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
 
@@ -105,6 +106,8 @@ class FakeRegistry:
 
     async def _token(self, request: web.Request) -> web.Response:
         self._note(request)
+        if self.token_elsewhere is not None:
+            return web.Response(status=307, headers={"Location": self.token_elsewhere})
         if request.method == "POST":
             form = await request.post()
             if form.get("refresh_token") != "identity":

@@ -59,7 +59,8 @@ class Transport:
     ) -> AsyncIterator[ClientResponse]:
         """The answer to one request, after redirects. Raises UnreachableError, and RegistryError for a bad redirect.
 
-        ``headers`` and those of ``host`` go to the first address; what is secret among them goes to no other.
+        ``headers`` and those of ``host`` go to the first address; what is secret among them goes to no other host, nor
+        does the form ``data``.
         ``origin`` is whose server has named ``url``, which then is as good as a redirect.
         """
         if origin:
@@ -95,6 +96,8 @@ class Transport:
                 target = _redirected(url, response.headers["Location"])
                 check_redirect(url, target)
                 if urlsplit(target).netloc != urlsplit(url).netloc:
+                    if data is not None:
+                        raise RegistryError(f"{method} {_show(url)}: a form is not taken to {_show(target)}")
                     sent = without_secrets(sent, host)
                 origin, url = url, target
         raise RegistryError(f"{method} {_show(url)}: more than {MAX_REDIRECTS} redirects")

@@ -212,6 +212,14 @@ async def test_a_refused_identity_token(lab: Lab) -> None:
         await lab.client(auth=RequestAuth(identity_token="wrong")).resolve()
 
 
+async def test_an_identity_token_is_taken_to_no_other_host(lab: Lab, mirror: FakeRegistry) -> None:
+    lab.registry.token = mirror.token = "t"
+    lab.registry.token_elsewhere = f"http://{mirror.host}/token"
+    with pytest.raises(RegistryError, match="not taken to"):
+        await lab.client(auth=RequestAuth(identity_token="identity")).resolve()
+    assert mirror.requests == []
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_temporary_failures_are_tried_again(lab: Lab, status: int) -> None:
     lab.registry.fault = _answers(status, 2, **{"Retry-After": "0"})  # type: ignore[assignment]
