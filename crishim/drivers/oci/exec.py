@@ -16,6 +16,7 @@ import anyio
 import msgspec
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cni_runtime import faults
 from cni_runtime.tasks import finish
@@ -34,6 +35,10 @@ _log = structlog.get_logger()
 
 _KILL_SECONDS = 10.0
 
+# crun gives a command no rank of its own, and it would inherit that of this process, by which it is among the last that
+# the kernel kills when memory is short. So what becomes the OCI runtime is ranked before: later would be too late.
+_RANKED = '{ echo "$0" >/proc/self/oom_score_adj; } 2>/dev/null; exec "$@"'
+
 
 class Streams(Struct, frozen=True, kw_only=True):
     """Descriptors for a command, None for /dev/null; or the socket that its terminal is to be sent to."""
@@ -47,7 +52,8 @@ class Streams(Struct, frozen=True, kw_only=True):
 class Exec(Struct, frozen=True):
     """One command in a container, from before its start until nothing of it is left.
 
-    ``owner`` gets the pipes that are its streams. ``null`` is what it gets where it has none.
+    ``owner`` gets the pipes that are its streams. ``null`` is what it gets where it has none. ``oom_score_adj`` is that
+    of the process, None for that of this one.
     """
 
     container_id: str
@@ -55,6 +61,7 @@ class Exec(Struct, frozen=True):
     directory: Path
     owner: Owner | None = None
     null: int | None = None
+    oom_score_adj: int | None = None
 
     async def start(self, program: OciProgram, streams: Streams) -> Child:
         """Start the command. Raises RuntimeFailedError when it can not be started."""
@@ -65,13 +72,15 @@ class Exec(Struct, frozen=True):
         files = (f"--process={self.directory / 'process.json'}", f"--pid-file={pid_file}")
         stdio = [self.null if each is None else each for each in (streams.stdin, streams.stdout, streams.stderr)]
         starter = await Child.start(
-            Program(
-                argv=program.command_line("exec", "--detach", *files, *console, self.container_id, log=log),
-                executable=program.executable,
-                env=environment(),
-                stdin=stdio[0],
-                stdout=stdio[1],
-                stderr=stdio[2],
+            self._ranked(
+                Program(
+                    argv=program.command_line("exec", "--detach", *files, *console, self.container_id, log=log),
+                    executable=program.executable,
+                    env=environment(),
+                    stdin=stdio[0],
+                    stdout=stdio[1],
+                    stderr=stdio[2],
+                )
             )
         )
         faults.reach("oci.exec.spawned")
@@ -83,6 +92,12 @@ class Exec(Struct, frozen=True):
             why = errors_in_log(_text(log)) or f"{program.path.name} exec ended with status {status}"
             raise RuntimeFailedError(f"container {self.container_id}: {why}")
         return _adopt(pid_file)
+
+    def _ranked(self, program: Program) -> Program:
+        if self.oom_score_adj is None:
+            return program
+        argv = ("sh", "-c", _RANKED, str(self.oom_score_adj), str(program.executable), *program.argv[1:])
+        return replace(program, argv=argv, executable=None)
 
     async def kill(self) -> None:
         """Kill the command and all it started, and return when they have ended; a cancellation waits too."""
@@ -115,7 +130,8 @@ class Execs:
         """Note that a command is about to start; ``process`` is an OCI process object."""
         mark, note = new_mark(), self._notes.find(container_id)
         owner = owner_of_streams(note.userns, process) if note and note.userns else None
-        planned = Exec(container_id, mark, self._places.execs / f"{container_id}.{mark:x}", owner, self._null)
+        directory, rank = self._places.execs / f"{container_id}.{mark:x}", process.get("oomScoreAdj")
+        planned = Exec(container_id, mark, directory, owner, self._null, rank)
         _write(planned, _marked(process, mark))
         return planned
 

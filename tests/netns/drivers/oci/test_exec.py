@@ -35,6 +35,11 @@ async def test_a_signal_counts_from_128(lab: Lab, container: Container, script: 
     assert (await run(lab, container, script)).exit_code == code
 
 
+async def test_a_command_is_as_dear_to_the_kernel_as_its_container(lab: Lab, container: Container) -> None:
+    ranked = process("sh", "-c", "cat /proc/self/oom_score_adj; exit 3", oomScoreAdj=500)
+    assert await lab.driver.exec_sync(container, ranked, 20.0) == ExecResult(b"500\n", b"", 3)
+
+
 async def test_the_nodes_null_device_can_be_used_and_not_changed(lab: Lab, container: Container) -> None:
     """The mode that is set here is the one it has."""
     done = await run(lab, container, "cat; echo x >&0 && echo x >/dev/stdin && busybox chmod 666 /proc/self/fd/0")
