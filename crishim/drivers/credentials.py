@@ -42,7 +42,7 @@ def restore_dumpable() -> None:
 def give_up_privileges() -> None:
     """Let neither this thread nor what it starts gain privileges again, or find the keys of this process's session.
 
-    What it holds now it keeps. See PR_SET_NO_NEW_PRIVS and PR_CAPBSET_DROP in prctl(2), and session-keyring(7).
+    What it holds now it keeps. See PR_SET_NO_NEW_PRIVS and PR_CAPBSET_DROP in prctl(2).
     """
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
     try:
@@ -51,6 +51,11 @@ def give_up_privileges() -> None:
     except OSError as error:
         if error.errno != errno.EINVAL:  # beyond the last one that the kernel knows
             raise
+    leave_keys()
+
+
+def leave_keys() -> None:
+    """Let this thread, and what it starts, find none of the keys of this process's session; see session-keyring(7)."""
     try:
         _system_call("keyctl", _KEYCTL_JOIN_SESSION_KEYRING, 0)
     except OSError as error:

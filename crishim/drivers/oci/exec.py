@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from cni_runtime import faults
 from cni_runtime.tasks import finish
 from crishim.core.errors import NotFoundError, RuntimeFailedError, SystemCallError, explain
+from crishim.drivers import credentials, threads
 from crishim.drivers.null import open_null
 from crishim.drivers.oci.notes import Notes
 from crishim.drivers.oci.places import Places
@@ -28,7 +29,7 @@ from crishim.drivers.oci.program import OciProgram, environment, errors_in_log
 from crishim.drivers.oci.stream_owner import Owner, give, owner_of_streams
 from crishim.drivers.process.child import Child
 from crishim.drivers.process.mark import kill_bearers, new_mark, oci_rlimit
-from crishim.drivers.process.spawn import Program
+from crishim.drivers.process.spawn import Program, Spawned, spawn
 from crishim.drivers.syscalls import system_call
 
 _log = structlog.get_logger()
@@ -71,18 +72,15 @@ class Exec(Struct, frozen=True):
         console = ("--tty", f"--console-socket={streams.console}") if streams.console else ()
         files = (f"--process={self.directory / 'process.json'}", f"--pid-file={pid_file}")
         stdio = [self.null if each is None else each for each in (streams.stdin, streams.stdout, streams.stderr)]
-        starter = await Child.start(
-            self._ranked(
-                Program(
-                    argv=program.command_line("exec", "--detach", *files, *console, self.container_id, log=log),
-                    executable=program.executable,
-                    env=environment(),
-                    stdin=stdio[0],
-                    stdout=stdio[1],
-                    stderr=stdio[2],
-                )
-            )
+        runtime = Program(
+            argv=program.command_line("exec", "--detach", *files, *console, self.container_id, log=log),
+            executable=program.executable,
+            env=environment(),
+            stdin=stdio[0],
+            stdout=stdio[1],
+            stderr=stdio[2],
         )
+        starter = await Child.of(threads.start_alone(_spawn, self._ranked(runtime)))
         faults.reach("oci.exec.spawned")
         try:
             status = await starter.wait()
@@ -143,6 +141,13 @@ class Execs:
                 left = Exec(name, int(mark, 16), directory)
                 await left.kill()
                 left.close()
+
+
+def _spawn(program: Program) -> Spawned:
+    """In a thread that ends then: crun lets a command keep the keys of whoever starts it."""
+    with system_call("leave", "the session's keys"):
+        credentials.leave_keys()
+    return spawn(program)
 
 
 def _marked(process: Mapping[str, Any], mark: int) -> dict[str, Any]:

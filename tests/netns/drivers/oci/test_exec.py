@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import platform
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -12,14 +16,29 @@ from crishim.drivers.oci.driver import Limits
 from crishim.drivers.oci.exec_sync import OUTPUT_LIMIT
 from crishim.model.container import Container
 from crishim.model.process import ExecResult
-from tests.netns.drivers.oci.lab import Lab, process, processes, until
+from tests.netns.drivers.oci.lab import ROOTFS, Lab, process, processes, until
 
 pytestmark = pytest.mark.anyio
+
+PYTHON = Path(sys.executable).resolve()
+WHICH_KEYRING = "import ctypes; print(ctypes.CDLL(None).syscall(250, 0, -3, 0))"  # of the session, see keyctl(2)
 
 
 @pytest.fixture
 async def container(lab: Lab) -> Container:
     return await lab.run("sleep", "1000")
+
+
+def show_python() -> None:
+    """Let containers that are made from now on run Python."""
+    for path in {"/usr", "/lib", "/lib64", str(PYTHON.parents[1])}:
+        target = ROOTFS / path.lstrip("/")
+        target.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "--bind", path, target], check=True)
+
+
+def own_keyring() -> int:
+    return int(subprocess.run([PYTHON, "-c", WHICH_KEYRING], capture_output=True, check=True).stdout)
 
 
 async def run(lab: Lab, container: Container, script: str, seconds: float | None = 20.0) -> ExecResult:
@@ -38,6 +57,15 @@ async def test_a_signal_counts_from_128(lab: Lab, container: Container, script: 
 async def test_a_command_is_as_dear_to_the_kernel_as_its_container(lab: Lab, container: Container) -> None:
     ranked = process("sh", "-c", "cat /proc/self/oom_score_adj; exit 3", oomScoreAdj=500)
     assert await lab.driver.exec_sync(container, ranked, 20.0) == ExecResult(b"500\n", b"", 3)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="knows a number of x86_64")
+async def test_a_command_has_none_of_the_keys_of_the_server(lab: Lab) -> None:
+    show_python()
+    container = await lab.run("sleep", "1000")
+    done = await lab.driver.exec_sync(container, process(str(PYTHON), "-c", WHICH_KEYRING), 20.0)
+    assert int(done.stdout) > 0
+    assert int(done.stdout) != own_keyring()
 
 
 async def test_the_nodes_null_device_can_be_used_and_not_changed(lab: Lab, container: Container) -> None:
