@@ -40,21 +40,19 @@ def tree_usage(root: Path) -> tuple[int, int]:
 
 
 def count(found: Iterable[Found], most: float) -> tuple[int, int]:
-    """Bytes on disk and inodes of what is found, each file once.
+    """Bytes on disk and inodes of what is found, each file once: each of its names has its share.
 
-    Stops at ``most`` inodes: then a container is moving directories from where the walk was to where it will be.
+    To remember the files would take memory for each. What has names elsewhere too counts in part. Stops at ``most``
+    inodes: then a container is moving directories from where the walk was to where it will be.
     """
-    blocks, inodes, linked = 0, 0, set[int]()
+    blocks = inodes = 0.0
     for _, _, status in found:
         if inodes >= most:
             break
-        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
-            if status.st_ino in linked:
-                continue
-            linked.add(status.st_ino)
-        blocks += status.st_blocks
-        inodes += 1
-    return blocks * 512, inodes
+        names = 1 if stat.S_ISDIR(status.st_mode) else max(status.st_nlink, 1)  # 0: it was just removed
+        blocks += status.st_blocks / names
+        inodes += 1 / names
+    return round(blocks) * 512, round(inodes)
 
 
 def walk(top: int, *, across_mounts: bool) -> Generator[Found, None, None]:

@@ -71,6 +71,16 @@ def test_names_are_not_remembered(tmp_path: Path) -> None:
         assert peak() < 100_000
 
 
+def test_files_with_several_names_are_not_remembered(tmp_path: Path) -> None:
+    for number in range(4000):
+        (tmp_path / f"file{number}").touch()
+        for other in range(number % 3):
+            (tmp_path / f"file{number}.{other}").hardlink_to(tmp_path / f"file{number}")
+    with traced_memory() as peak:
+        assert tree_usage(tmp_path)[1] == 4001
+        assert peak() < 100_000
+
+
 @pytest.mark.parametrize("levels", [5, DEEP])
 def test_what_is_moved_away_leads_nowhere_else(tmp_path: Path, levels: int) -> None:
     top, outside = tmp_path / "top", tmp_path / "outside"
