@@ -20,6 +20,8 @@ from cni_runtime.errors import CniError, ErrorCode
 
 _PATIENCE = 5.0  # seconds for killed plugins to be gone
 _PAUSE = 0.01
+# Bytes; a plugin has a few thousand. Any process can show terabytes, see PR_SET_MM_ENV_END in prctl(2).
+_LARGEST = 1 << 18
 
 
 async def end_leftovers(container_ids: Collection[str]) -> int:
@@ -62,6 +64,7 @@ def _kill_all(container_ids: frozenset[str]) -> Iterator[int]:
 
 def _runs_for(pid: int, container_ids: frozenset[str]) -> bool:
     # A process that has ended, reaped or not, has no environment any more.
-    pairs = (pair.partition(b"=") for pair in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
+    with Path(f"/proc/{pid}/environ").open("rb") as file:
+        pairs = [pair.partition(b"=") for pair in file.read(_LARGEST).split(b"\0")]
     variables = {name: value.decode(errors="surrogateescape") for name, _, value in pairs}
     return b"CNI_COMMAND" in variables and variables.get(b"CNI_CONTAINERID") in container_ids

@@ -9,16 +9,21 @@ from pathlib import Path
 from crishim.drivers import threads
 from crishim.drivers.process.identity import ProcessId, ended, identify, read_stat, send
 
+# Bytes; what is looked for has some hundreds. Any process can show terabytes, see PR_SET_MM_ARG_END in prctl(2).
+_LONGEST = 1 << 16
+
 
 def command_lines() -> dict[ProcessId, tuple[str, ...]]:
-    """Every process with the arguments it was started with."""
+    """Every process with the arguments it was started with, but for those that have very many."""
     found: dict[ProcessId, tuple[str, ...]] = {}
     for process in filter(None, map(identify, _pids())):
         try:
-            arguments = Path(f"/proc/{process.pid}/cmdline").read_text(errors="replace").split("\0")
+            with Path(f"/proc/{process.pid}/cmdline").open("rb") as file:
+                text = file.read(_LONGEST)
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if len(arguments) > 1 and identify(process.pid) == process:
+        arguments = text.decode(errors="replace").split("\0")
+        if len(arguments) > 1 and len(text) < _LONGEST and identify(process.pid) == process:
             found[process] = tuple(arguments[:-1])
     return found
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -55,6 +56,18 @@ async def test_the_plugin_and_its_children_are_killed(start: _Start) -> None:
     assert await end_leftovers({_LOST, "other"}) == 2
     assert not _is_running(plugin.pid)
     assert not _is_running(child)
+
+
+async def test_no_large_environment_is_read_to_its_end(start: _Start) -> None:
+    other = start(**{f"CNI_{number}": "x" * 100_000 for number in range(20)})
+    _child(other)
+    tracemalloc.start()
+    try:
+        assert await end_leftovers({_LOST}) == 0
+        assert tracemalloc.get_traced_memory()[1] < 1_500_000
+    finally:
+        tracemalloc.stop()
+    assert _is_running(other.pid)
 
 
 @pytest.mark.parametrize("env", [{"CNI_COMMAND": "ADD", "CNI_CONTAINERID": "live"}, {"CNI_CONTAINERID": _LOST}, {}])

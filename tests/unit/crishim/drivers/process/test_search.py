@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from crishim.drivers.process.child import Child
 from crishim.drivers.process.identity import ProcessId
 from crishim.drivers.process.search import command_lines, group_members, kill_group
 from crishim.drivers.process.spawn import Program
+from crishim.testing.memory import traced_memory
 from tests.unit.crishim.drivers.process.conftest import Until
 
 pytestmark = pytest.mark.anyio
@@ -21,6 +23,17 @@ async def test_a_command_line_is_found_as_it_was_given(until: Until) -> None:
     child = await shell("sleep 1000; echo 'a  b'")
     given = ("/bin/sh", "-c", "sleep 1000; echo 'a  b'")
     await until(lambda: command_lines().get(child.identify()) == given)  # the kernel starts it before it has its own
+    await child.end()
+
+
+async def test_nobody_who_shows_too_much_is_read_to_the_end(until: Until) -> None:
+    argv = ("/bin/sh", "-c", "sleep 1000; true", *["x" * 100_000] * 10)
+    child = await Child.start(Program(argv=argv, env={"PATH": "/usr/bin:/bin"}))
+    shown = Path(f"/proc/{child.pid}/cmdline")
+    await until(lambda: len(shown.read_bytes()) > 1_000_000)
+    with traced_memory() as peak:
+        assert child.identify() not in command_lines()
+        assert peak() < 1_000_000
     await child.end()
 
 
