@@ -134,11 +134,16 @@ class Holdings:
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Keep other threads and processes that do this out. The directory is made when it is not there."""
+    """Keep other threads and processes that do this out. The directory is made when it is not there.
+
+    It is root's alone, since whoever can open it can have the lock, and keep it.
+    """
     if not directory.is_dir():
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        if os.fstat(handle).st_mode & 0o077:  # made by an earlier version
+            os.fchmod(handle, 0o700)
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:

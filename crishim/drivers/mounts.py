@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import re
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from crishim.drivers.syscalls import system_call
 _MOUNTINFO = Path("/proc/self/mountinfo")
 _ESCAPED = frozenset(" \t\n\\#")  # written as three octal digits
 _OCTAL = re.compile(r"\\([0-7]{3})")
+_LOCK_ATTEMPTS, _LOCK_PAUSE = 100, 0.01  # seconds
 
 
 class Mount(NamedTuple):
@@ -26,23 +28,43 @@ class Mount(NamedTuple):
 
 
 def make_shared(directory: str) -> None:
-    """Make ``directory`` a mount point whose mounts and unmounts reach the mount namespaces copied from this one.
-
-    The lock is the one ``ip netns`` takes: without it two of us could each put a mount there.
-    """
+    """Make ``directory`` a mount point whose mounts and unmounts reach the mount namespaces copied from this one."""
     with system_call("make shared mount", directory):
+        if _share(directory):
+            return
         handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            try:
-                syscalls.mount("", directory, "", syscalls.MS_SHARED)
-            except OSError as error:
-                if error.errno != errno.EINVAL:  # EINVAL: not a mount point yet
-                    raise
+            _lock(handle)
+            if not _share(directory):
                 syscalls.mount(directory, directory, "", syscalls.MS_BIND | syscalls.MS_REC)
-                syscalls.mount("", directory, "", syscalls.MS_SHARED)
+                _share(directory)
         finally:
             os.close(handle)
+
+
+def _share(directory: str) -> bool:
+    """Make the mount at ``directory`` shared; False when there is none."""
+    try:
+        syscalls.mount("", directory, "", syscalls.MS_SHARED)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return False
+    return True
+
+
+def _lock(directory: int) -> None:
+    """Take the lock that ``ip netns`` takes: without it two of us could each put a mount there, which is no harm.
+
+    Any user of the node may have it and keep it, so it is not waited for long.
+    """
+    for _ in range(_LOCK_ATTEMPTS):
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOCK_PAUSE)
+        else:
+            return
 
 
 def unmount_all(path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import pytest
 from crishim.core.errors import SystemCallError
 from crishim.drivers.mount_driver import MountDriver
 from crishim.drivers.mounts import make_shared, mounted_under, read_mounts
+from crishim.drivers.syscalls import opened
 from crishim.drivers.tree import tree_usage
 from crishim.model.files import FileTree
 
@@ -132,3 +134,15 @@ def test_a_directory_is_mounted_on_itself_only_once() -> None:
             list(pool.map(share, 4 * [place]))
     points = [mount.point for mount in read_mounts()]
     assert [points.count(str(place)) for place in places] == 50 * [1]
+
+
+def test_who_keeps_the_lock_of_a_directory_keeps_nobody_from_sharing_it() -> None:
+    """Any user of the node can open /run/netns."""
+    with opened(str(ROOT)) as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        for _ in range(2):
+            sharing = threading.Thread(target=make_shared, args=[str(ROOT)], daemon=True)
+            sharing.start()
+            sharing.join(5)
+            assert not sharing.is_alive()
+    assert [mount.point for mount in read_mounts()].count(str(ROOT)) == 1

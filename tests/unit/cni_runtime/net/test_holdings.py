@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from cni_runtime import files
-from cni_runtime.net.holdings import Holding, Holdings, Owner
+from cni_runtime.net.holdings import Holding, Holdings, Owner, locked
 from cni_runtime.net.nftcommands import Element
 
 ONE, TWO, THREE = (Holding(Owner("net", name, "eth0"), (Element("s", name),)) for name in ("one", "two", "three"))
@@ -32,6 +32,15 @@ def _of(holdings: Holdings) -> set[Holding]:
 
 def _as_another_process(holdings: Holdings, holding: Holding) -> None:
     files.replace(holdings.path(holding.owner), msgspec.json.encode(holding))
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_nobody_else_can_have_the_lock(tmp_path: Path, is_old: bool) -> None:
+    directory = tmp_path / "nftables" / "table"
+    if is_old:
+        directory.mkdir(0o755, parents=True)
+    with locked(directory):
+        assert directory.stat().st_mode & 0o777 == 0o700
 
 
 def test_what_is_known_is_not_looked_at_again(holdings: Holdings, tmp_path: Path) -> None:
