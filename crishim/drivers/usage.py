@@ -23,7 +23,7 @@ _log = structlog.get_logger(__name__)
 
 
 class DiskUsage(Struct, frozen=True):
-    """What a writable layer takes at ``timestamp`` (nanoseconds since the epoch).
+    """What a writable layer and anonymous volumes take at ``timestamp`` (nanoseconds since the epoch).
 
     The file system that it is on has a size (``capacity``, bytes) and inodes; ``mountpoint`` is a path in it.
     """
@@ -63,7 +63,7 @@ class UsageDriver:
     ) -> None:
         """The functions tell the path of a group, or raise a CrishimError when what it depends on has gone.
 
-        ``layers`` holds a directory for each container with its writable layer, ``upper``.
+        ``layers`` holds a directory for each container with its writable layer, ``upper``, and maybe ``volumes``.
         """
         self._mounted, self._layers = mounted, layers
         self._group_of_container, self._group_of_sandbox = group_of_container, group_of_sandbox
@@ -81,7 +81,7 @@ class UsageDriver:
         return await threads.run(lambda: {key: read_stats(self._mounted, path) for key, path in paths.items()})
 
     async def disk(self, container: Container) -> DiskUsage:
-        """The writable layer of a container."""
+        """The writable layer of a container, and its anonymous volumes."""
         return await threads.run(_disk, str(self._layers), container.id)
 
     async def interfaces(self, sandboxes: Sequence[Sandbox]) -> dict[str, tuple[InterfaceUsage, ...]]:
@@ -92,7 +92,9 @@ class UsageDriver:
 
 
 def _disk(layers: str, container_id: str) -> DiskUsage:
-    used, inodes = tree_usage(Path(layers, container_id, "upper"))
+    # Whoever limits what a container may write has to see its anonymous volumes as well: nobody else counts them.
+    own = [tree_usage(Path(layers, container_id, name)) for name in ("upper", "volumes")]
+    used, inodes = (sum(numbers) for numbers in zip(*own, strict=True))
     # All layers are on one file system, which outlives each of them: kubelet asks the kernel about this path later.
     whole = os.statvfs(layers)
     size = whole.f_blocks * whole.f_frsize

@@ -57,6 +57,14 @@ async def test_a_group_that_is_not_known_keeps_no_other_away() -> None:
 
 
 @pytest.mark.anyio
+async def test_anonymous_volumes_count(tmp_path: Path) -> None:
+    (tmp_path / "c1/upper").mkdir(parents=True)
+    (tmp_path / "c1/volumes/0").mkdir(parents=True)
+    (tmp_path / "c1/volumes/0/file").write_bytes(b"x" * 100_000)
+    found = await UsageDriver(Hierarchies(), lambda _: "", lambda _: "", tmp_path).disk(container("c1"))
+    assert (found.bytes >= 100_000, found.inodes) == (True, 4)
+
+
 async def test_all_layers_are_on_the_file_system_of_their_parent(tmp_path: Path) -> None:
     (tmp_path / "c1/upper/etc").mkdir(parents=True)
     driver = UsageDriver(Hierarchies(), lambda _: "", lambda _: "", tmp_path)
