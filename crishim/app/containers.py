@@ -139,7 +139,7 @@ def build_containers(
 ) -> ContainerParts:
     """The container verbs, their statistics, and what puts containers right at the start."""
     index = ContainerIndex(store, owner)
-    stats = Stats(index, _usage(config, sandboxes, oci), owner, sandboxes.all)
+    stats = Stats(index, _usage(config, sandboxes, oci, layout.kept_sandboxes), owner, sandboxes.all)
 
     def tell(container: Container, event: Event) -> None:
         events.on_container(container, event)
@@ -188,7 +188,7 @@ def _pod_files(layout: Layout) -> Callable[[str], PodFiles]:
     return files
 
 
-def _usage(config: Config, sandboxes: SandboxIndex, oci: OciParts) -> UsageDriver:
+def _usage(config: Config, sandboxes: SandboxIndex, oci: OciParts, pods: Path) -> UsageDriver:
     hosts = oci.hosts
 
     def group_of_container(container: Container) -> str:
@@ -200,7 +200,7 @@ def _usage(config: Config, sandboxes: SandboxIndex, oci: OciParts) -> UsageDrive
         return slice_path(Path(parent).name) if host.systemd_cgroup else parent
 
     mounted = hierarchies(read_mounts())
-    return UsageDriver(mounted, group_of_container, group_of_sandbox, container_layout(config).kept)
+    return UsageDriver(mounted, group_of_container, group_of_sandbox, container_layout(config).kept, pods)
 
 
 def _features(oci: OciParts) -> tuple[RuntimeHandler, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,7 +23,7 @@ _log = structlog.get_logger(__name__)
 
 
 class DiskUsage(Struct, frozen=True):
-    """What a writable layer and anonymous volumes take at ``timestamp`` (nanoseconds since the epoch).
+    """What a writable layer, anonymous volumes and the pod's files take at ``timestamp`` (nanoseconds since the epoch).
 
     The file system that it is on has a size (``capacity``, bytes) and inodes; ``mountpoint`` is a path in it.
     """
@@ -60,12 +60,14 @@ class UsageDriver:
         group_of_container: Callable[[Container], str],
         group_of_sandbox: Callable[[Sandbox], str],
         layers: Path,
+        pods: Path,
     ) -> None:
         """The functions tell the path of a group, or raise a CrishimError when what it depends on has gone.
 
-        ``layers`` holds a directory for each container with its writable layer, ``upper``, and maybe ``volumes``.
+        ``layers`` holds a directory for each container with its writable layer, ``upper``, and maybe ``volumes``;
+        ``pods`` one for each sandbox with the files that its containers share.
         """
-        self._mounted, self._layers = mounted, layers
+        self._mounted, self._layers, self._pods = mounted, layers, pods
         self._group_of_container, self._group_of_sandbox = group_of_container, group_of_sandbox
 
     async def groups(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> dict[str, GroupStats]:
@@ -81,8 +83,9 @@ class UsageDriver:
         return await threads.run(lambda: {key: read_stats(self._mounted, path) for key, path in paths.items()})
 
     async def disk(self, container: Container) -> DiskUsage:
-        """The writable layer of a container, and its anonymous volumes."""
-        return await threads.run(_disk, str(self._layers), container.id)
+        """All that a container can write to and that nobody else counts, so that it can be limited."""
+        own = [self._layers / container.id / name for name in ("upper", "volumes")]
+        return await threads.run(_disk, str(self._layers), [*own, self._pods / container.sandbox_id])
 
     async def interfaces(self, sandboxes: Sequence[Sandbox]) -> dict[str, tuple[InterfaceUsage, ...]]:
         """The interfaces of pods with a network of their own, by sandbox id, without ``lo``."""
@@ -91,10 +94,8 @@ class UsageDriver:
         return await threads.run_alone(_interfaces, own) if own else {}
 
 
-def _disk(layers: str, container_id: str) -> DiskUsage:
-    # Whoever limits what a container may write has to see its anonymous volumes as well: nobody else counts them.
-    own = [tree_usage(Path(layers, container_id, name)) for name in ("upper", "volumes")]
-    used, inodes = (sum(numbers) for numbers in zip(*own, strict=True))
+def _disk(layers: str, trees: Iterable[Path]) -> DiskUsage:
+    used, inodes = (sum(numbers) for numbers in zip(*map(tree_usage, trees), strict=True))
     # All layers are on one file system, which outlives each of them: kubelet asks the kernel about this path later.
     whole = os.statvfs(layers)
     size = whole.f_blocks * whole.f_frsize

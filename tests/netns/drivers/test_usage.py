@@ -16,7 +16,7 @@ from crishim.testing.container_world import example_sandbox
 
 pytestmark = pytest.mark.anyio
 
-DRIVER = UsageDriver(Hierarchies(), lambda _: "", lambda _: "", Path("/"))
+DRIVER = UsageDriver(Hierarchies(), lambda _: "", lambda _: "", Path("/"), Path("/"))
 
 
 def pod(netns: str) -> Sandbox:

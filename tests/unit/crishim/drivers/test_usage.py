@@ -35,6 +35,10 @@ def test_a_pod_may_give_its_interfaces_any_name(name: bytes, shown: str) -> None
     assert found == InterfaceUsage(shown, 1510, 17, 2, 4, 472, 6, 3, 5)
 
 
+def driver_in(directory: Path) -> UsageDriver:
+    return UsageDriver(Hierarchies(), lambda _: "", lambda _: "", directory, directory / "pods")
+
+
 def container(container_id: str) -> Container:
     config = example_container()
     return Container(id=container_id, sandbox_id="p", config=config, runtime_handler="", created_at=1, boot_id="")
@@ -47,7 +51,7 @@ async def test_a_group_that_is_not_known_keeps_no_other_away() -> None:
             return of_handler({}, "kata")
         return "/group"
 
-    driver = UsageDriver(Hierarchies(), group_of, group_of, Path("/"))
+    driver = UsageDriver(Hierarchies(), group_of, group_of, Path("/"), Path("/"))
     pods = [
         replace(example_sandbox(name), config=PodConfig(PodMetadata("web", "u1", "shop"), cgroup_parent="/pods"))
         for name in ("lost", "pod")
@@ -61,13 +65,20 @@ async def test_anonymous_volumes_count(tmp_path: Path) -> None:
     (tmp_path / "c1/upper").mkdir(parents=True)
     (tmp_path / "c1/volumes/0").mkdir(parents=True)
     (tmp_path / "c1/volumes/0/file").write_bytes(b"x" * 100_000)
-    found = await UsageDriver(Hierarchies(), lambda _: "", lambda _: "", tmp_path).disk(container("c1"))
+    found = await driver_in(tmp_path).disk(container("c1"))
     assert (found.bytes >= 100_000, found.inodes) == (True, 4)
+
+
+async def test_what_is_written_to_the_files_of_the_pod_counts(tmp_path: Path) -> None:
+    """Root of a container can write any amount to /etc/hostname."""
+    (tmp_path / "pods/p").mkdir(parents=True)
+    (tmp_path / "pods/p/hostname").write_bytes(b"x" * 100_000)
+    found = await driver_in(tmp_path).disk(container("c1"))
+    assert (found.bytes >= 100_000, found.inodes) == (True, 2)
 
 
 async def test_all_layers_are_on_the_file_system_of_their_parent(tmp_path: Path) -> None:
     (tmp_path / "c1/upper/etc").mkdir(parents=True)
-    driver = UsageDriver(Hierarchies(), lambda _: "", lambda _: "", tmp_path)
-    found, whole = await driver.disk(container("c1")), os.statvfs(tmp_path)
+    found, whole = await driver_in(tmp_path).disk(container("c1")), os.statvfs(tmp_path)
     assert (found.mountpoint, found.inodes) == (str(tmp_path), 2)
     assert (found.capacity, found.inodes_total) == (whole.f_blocks * whole.f_frsize, whole.f_files)
