@@ -20,7 +20,6 @@ from crishim.container.spec.mounts import check_propagation, host_paths, propaga
 from crishim.container.spec.namespaces import pid_mode
 from crishim.container.spec.seccomp import parse_profile, seccomp_file
 from crishim.container.spec.selinux import selinux_labels
-from crishim.container.spec.user import resolve_user
 from crishim.container.spec.volumes import image_volumes
 from crishim.container.users import ImageUsers
 from crishim.container.validate import check_config
@@ -95,7 +94,7 @@ class Prepare:
         """
         config, handler = container.config, of_handler(self._handlers, sandbox.runtime_handler).config
         files, label = self._pod_files(sandbox.id), selinux_labels(config, sandbox, host).mount
-        users = await self._users.of(image, rootfs)
+        user = await self._users.resolve(config, image, rootfs)
         await self._node.make_missing_dirs(*host_paths(config))
         if label:
             for path in relabelled_paths(config, sandbox, files):
@@ -108,7 +107,7 @@ class Prepare:
             image_config=image.config,
             rootfs=rootfs,
             files=files,
-            user=resolve_user(config, image.config, users.passwd, users.group),
+            user=user,
             host=host,
             hostname=self._node.hostname(),
             image_mounts=await self._image_mounts(container, sandbox.id_map, label),

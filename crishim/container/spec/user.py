@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -46,13 +46,12 @@ def resolve_user(config: ContainerConfig, image_config: Mapping[str, Any], passw
     then 0. Raises InvalidArgumentError for a name that the image does not have, naming what was looked up where.
     """
     security = config.security
-    accounts, groups = list(_accounts(passwd)), list(_groups(group))
     asked = _asked(security, execution_config(image_config).user)
-    account = _find_account(asked, accounts)
-    gid = _group_id(asked, groups) if asked.group else account.gid
+    account = _find_account(asked, _accounts(passwd))
+    gid = _group_id(asked, _groups(group)) if asked.group else account.gid
     extra = set(security.supplemental_groups) | {gid}
-    if security.supplemental_groups_policy != _STRICT:
-        extra |= {each.gid for each in groups if account.name in each.members and each.name != account.name}
+    if account.name and security.supplemental_groups_policy != _STRICT:
+        extra |= {each.gid for each in _groups(group) if account.name in each.members and each.name != account.name}
     return User(account.uid, gid, tuple(sorted(extra)), account.home or "/")
 
 
@@ -80,7 +79,7 @@ def _asked(security: ContainerSecurity, image_user: str) -> _Asked:
     return _Asked(user, group, "image: config.User", "image: config.User")
 
 
-def _find_account(asked: _Asked, accounts: list[_Account]) -> _Account:
+def _find_account(asked: _Asked, accounts: Iterable[_Account]) -> _Account:
     number = number_of(asked.user or "0")
     if number is not None:
         uid = _check_id(asked.user_field, number)
@@ -91,7 +90,7 @@ def _find_account(asked: _Asked, accounts: list[_Account]) -> _Account:
     raise InvalidArgumentError(f"{asked.user_field}: no user {asked.user!r} in /etc/passwd of the image")
 
 
-def _group_id(asked: _Asked, groups: list[_Group]) -> int:
+def _group_id(asked: _Asked, groups: Iterable[_Group]) -> int:
     number = number_of(asked.group)
     if number is not None:
         return _check_id(asked.group_field, number)
