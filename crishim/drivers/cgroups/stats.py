@@ -19,6 +19,7 @@ from crishim.drivers.cgroups.io import DeviceIo, read_io, total_io
 
 _UNLIMITED = 1 << 62  # version 1 writes the greatest multiple of a page; nobody has this much
 _TICK_NS = 10_000_000  # USER_HZ is 100 everywhere, see time(7)
+_CRUN = "container"  # what crun calls the group it makes below a scope of systemd, see crun(1)
 
 
 _SUMMED = (
@@ -149,14 +150,15 @@ def _cpu(mounted: Hierarchies, group: str) -> CpuStats:
     if mounted.unified is None:
         return CpuStats()
     directory = mounted.unified / group.lstrip("/")
-    stat = read_pairs(directory / "cpu.stat")
+    stat, *inner = (read_pairs(each / "cpu.stat") for each in _limited(directory))
+    quota = next((each for each in inner if each.get("nr_periods")), stat)
     return CpuStats(
         usage=_micro(stat.get("usage_usec")),
         user=_micro(stat.get("user_usec")),
         system=_micro(stat.get("system_usec")),
-        periods=stat.get("nr_periods"),
-        throttled_periods=stat.get("nr_throttled"),
-        throttled=_micro(stat.get("throttled_usec")),
+        periods=quota.get("nr_periods"),
+        throttled_periods=quota.get("nr_throttled"),
+        throttled=_micro(quota.get("throttled_usec")),
         pressure=read_pressure(directory / "cpu.pressure"),
     )
 
@@ -227,12 +229,25 @@ def _memory_v2(directory: Path, stat: Mapping[str, int]) -> MemoryStats:
         max_usage=read_number(directory / "memory.peak"),
         fail_count=events.get("max"),
         oom_kills=events.get("oom_kill"),
-        limit=read_number(directory / "memory.max"),
+        limit=_least(directory, "memory.max"),
         swap=read_number(directory / "memory.swap.current"),
-        swap_limit=read_number(directory / "memory.swap.max"),
+        swap_limit=_least(directory, "memory.swap.max"),
         kernel=stat.get("kernel"),
         pressure=read_pressure(directory / "memory.pressure"),
     )
+
+
+def _limited(directory: Path) -> tuple[Path, ...]:
+    """A group, and the one below a scope that crun limits.
+
+    Of the scope crun before 1.16 limits next to nothing, later ones not quite the same.
+    """
+    return (directory, directory / _CRUN) if directory.suffix == ".scope" else (directory,)
+
+
+def _least(directory: Path, file: str) -> int | None:
+    limits = (read_number(each / file) for each in _limited(directory))
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _less(whole: int | None, part: int | None) -> int | None:

@@ -97,6 +97,26 @@ def test_version_2(tmp_path: Path) -> None:
     assert (stats.processes, stats.processes_limit, stats.io, stats.io_pressure) == (4, None, IO, PRESSURE)
 
 
+def test_limits_may_be_those_of_the_group_that_crun_makes_below_a_scope(tmp_path: Path) -> None:
+    write(tmp_path, {**V2, "cpu.stat": "usage_usec 3000\nnr_periods 0\n", "memory.max": "max\n"}, "g.scope")
+    inner = {"cpu.stat": "usage_usec 1\nnr_periods 5\nnr_throttled 2\nthrottled_usec 9\n", "memory.max": "4096\n"}
+    write(tmp_path, {**inner, "memory.swap.max": "0\n"}, "g.scope/container")
+    stats = read_stats(Hierarchies({}, tmp_path), "/g.scope")
+    assert (stats.memory.limit, stats.memory.swap_limit) == (4096, 0)
+    assert stats.cpu == CpuStats(3_000_000, None, None, 5, 2, 9_000, PRESSURE)
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "limit"), [("9\n", "max\n", 9), ("9\n", "0\n", 0), ("max\n", "max\n", None)]
+)
+def test_of_two_limits_the_lower_one_counts(tmp_path: Path, outer: str, inner: str, limit: int | None) -> None:
+    write(tmp_path, {**V2, "memory.swap.max": outer}, "g.scope")
+    write(tmp_path, {"memory.swap.max": inner}, "g.scope/container")
+    stats = read_stats(Hierarchies({}, tmp_path), "/g.scope")
+    assert stats.memory.swap_limit == limit
+    assert stats.cpu.periods == 5
+
+
 def test_version_1(tmp_path: Path) -> None:
     write(tmp_path, V1)
     stats = read_stats(v1(tmp_path), "/g")
