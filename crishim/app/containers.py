@@ -32,6 +32,7 @@ from crishim.drivers.host_facts import gather
 from crishim.drivers.mount_driver import MountDriver
 from crishim.drivers.mounts import read_mounts
 from crishim.drivers.oci.driver import Limits, OciDriver
+from crishim.drivers.oci.handlers import Handler as OciHandler
 from crishim.drivers.oci.handlers import Handlers, probe
 from crishim.drivers.open_files import raise_open_files
 from crishim.drivers.overlay import OverlayDriver
@@ -96,20 +97,22 @@ async def open_oci(config: Config, *, systemd: bool) -> OciParts:
     handlers: dict[str, Handler] = {}
     for name, handler in configured.items():
         usable = known.usable.get(name)
-        host = facts
-        if usable:
-            host = replace(
-                facts,
-                systemd_cgroup=usable.systemd_cgroup,
-                recursive_read_only=usable.features.recursive_read_only_mounts,
-                id_mapped_mounts=usable.features.id_mapped_mounts,
-            )
-        handlers[name] = Handler(handler, host)
+        handlers[name] = Handler(handler, with_runtime(facts, usable) if usable else facts)
     limits = Limits(drain=config.drain_exec_sync_io_timeout or None)
     driver = OciDriver(config.state / "oci", known, await ControlGroups.open(), limits=limits)
     await driver.prepare()
     overlay = OverlayDriver(container_layout(config).kept)
     return OciParts(driver, known, handlers, await _without_user_namespaces(known, overlay))
+
+
+def with_runtime(facts: HostFacts, handler: OciHandler) -> HostFacts:
+    """What the node and the OCI runtime of a handler can do together."""
+    return replace(
+        facts,
+        systemd_cgroup=handler.systemd_cgroup,
+        recursive_read_only=facts.recursive_read_only and handler.features.recursive_read_only_mounts,
+        id_mapped_mounts=facts.id_mapped_mounts and handler.features.id_mapped_mounts,
+    )
 
 
 async def _without_user_namespaces(known: Handlers, overlay: OverlayDriver) -> dict[str, str]:
@@ -208,8 +211,8 @@ def _features(oci: OciParts) -> tuple[RuntimeHandler, ...]:
     return tuple(
         RuntimeHandler(
             name,
-            recursive_read_only_mounts=handler.features.recursive_read_only_mounts,
+            recursive_read_only_mounts=oci.hosts[name].recursive_read_only,
             user_namespaces=name not in oci.without_user_namespaces,
         )
-        for name, handler in sorted(oci.known.usable.items())
+        for name in sorted(oci.known.usable)
     )

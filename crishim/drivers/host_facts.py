@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,17 +20,19 @@ from crishim.drivers.devices import DeviceNode, node_devices
 
 _log = structlog.get_logger()
 
+_MOUNT_SETATTR = (5, 12)  # the Linux that has it, see mount_setattr(2)
+
 
 class HostFacts(Struct, frozen=True, kw_only=True):
     """What the node can do.
 
-    ``selinux``: it has SELinux; ``selinux_labels``: and containers are to have its labels.
-    ``capabilities`` are those of the server's bounding set, as ``CAP_`` names. ``apparmor_profiles`` are the loaded
-    ones. ``recursive_read_only``, ``id_mapped_mounts`` and ``systemd_cgroup`` depend on the OCI runtime too: whoever
-    knows the handler sets them. ``swap`` and ``hugetlb``: the cgroups have that controller. ``cgroup2_options`` are
-    those of the node's own mount that another mount of it would reset. ``oom_score_adj_min`` is the lowest value the
-    server may set. ``open_files`` are the soft and the hard limit of open files that containers get, where they are not
-    to have the server's: whoever raises that sets them. ``devices`` are the node's devices, for privileged containers.
+    ``selinux``: it has SELinux; ``selinux_labels``: and containers are to have its labels. ``capabilities`` are those
+    of the server's bounding set, as ``CAP_`` names. ``apparmor_profiles`` are the loaded ones. ``recursive_read_only``,
+    ``id_mapped_mounts`` and ``systemd_cgroup`` depend on the OCI runtime too: whoever knows the handler takes them back
+    where that can not do it. ``swap`` and ``hugetlb``: the cgroups have that controller. ``cgroup2_options`` are those
+    of the node's own mount that another mount of it would reset. ``oom_score_adj_min`` is the lowest value the server
+    may set. ``open_files`` are the soft and the hard limit of open files that containers get, where they are not to
+    have the server's: whoever raises that sets them. ``devices`` are the node's devices, for privileged containers.
     """
 
     cgroup_mode: CgroupMode
@@ -86,6 +89,7 @@ def _gather(
     capabilities = capability_set(int(status.get("CapBnd", "0"), 16))
     unlimited = "CAP_SYS_RESOURCE" in capabilities and not restrict_oom_score_adj
     selinux = (root / "sys/fs/selinux/enforce").exists()
+    mount_attributes = _kernel(root) >= _MOUNT_SETATTR  # OCI runtimes do not say whether the kernel can
     apparmor = _read(root / "sys/module/apparmor/parameters/enabled").strip() == "Y"
     return HostFacts(
         cgroup_mode=mode,
@@ -96,6 +100,8 @@ def _gather(
         selinux=selinux,
         selinux_labels=selinux and enable_selinux,
         seccomp="Seccomp" in status,
+        recursive_read_only=mount_attributes,
+        id_mapped_mounts=mount_attributes,
         hugetlb=_has_hugetlb(mode, root),
         swap=_has_swap(mode, root),
         cgroup2_options=_cgroup2_options(_read(root / "proc/self/mountinfo")),
@@ -111,6 +117,12 @@ def _fields(text: str) -> Iterator[tuple[str, str]]:
     for line in text.splitlines():
         name, _, value = line.partition(":")
         yield name, value.strip()
+
+
+def _kernel(root: Path) -> tuple[int, ...]:
+    """The first two numbers of the version of Linux; empty when it is not told."""
+    found = re.match(r"(\d+)\.(\d+)", _read(root / "proc/sys/kernel/osrelease"))
+    return tuple(map(int, found.groups())) if found else ()
 
 
 def _apparmor_profiles(root: Path) -> frozenset[str]:

@@ -117,6 +117,16 @@ def test_controllers(node: Node, mode: CgroupMode, files: dict[str, str], expect
     assert (facts.hugetlb, facts.swap) == expected
 
 
+@pytest.mark.parametrize(
+    ("release", "able"),
+    [("5.10.0-28-amd64\n", False), ("5.12.0\n", True), ("5.9\n", False), ("6.1.0-18-arm64\n", True), ("?\n", False)],
+)
+def test_mounts_that_the_kernel_has_to_be_new_enough_for(node: Node, release: str, able: bool) -> None:
+    node.write("proc/sys/kernel/osrelease", release)
+    facts = node.facts()
+    assert (facts.recursive_read_only, facts.id_mapped_mounts) == (able, able)
+
+
 def test_options_of_cgroup2(node: Node) -> None:
     line = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot,x\n"
     node.write("proc/self/mountinfo", f"1 1 0:1 / / rw - ext4 /dev/a rw\n{line}")
