@@ -20,6 +20,15 @@ from crishim.drivers.devices import DeviceNode, node_devices
 
 _log = structlog.get_logger()
 
+# Those that the kernel takes from whoever mounts it last in the first cgroup namespace; see cgroup-v2 there.
+_CGROUP2_OPTIONS = {
+    "favordynmods",
+    "memory_hugetlb_accounting",
+    "memory_localevents",
+    "memory_recursiveprot",
+    "nsdelegate",
+    "pids_localevents",
+}
 _MOUNT_SETATTR = (5, 12)  # the Linux that has it, see mount_setattr(2)
 
 
@@ -150,7 +159,7 @@ def _cgroup2_options(mountinfo: str) -> tuple[str, ...]:
         _, _, after = line.partition(" - ")
         kind, *_, options = after.split(" ") if after else ("", "")
         if kind == "cgroup2":
-            return tuple(sorted({"nsdelegate", "memory_recursiveprot"} & set(options.split(","))))
+            return tuple(sorted(_CGROUP2_OPTIONS & set(options.split(","))))
     return ()
 
 

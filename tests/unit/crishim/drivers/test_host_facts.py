@@ -128,9 +128,10 @@ def test_mounts_that_the_kernel_has_to_be_new_enough_for(node: Node, release: st
 
 
 def test_options_of_cgroup2(node: Node) -> None:
-    line = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot,x\n"
+    options = "favordynmods,memory_hugetlb_accounting,memory_localevents,memory_recursiveprot,nsdelegate"
+    line = f"30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,seclabel,{options},pids_localevents\n"
     node.write("proc/self/mountinfo", f"1 1 0:1 / / rw - ext4 /dev/a rw\n{line}")
-    assert node.facts().cgroup2_options == ("memory_recursiveprot", "nsdelegate")
+    assert node.facts().cgroup2_options == (*options.split(","), "pids_localevents")
 
 
 @pytest.mark.anyio
