@@ -135,8 +135,7 @@ def _names(directory: int) -> list[str]:
 def _kill(directories: Sequence[Path]) -> frozenset[ProcessId]:
     """Kill all there is and all that it starts meanwhile; returns whom."""
     for directory in directories:
-        with suppress(FileNotFoundError, NotADirectoryError), (directory / "cgroup.kill").open("r+") as file:
-            file.write("1")  # all at once; only version 2 has it, since Linux 5.14
+        _kill_at_once(directory / "cgroup.kill")
     killed: set[ProcessId] = set()
     for _ in range(_ROUNDS):
         named = [process for pid in _processes(directories) if (process := identify(pid))]
@@ -149,6 +148,21 @@ def _kill(directories: Sequence[Path]) -> frozenset[ProcessId]:
             send(process, signal.SIGKILL)
         killed |= fresh
     return frozenset(killed)
+
+
+def _kill_at_once(file: Path) -> None:
+    """Only version 2 can do that, since Linux 5.14."""
+    try:
+        kill = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(kill, b"1")
+        finally:
+            os.close(kill)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.EOPNOTSUPP):  # as in _read_procs
+            return
+        with system_call("write", str(file)):
+            raise
 
 
 def _remove(directories: Iterable[Path]) -> bool:
