@@ -77,7 +77,14 @@ def _add_v1(found: dict[str, dict[str, int]], names: Mapping[str, str], text: st
 
 
 def _add_v2(found: dict[str, dict[str, int]], text: str) -> None:
-    """Lines such as ``8:0 rbytes=4096 wbytes=0 rios=1 wios=0``."""
-    for number, *fields in map(str.split, text.splitlines()):
-        values = dict(field.partition("=")[::2] for field in fields)
-        found[number] = {name: int(values[key]) for key, name in _V2.items() if key in values}
+    """Lines such as ``8:0 rbytes=4096 wbytes=0 rios=1 wios=0``.
+
+    Linux 5.15 to 5.18 does not end that of a device without numbers, so the next one follows in the same line.
+    """
+    number = ""
+    for field in text.split():
+        key, is_value, value = field.partition("=")
+        if not is_value:
+            number = field
+        elif name := _V2.get(key):
+            found[number][name] = int(value)

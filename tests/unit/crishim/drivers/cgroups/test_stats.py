@@ -97,6 +97,12 @@ def test_version_2(tmp_path: Path) -> None:
     assert (stats.processes, stats.processes_limit, stats.io, stats.io_pressure) == (4, None, IO, PRESSURE)
 
 
+@pytest.mark.parametrize("text", ["7:0 8:0 rbytes=4096 wbytes=512 rios=2 wios=1\n", "7:0 \n", ""])
+def test_devices_without_numbers_are_passed_over(tmp_path: Path, text: str) -> None:
+    write(tmp_path, {"io.stat": text})
+    assert read_stats(Hierarchies({}, tmp_path), "/g").io == (IO if "rbytes" in text else ())
+
+
 def test_limits_may_be_those_of_the_group_that_crun_makes_below_a_scope(tmp_path: Path) -> None:
     write(tmp_path, {**V2, "cpu.stat": "usage_usec 3000\nnr_periods 0\n", "memory.max": "max\n"}, "g.scope")
     inner = {"cpu.stat": "usage_usec 1\nnr_periods 5\nnr_throttled 2\nthrottled_usec 9\n", "memory.max": "4096\n"}
