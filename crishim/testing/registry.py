@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -52,8 +53,8 @@ class FakeRegistry:
         return sum(1 for known, path in self.requests if known == method and part in path)
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[FakeRegistry]:
-        """Answer on ``port`` while the body runs."""
+    async def serving(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[FakeRegistry]:
+        """Answer on ``port`` while the body runs, over TLS with ``tls``."""
         application = web.Application()
         application.router.add_get("/v2/", self._base)
         application.router.add_get("/token", self._token)
@@ -62,7 +63,7 @@ class FakeRegistry:
         runner = web.AppRunner(application, shutdown_timeout=0.1)
         await runner.setup()
         try:
-            await web.TCPSite(runner, self.address, self.port).start()
+            await web.TCPSite(runner, self.address, self.port, ssl_context=tls).start()
             yield self
         finally:
             await runner.cleanup()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import ssl
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
@@ -39,6 +40,18 @@ def authority(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def trusted(authority: Path) -> ssl.SSLContext:
+    """Has a certificate that ``authority`` has signed."""
+    key, certificate = authority.with_name("server.key"), authority.with_name("server.crt")
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=server"
+    signed = ("-addext", "subjectAltName=IP:127.0.0.1", "-CA", authority, "-CAkey", authority.with_name("key"))
+    subprocess.run([*make.split(), *signed, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
 def _get(transport: Transport, registry: FakeRegistry, authority: Path) -> AbstractAsyncContextManager[ClientResponse]:
     host = RegistryHost("http", registry.host, tls=TLS(ca=(authority,)))
     return transport.request("GET", f"http://{registry.host}/v2/", host, {})
@@ -71,3 +84,12 @@ async def test_but_not_under_a_request(transport: Transport, registry: FakeRegis
             assert await late.read() == await early.read() == b"{}"
             assert _open_sessions() == before + 4
     assert _open_sessions() == before + 2
+
+
+async def test_an_authority_that_does_not_say_what_its_key_is_for_is_trusted(
+    transport: Transport, authority: Path, trusted: ssl.SSLContext
+) -> None:
+    async with FakeRegistry().serving(trusted) as registry:
+        host = RegistryHost("https", registry.host, tls=TLS(ca=(authority,)))
+        async with transport.request("GET", f"https://{registry.host}/v2/", host, {}) as response:
+            assert response.status == 200
