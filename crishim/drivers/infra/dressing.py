@@ -19,7 +19,8 @@ from crishim.drivers.process.spawn import Program, Spawned, end, spawn
 from crishim.drivers.syscalls import opened, system_call
 from crishim.model.sandbox import NamespacePaths
 
-CATATONIT = Path("/usr/bin/catatonit")
+# Of Debian and openSUSE, of Fedora and RHEL, and what podman brings along.
+_CATATONIT = ("usr/bin/catatonit", "usr/libexec/catatonit/catatonit", "usr/libexec/podman/catatonit")
 
 _NET, _IPC, _UTS = syscalls.CLONE_NEWNET, syscalls.CLONE_NEWIPC, syscalls.CLONE_NEWUTS
 _OWN = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWCGROUP
@@ -38,6 +39,15 @@ _LIMITS = {
 
 
 _turn = threading.Lock()
+
+
+def find_catatonit(node: Path = Path("/")) -> Path:
+    """Where the node has the program; where Debian has it when it is not there."""
+    places = [node / place for place in _CATATONIT]
+    return next((place for place in places if place.exists()), places[0])
+
+
+CATATONIT = find_catatonit()
 
 
 class InfraProcess(Struct, frozen=True):
