@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from msgspec.structs import replace
 
@@ -16,6 +17,7 @@ _FIELD = f"{LINUX}.resources"
 _CPU_LIST = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
 _PAGE_SIZE = re.compile(r"[1-9][0-9]*(KB|MB|GB)")
 _CGROUP_FILE = re.compile(r"[a-z0-9_]+\.[A-Za-z0-9_.]+")
+_SWAP_FILE = "memory.swap.max"
 _INT64_MAX = 2**63 - 1
 
 
@@ -93,8 +95,19 @@ def _check_unified(resources: Resources, host: HostFacts, field: str) -> None:
 
 
 def _memory(resources: Resources, host: HostFacts) -> Json:
-    """Without a word about swap there is none: memory and swap together get the memory limit."""
+    """Limits of memory, and of memory and swap together."""
     limit, swap = resources.memory_limit_in_bytes, resources.memory_swap_limit_in_bytes
     if not limit:
         return {"swap": swap} if swap and host.swap else {}
-    return {"limit": limit, "swap": swap or limit} if host.swap else {"limit": limit}
+    return {"limit": limit, "swap": swap or _usual_swap(limit, resources.unified)} if host.swap else {"limit": limit}
+
+
+def _usual_swap(limit: int, unified: Mapping[str, str]) -> int:
+    """Without a word about swap there is none: memory and swap together get the memory limit.
+
+    kubelet's word is a file of cgroup v2. crun sets that in its own group, but what is returned here in one above.
+    """
+    asked = unified.get(_SWAP_FILE, "0")
+    if asked == "max":
+        return -1
+    return min(limit + int(asked), _INT64_MAX) if limit > 0 and asked.isdecimal() else limit

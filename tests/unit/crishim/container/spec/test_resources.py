@@ -11,6 +11,10 @@ from crishim.drivers.cgroups import CgroupMode
 from crishim.model.pod import Resources
 from tests.unit.crishim.container.spec.parts import HOST
 
+SWAP = "memory.swap.max"
+MEMORY_5, MEMORY_14, ANY_SWAP = ({"limit": 5, "swap": swap} for swap in (5, 14, -1))
+UNLIMITED = {"limit": -1, "swap": -1}
+
 
 @pytest.mark.parametrize(
     ("resources", "host", "expected"),
@@ -27,6 +31,11 @@ from tests.unit.crishim.container.spec.parts import HOST
         ),
         ({"memory_limit_in_bytes": 5, "memory_swap_limit_in_bytes": -1}, {}, {"memory": {"limit": 5, "swap": -1}}),
         ({"memory_swap_limit_in_bytes": -1}, {"swap": False}, {}),
+        ({"memory_limit_in_bytes": 5, "unified": {SWAP: "9"}}, {}, {"memory": MEMORY_14, "unified": {SWAP: "9"}}),
+        ({"memory_limit_in_bytes": 5, "unified": {SWAP: "0"}}, {}, {"memory": MEMORY_5, "unified": {SWAP: "0"}}),
+        ({"memory_limit_in_bytes": 5, "unified": {SWAP: "1K"}}, {}, {"memory": MEMORY_5, "unified": {SWAP: "1K"}}),
+        ({"memory_limit_in_bytes": 5, "unified": {SWAP: "max"}}, {}, {"memory": ANY_SWAP, "unified": {SWAP: "max"}}),
+        ({"memory_limit_in_bytes": -1, "unified": {SWAP: "9"}}, {}, {"memory": UNLIMITED, "unified": {SWAP: "9"}}),
         ({"hugepage_limits": {"2MB": 0}}, {}, {"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]}),
         ({"hugepage_limits": {"2MB": 0}}, {"hugetlb": False}, {}),
         ({"unified": {"memory.high": "1"}}, {}, {"unified": {"memory.high": "1"}}),
