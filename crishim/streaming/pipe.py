@@ -55,7 +55,7 @@ class StreamPipe:
     async def write(self, parts: Sequence[bytes]) -> None:
         """See ``Pipe``."""
         try:
-            self._writer.writelines(parts)
+            self._writer.write(b"".join(parts))  # after writelines() Python before 3.12.9 and 3.13.2 never waits
             await self._writer.drain()
         except (OSError, RuntimeError) as error:  # the latter from a transport that was closed
             raise PeerGoneError("the client is gone") from error

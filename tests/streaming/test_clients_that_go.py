@@ -35,7 +35,7 @@ class RawClient:
         self.flush()
 
     def flush(self) -> None:
-        self.writer.writelines(self.spdy.take_output())
+        self.writer.write(b"".join(self.spdy.take_output()))
 
     async def send(self, kind: str, data: bytes) -> None:
         """As much as the network takes within a second, without waiting for anything else."""

@@ -88,7 +88,9 @@ async def test_a_flood_of_pings_that_nobody_reads(exec_url: MakeUrl) -> None:
 async def test_a_flood_of_streams(exec_url: MakeUrl) -> None:
     compressor = HeaderCompressor()
     async with upgraded(exec_url("echo"), V4) as (_, reader, writer):
-        writer.writelines(encode(SynStream(2 * i + 1, compressor.compress({"streamtype": "x"}))) for i in range(5000))
+        writer.write(
+            b"".join(encode(SynStream(2 * i + 1, compressor.compress({"streamtype": "x"}))) for i in range(5000))
+        )
         await writer.drain()
         parser, refused = FrameParser(), 0
         while refused < 5000:
@@ -142,7 +144,7 @@ async def test_any_bytes_end_without_a_trace(chunks: list[bytes]) -> None:
         url = streams.exec(ExecStream(container_id="c0", command=("sleep",), stdout=True))
         async with upgraded(url, V4) as (_, reader, writer):
             with suppress(OSError):
-                writer.writelines(chunks)
+                writer.write(b"".join(chunks))
                 writer.write_eof()
                 with anyio.fail_after(5):
                     await reader.read()
