@@ -107,7 +107,7 @@ BAD: dict[str, tuple[bytes | None, type[CrishimError], str]] = {
     "garbage index": (tar([file("index.json", b"{")]), ArchiveError, "not valid"),
     "garbage manifest": (tar([file("manifest.json", b"[1]")]), ArchiveError, "manifest.json"),
     "deep manifest": (
-        tar([file("manifest.json", b'[{"Config": "c", "Layers": [], "X": %s%s}]' % (3000 * b"[", 3000 * b"]"))]),
+        tar([file("manifest.json", b'[{"Config": "c", "Layers": [], "X": %s%s}]' % (20_000 * b"[", 20_000 * b"]"))]),
         ArchiveError,
         "manifest.json: not valid: maximum recursion depth",
     ),
