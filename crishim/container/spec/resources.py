@@ -17,6 +17,7 @@ _FIELD = f"{LINUX}.resources"
 _CPU_LIST = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
 _PAGE_SIZE = re.compile(r"[1-9][0-9]*(KB|MB|GB)")
 _CGROUP_FILE = re.compile(r"[a-z0-9_]+\.[A-Za-z0-9_.]+")
+_LEAST_SHARES, _MOST_SHARES = 2, 1 << 18  # kernel/sched/sched.h: what version 1 takes smaller and greater numbers for
 _SWAP_FILE = "memory.swap.max"
 _INT64_MAX = 2**63 - 1
 
@@ -24,7 +25,7 @@ _INT64_MAX = 2**63 - 1
 def linux_resources(resources: Resources, host: HostFacts) -> Json:
     """The ``resources`` object, without devices; what is 0 or empty is left out, and stays as it is in an update."""
     cpu = {
-        "shares": resources.cpu_shares,
+        "shares": _shares(resources.cpu_shares),
         "quota": resources.cpu_quota,
         "period": resources.cpu_period,
         "cpus": resources.cpuset_cpus,
@@ -92,6 +93,11 @@ def _check_unified(resources: Resources, host: HostFacts, field: str) -> None:
         if not _CGROUP_FILE.fullmatch(name):
             raise refusal(field, "names of control group files such as memory.high", name)
         check_text(f"{field}[{name}]", value)
+
+
+def _shares(asked: int) -> int:
+    """OCI runtimes make of others a weight of version 2 that the kernel refuses."""
+    return min(max(asked, _LEAST_SHARES), _MOST_SHARES) if asked else 0
 
 
 def _memory(resources: Resources, host: HostFacts) -> Json:

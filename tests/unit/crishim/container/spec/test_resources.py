@@ -21,6 +21,8 @@ UNLIMITED = {"limit": -1, "swap": -1}
     [
         ({}, {}, {}),
         ({"cpu_shares": 2, "cpuset_cpus": "0"}, {}, {"cpu": {"shares": 2, "cpus": "0"}}),
+        ({"cpu_shares": 1}, {}, {"cpu": {"shares": 2}}),
+        ({"cpu_shares": 262_145}, {}, {"cpu": {"shares": 262_144}}),
         ({"cpu_quota": -1, "cpu_period": 3, "cpuset_mems": "1"}, {}, {"cpu": {"quota": -1, "period": 3, "mems": "1"}}),
         ({"memory_limit_in_bytes": 5}, {}, {"memory": {"limit": 5, "swap": 5}}),
         ({"memory_limit_in_bytes": 5}, {"swap": False}, {"memory": {"limit": 5}}),
