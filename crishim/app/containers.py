@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from crishim.app.apparmor import open_apparmor
 from crishim.container.create import CreateContainer
 from crishim.container.exec import Exec
 from crishim.container.handlers import of_handler
@@ -36,6 +37,7 @@ from crishim.drivers.oci.handlers import Handler as OciHandler
 from crishim.drivers.oci.handlers import Handlers, probe
 from crishim.drivers.open_files import raise_open_files
 from crishim.drivers.overlay import OverlayDriver
+from crishim.drivers.preflight import NeededProfile
 from crishim.drivers.store import Store
 from crishim.drivers.usage import UsageDriver
 from crishim.events import Events
@@ -63,12 +65,14 @@ class OciParts(Struct, frozen=True):
     """The OCI runtime with what was found out about it, by runtime handler; "" is the default one.
 
     ``without_user_namespaces`` holds the reason for every handler whose pods can not have one of their own.
+    ``apparmor`` is the profile that containers have unless they say otherwise.
     """
 
     driver: OciDriver
     known: Handlers
     handlers: dict[str, Handler]
     without_user_namespaces: dict[str, str]
+    apparmor: NeededProfile | None
 
     @property
     def hosts(self) -> dict[str, HostFacts]:
@@ -92,7 +96,9 @@ async def open_oci(config: Config, *, systemd: bool) -> OciParts:
         systemd_configured=systemd,
         restrict_oom_score_adj=config.restrict_oom_score_adj,
         enable_selinux=config.enable_selinux,
+        disable_apparmor=config.disable_apparmor,
     )
+    apparmor = await open_apparmor(gathered, config.state)
     facts = replace(gathered, open_files=raise_open_files())
     handlers: dict[str, Handler] = {}
     for name, handler in configured.items():
@@ -102,7 +108,7 @@ async def open_oci(config: Config, *, systemd: bool) -> OciParts:
     driver = OciDriver(config.state / "oci", known, await ControlGroups.open(), limits=limits)
     await driver.prepare()
     overlay = OverlayDriver(container_layout(config).kept)
-    return OciParts(driver, known, handlers, await _without_user_namespaces(known, overlay))
+    return OciParts(driver, known, handlers, await _without_user_namespaces(known, overlay), apparmor)
 
 
 def with_runtime(facts: HostFacts, handler: OciHandler) -> HostFacts:

@@ -15,7 +15,7 @@ import structlog
 from cni_runtime.conf.watch import ConfDirWatcher
 from cni_runtime.invoke.choose import ChoosingInvoker
 from cni_runtime.runtime import CniRuntime
-from crishim.app.containers import ContainerParts, build_containers, open_oci
+from crishim.app.containers import ContainerParts, OciParts, build_containers, open_oci
 from crishim.app.images import open_images
 from crishim.app.networks import open_invoker, open_networks
 from crishim.app.pods import build_sandboxes, sandbox_layout
@@ -24,7 +24,6 @@ from crishim.core.config import Config
 from crishim.core.errors import UnavailableError
 from crishim.core.tasks import InFlight, TaskOwner
 from crishim.drivers.cgroups import CgroupDriver, detect
-from crishim.drivers.oci.handlers import Handlers
 from crishim.drivers.own_code import release_code
 from crishim.drivers.preflight import Requirements, check_node
 from crishim.drivers.process.reaper import reap_orphans
@@ -125,7 +124,7 @@ async def _put_together(
     await of_containers.recovery.reconcile()
     await recovery.reconcile()
     owner.spawn("recovery.retry", recovery.retry_forever())
-    node = _node(config, watchers[""], cni, driver, oci.known, of_containers)
+    node = _node(config, watchers[""], cni, driver, oci, of_containers)
     return _Parts(node, sandboxes, of_containers, events)
 
 
@@ -151,7 +150,7 @@ def _node(
     watcher: ConfDirWatcher,
     cni: CniRuntime,
     driver: CgroupDriver,
-    runtimes: Handlers,
+    oci: OciParts,
     of_containers: ContainerParts,
 ) -> Node:
     requirements = Requirements(
@@ -159,7 +158,8 @@ def _node(
         state_dir=config.state,
         conf_dirs=(config.cni.conf_dir,),
         bin_dirs=config.cni.bin_dirs,
-        runtimes=runtimes,
+        runtimes=oci.known,
+        apparmor=oci.apparmor,
     )
 
     async def preflight() -> list[dict[str, object]]:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from crishim.core.capability_names import CAPABILITIES, capability_set
 from crishim.core.errors import SystemCallError
 from crishim.drivers import threads
+from crishim.drivers.apparmor import loaded_profiles
 from crishim.drivers.cgroups import CgroupDriver, CgroupMode, detect
 from crishim.drivers.devices import DeviceNode, node_devices
 
@@ -36,12 +37,13 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     """What the node can do.
 
     ``selinux``: it has SELinux; ``selinux_labels``: and containers are to have its labels. ``capabilities`` are those
-    of the server's bounding set, as ``CAP_`` names. ``apparmor_profiles`` are the loaded ones. ``recursive_read_only``,
-    ``id_mapped_mounts`` and ``systemd_cgroup`` depend on the OCI runtime too: whoever knows the handler takes them back
-    where that can not do it. ``swap`` and ``hugetlb``: the cgroups have that controller. ``cgroup2_options`` are those
-    of the node's own mount that another mount of it would reset. ``oom_score_adj_min`` is the lowest value the server
-    may set. ``open_files`` are the soft and the hard limit of open files that containers get, where they are not to
-    have the server's: whoever raises that sets them. ``devices`` are the node's devices, for privileged containers.
+    of the server's bounding set, as ``CAP_`` names. ``apparmor``: it has AppArmor, and containers are to have profiles.
+    ``apparmor_profiles`` are the loaded ones. ``recursive_read_only``, ``id_mapped_mounts`` and ``systemd_cgroup``
+    depend on the OCI runtime too: whoever knows the handler takes them back where that can not do it. ``swap`` and
+    ``hugetlb``: the cgroups have that controller. ``cgroup2_options`` are those of the node's own mount that another
+    mount of it would reset. ``oom_score_adj_min`` is the lowest value the server may set. ``open_files``
+    are the soft and the hard limit of open files that containers get, where they are not to have the server's: whoever
+    raises that sets them. ``devices`` are the node's devices, for privileged containers.
     """
 
     cgroup_mode: CgroupMode
@@ -64,17 +66,24 @@ class HostFacts(Struct, frozen=True, kw_only=True):
 
 
 async def gather(
-    *, systemd_configured: bool = False, restrict_oom_score_adj: bool = False, enable_selinux: bool = False
+    *,
+    systemd_configured: bool = False,
+    restrict_oom_score_adj: bool = False,
+    enable_selinux: bool = False,
+    disable_apparmor: bool = False,
 ) -> HostFacts:
     """Find out what this node can do.
 
     ``restrict_oom_score_adj``: never go below the server's own value, even where the kernel would allow it.
     ``enable_selinux``: containers are to have labels where the node has SELinux.
+    ``disable_apparmor``: no container has a profile, as on a node without AppArmor.
     Raises SystemCallError when what every Linux has can not be read.
     """
     cgroups = await detect(systemd_configured)
     systemd = cgroups.driver is CgroupDriver.SYSTEMD
-    facts = await threads.run(_gather, cgroups.mode, systemd, restrict_oom_score_adj, enable_selinux, Path("/"))
+    facts = await threads.run(
+        _gather, cgroups.mode, systemd, restrict_oom_score_adj, enable_selinux, disable_apparmor, Path("/")
+    )
     if facts.oom_score_adj_min > -1000:
         _log.warning("host.oom_score_adj_restricted", minimum=facts.oom_score_adj_min)
     return facts
@@ -86,12 +95,17 @@ async def refreshed(facts: HostFacts) -> HostFacts:
 
 
 def _refreshed(facts: HostFacts, root: Path) -> HostFacts:
-    profiles = _apparmor_profiles(root) if facts.apparmor else frozenset()
+    profiles = loaded_profiles(root / "sys") if facts.apparmor else frozenset()
     return replace(facts, devices=node_devices(str(root / "dev")), apparmor_profiles=profiles)
 
 
 def _gather(
-    mode: CgroupMode, systemd: bool, restrict_oom_score_adj: bool, enable_selinux: bool, root: Path
+    mode: CgroupMode,
+    systemd: bool,
+    restrict_oom_score_adj: bool,
+    enable_selinux: bool,
+    disable_apparmor: bool,
+    root: Path,
 ) -> HostFacts:
     status = dict(_fields(_read(root / "proc/self/status")))
     # What the server starts may hold all of the bounding set, but nothing more.
@@ -99,13 +113,13 @@ def _gather(
     unlimited = "CAP_SYS_RESOURCE" in capabilities and not restrict_oom_score_adj
     selinux = (root / "sys/fs/selinux/enforce").exists()
     mount_attributes = _kernel(root) >= _MOUNT_SETATTR  # OCI runtimes do not say whether the kernel can
-    apparmor = _read(root / "sys/module/apparmor/parameters/enabled").strip() == "Y"
+    apparmor = not disable_apparmor and _read(root / "sys/module/apparmor/parameters/enabled").strip() == "Y"
     return HostFacts(
         cgroup_mode=mode,
         systemd_cgroup=systemd,
         capabilities=capabilities,
         apparmor=apparmor,
-        apparmor_profiles=_apparmor_profiles(root) if apparmor else frozenset(),
+        apparmor_profiles=loaded_profiles(root / "sys") if apparmor else frozenset(),
         selinux=selinux,
         selinux_labels=selinux and enable_selinux,
         seccomp="Seccomp" in status,
@@ -132,12 +146,6 @@ def _kernel(root: Path) -> tuple[int, ...]:
     """The first two numbers of the version of Linux; empty when it is not told."""
     found = re.match(r"(\d+)\.(\d+)", _read(root / "proc/sys/kernel/osrelease"))
     return tuple(map(int, found.groups())) if found else ()
-
-
-def _apparmor_profiles(root: Path) -> frozenset[str]:
-    """The names in ``NAME (MODE)`` lines; a name may hold blanks."""
-    lines = _read(root / "sys/kernel/security/apparmor/profiles").splitlines()
-    return frozenset(line.rpartition(" (")[0] for line in lines)
 
 
 def _has_hugetlb(mode: CgroupMode, root: Path) -> bool:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from crishim.core.errors import UnavailableError, explain
 from crishim.drivers import threads
+from crishim.drivers.apparmor import loaded_profiles
 from crishim.drivers.cgroups import CgroupMode, cgroup_mode
 from crishim.drivers.mounts import Mount, parse_mountinfo
 from crishim.drivers.oci.handlers import Handlers, find_program
@@ -29,22 +30,33 @@ class Check(Struct, frozen=True):
     message: str
 
 
+class NeededProfile(Struct, frozen=True):
+    """An AppArmor profile that containers are to have; ``problem``: why it could not be loaded."""
+
+    name: str
+    problem: str = ""
+
+
 class Requirements(Struct, frozen=True):
-    """What the configuration points to; ``runtimes`` are the runtime handlers with what was found of them."""
+    """What the configuration points to; ``runtimes`` are the runtime handlers with what was found of them.
+
+    ``apparmor`` is nothing where containers have no AppArmor profiles.
+    """
 
     netns_dir: Path
     state_dir: Path
     conf_dirs: tuple[Path, ...] = ()
     bin_dirs: tuple[Path, ...] = ()
     runtimes: Handlers = Handlers({}, {})
+    apparmor: NeededProfile | None = None
 
 
-async def check_node(requirements: Requirements, proc: Path = Path("/proc")) -> list[Check]:
-    """Run every check; ``proc`` is where procfs is mounted."""
-    return await threads.run(_check_node, requirements, proc)
+async def check_node(requirements: Requirements, proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> list[Check]:
+    """Run every check; ``proc`` and ``sys`` are where procfs and sysfs are mounted."""
+    return await threads.run(_check_node, requirements, proc, sys)
 
 
-def _check_node(requirements: Requirements, proc: Path) -> list[Check]:
+def _check_node(requirements: Requirements, proc: Path, sys: Path) -> list[Check]:
     mounts = parse_mountinfo(_read(proc / "self/mountinfo"))
     return [
         *_check_privileges(_read(proc / "self/status")),
@@ -58,6 +70,7 @@ def _check_node(requirements: Requirements, proc: Path) -> list[Check]:
         _check_state_dir(requirements.state_dir, mounts),
         _check_cgroups(mounts),
         *_check_runtimes(requirements.runtimes),
+        *_check_apparmor(requirements.apparmor, sys),
         _check_program("nft"),
         *(_check_directory("CNI conf dir", directory) for directory in requirements.conf_dirs),
         *(_check_directory("CNI bin dir", directory) for directory in requirements.bin_dirs),
@@ -116,6 +129,18 @@ def _check_runtimes(runtimes: Handlers) -> Iterator[Check]:
     found = {name: Check(f"runtime {name}", True, str(handler.program)) for name, handler in runtimes.usable.items()}
     found |= {name: Check(f"runtime {name}", False, problem) for name, problem in runtimes.problems.items()}
     return (found[name] for name in sorted(found) if name)
+
+
+def _check_apparmor(profile: NeededProfile | None, sys: Path) -> Iterator[Check]:
+    """Profiles can be loaded and taken away at any time, so what was found at the start is only a reason."""
+    if profile is None:
+        return
+    if profile.name in loaded_profiles(sys):
+        yield Check("AppArmor profile", True, f"{profile.name} is loaded")
+    else:
+        why = profile.problem or "it was taken away"
+        message = f"{profile.name} is not loaded, containers run without or are refused: {why}"
+        yield Check("AppArmor profile", False, message)
 
 
 def _check_program(name: str) -> Check:

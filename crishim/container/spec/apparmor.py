@@ -1,4 +1,4 @@
-"""The AppArmor profile of a container, by name; profiles are loaded by the node's administrator."""
+"""The AppArmor profile of a container, by name: the default one, or one that the node's administrator has loaded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from crishim.model.container import ContainerConfig
 from crishim.model.pod import ProfileType
 
 DEFAULT_PROFILE = "crishim-default"
-"""The profile that RuntimeDefault means."""
+"""The profile that RuntimeDefault means; the server loads it at its start, if nobody has."""
 
 _FIELD = f"{SECURITY}.apparmor"
 
@@ -25,7 +25,9 @@ def apparmor_profile(config: ContainerConfig, host: HostFacts) -> str:
         return DEFAULT_PROFILE if DEFAULT_PROFILE in host.apparmor_profiles and not privileged else ""
     if asked.profile_type == ProfileType.LOCALHOST:
         if not host.apparmor:
-            raise InvalidArgumentError(f"{_FIELD}: AppArmor is off on this node; only Unconfined is possible")
+            raise InvalidArgumentError(
+                f"{_FIELD}: AppArmor is off on this node, or disable_apparmor is set; only Unconfined is possible"
+            )
         return _loaded(asked.localhost_ref.removeprefix("localhost/"), host)
     wanted = asked.profile_type == ProfileType.RUNTIME_DEFAULT and host.apparmor and not privileged
     return _loaded(DEFAULT_PROFILE, host) if wanted else ""

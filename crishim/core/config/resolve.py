@@ -58,6 +58,7 @@ def resolve(tables: Tables, main: Document) -> Config:
         drain_exec_sync_io_timeout=seconds(runtime.drain_exec_sync_io_timeout),
         restrict_oom_score_adj=runtime.restrict_oom_score_adj,
         enable_selinux=runtime.enable_selinux,
+        disable_apparmor=runtime.disable_apparmor,
         enable_unprivileged_ports=runtime.enable_unprivileged_ports,
         enable_unprivileged_icmp=runtime.enable_unprivileged_icmp,
         device_ownership_from_security_context=runtime.device_ownership_from_security_context,

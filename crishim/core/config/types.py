@@ -151,6 +151,7 @@ class Config(Struct, frozen=True, kw_only=True):
     drain_exec_sync_io_timeout: float = 0.0
     restrict_oom_score_adj: bool = False
     enable_selinux: bool = False
+    disable_apparmor: bool = False
     enable_unprivileged_ports: bool = True
     enable_unprivileged_icmp: bool = True
     device_ownership_from_security_context: bool = False

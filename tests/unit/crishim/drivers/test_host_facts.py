@@ -29,13 +29,19 @@ class Node:
         (self.root / path).write_text(text)
 
     def facts(
-        self, mode: CgroupMode = CgroupMode.V1, *, restricted: bool = False, enable_selinux: bool = False
+        self,
+        mode: CgroupMode = CgroupMode.V1,
+        *,
+        restricted: bool = False,
+        enable_selinux: bool = False,
+        disable_apparmor: bool = False,
     ) -> HostFacts:
         return _gather(
             mode,
             systemd=False,
             restrict_oom_score_adj=restricted,
             enable_selinux=enable_selinux,
+            disable_apparmor=disable_apparmor,
             root=self.root,
         )
 
@@ -74,11 +80,13 @@ def test_capabilities_and_seccomp(node: Node) -> None:
     assert not facts.seccomp
 
 
-@pytest.mark.parametrize(("enabled", "expected"), [("Y\n", True), ("N\n", False)])
-def test_apparmor(node: Node, enabled: str, expected: bool) -> None:
+@pytest.mark.parametrize(
+    ("enabled", "disabled", "expected"), [("Y\n", False, True), ("N\n", False, False), ("Y\n", True, False)]
+)
+def test_apparmor(node: Node, enabled: str, disabled: bool, expected: bool) -> None:
     node.write("sys/module/apparmor/parameters/enabled", enabled)
     node.write("sys/kernel/security/apparmor/profiles", "crishim-default (enforce)\nwith blank (x) (complain)\n")
-    facts = node.facts()
+    facts = node.facts(disable_apparmor=disabled)
     assert facts.apparmor is expected
     assert facts.apparmor_profiles == ({"crishim-default", "with blank (x)"} if expected else set())
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from crishim.drivers.oci.handlers import Handler, Handlers
-from crishim.drivers.preflight import Check, Requirements, check_node
+from crishim.drivers.preflight import Check, NeededProfile, Requirements, check_node
 
 pytestmark = pytest.mark.anyio
 
@@ -57,6 +58,29 @@ async def test_the_runtime_that_was_chosen_is_told(tmp_path: Path) -> None:
     checks = await check(Requirements(tmp_path, tmp_path, runtimes=RUNTIMES), tmp_path)
     runtimes = {name: check.message for name, check in checks.items() if name.startswith("runtime")}
     assert runtimes == {"runtime fast": "/usr/bin/runc"}
+
+
+@pytest.mark.parametrize(
+    ("loaded", "problem", "ok", "message"),
+    [
+        ("p (enforce)\n", "", True, "p is loaded"),
+        ("p (enforce)\n", "it was broken", True, "p is loaded"),  # somebody has loaded it since
+        ("q (enforce)\n", "it was broken", False, "p is not loaded, .*: it was broken"),
+        ("", "", False, "p is not loaded, .*: it was taken away"),
+    ],
+)
+async def test_the_apparmor_profile(tmp_path: Path, loaded: str, problem: str, ok: bool, message: str) -> None:
+    profiles = tmp_path / "kernel/security/apparmor/profiles"
+    profiles.parent.mkdir(parents=True)
+    profiles.write_text(loaded)
+    requirements = Requirements(tmp_path, tmp_path, apparmor=NeededProfile("p", problem))
+    (found,) = [one for one in await check_node(requirements, tmp_path, tmp_path) if one.name == "AppArmor profile"]
+    assert found.ok is ok
+    assert re.fullmatch(message, found.message)
+
+
+async def test_no_apparmor_is_no_fault(tmp_path: Path) -> None:
+    assert "AppArmor profile" not in await check(Requirements(tmp_path, tmp_path), tmp_path)
 
 
 async def test_a_missing_proc_is_no_crash(tmp_path: Path) -> None:

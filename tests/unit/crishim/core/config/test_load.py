@@ -44,6 +44,7 @@ def test_every_version_says_the_same(load: Load, version: int, runtime: str, ima
         version = {version}
         {runtime}.restrict_oom_score_adj = true
         {runtime}.enable_selinux = true
+        {runtime}.disable_apparmor = true
         {runtime}.drain_exec_sync_io_timeout = "1m0.5s"
         {runtime}.cni = {{ conf_dir = "/c", max_conf_num = 0, ip_pref = "cni", conf_template = "/t" }}
         {runtime}.containerd.default_runtime_name = "kata"
@@ -55,7 +56,7 @@ def test_every_version_says_the_same(load: Load, version: int, runtime: str, ima
     config = loaded.config
     assert loaded.warnings == ()
     assert (config.restrict_oom_score_adj, config.drain_exec_sync_io_timeout) == (True, 60.5)
-    assert config.enable_selinux
+    assert (config.enable_selinux, config.disable_apparmor) == (True, True)
     assert config.cni == CniConfig(
         conf_dir=Path("/c"), max_conf_num=0, ip_pref=IPPreference.CNI, conf_template=Path("/t")
     )

@@ -15,7 +15,7 @@ IMAGES = 'plugins."io.containerd.cri.v1.images"'
 HANDLER = f"{RUNTIME}.containerd.runtimes.runc"
 
 WARNINGS = [
-    (f"{RUNTIME}.disable_apparmor = true", f"{RUNTIME}.disable_apparmor: not honoured (found true)"),
+    (f"{RUNTIME}.disable_cgroup = true", f"{RUNTIME}.disable_cgroup: not honoured (found true)"),
     (
         f"{RUNTIME}.max_container_log_line_size = 0",
         f"{RUNTIME}.max_container_log_line_size: not honoured (found 0)",
