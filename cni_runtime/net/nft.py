@@ -6,7 +6,8 @@ not as expected, say because another program flushed it, all of it is made again
 When the last owner goes, so does the table, at once or a while later: to make one takes ten times as long as to add to
 one, and a node's only pod is often followed by another. The files lie under /run: a reboot takes them together with the
 rules. The text of the table lies beside them, so that it can be made again by one who does not know what it was for.
-It is written before the table is made, and goes after it.
+Without its rules it is written before the table is made, with them after that: whoever is stopped in between leaves a
+table that is found and taken away, but not added to. It goes after the table.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from cni_runtime import faults, files
 from cni_runtime.net.holdings import Holding, Holdings, Owner, locked
@@ -85,14 +87,17 @@ class OwnedTable:
             if rival is not None:
                 self._settle(owner, rival)
             holding = Holding(owner, elements, netns)
-            if self._is_as_made():
-                if not self._files.path(owner).exists() and self._add(holding):
-                    return
-            else:
-                self._remove_other()
+            known = self._is_as_made()
+            if known and not self._files.path(owner).exists() and self._add(holding):
+                return
             self._release(owner, elements, take=take)
+            if not (self._directory / _BODY).exists():
+                # Before anybody owns something, as ``stored_tables`` would not find that; and not yet to be believed.
+                self._write_body(replace(self.table, body=""))
             self._files.write(holding)
             self._rebuild()
+            if not known:
+                self._write_body(self.table)
 
     def drop(self, owner: Owner, *, last: bool = True) -> bool:
         """Take away all that ``owner`` has; whether that was anything. Raises NftError, OSError.
@@ -166,14 +171,6 @@ class OwnedTable:
             return (self._directory / _BODY).read_bytes() == msgspec.json.encode(self.table)
         except FileNotFoundError:
             return False
-
-    def _remove_other(self) -> None:
-        """Take away what is not as this one is made, and only then say that it will be: it could be believed too soon.
-
-        That is said before anybody owns something, as ``stored_tables`` would not find that.
-        """
-        self._nft.run(removal(self.table))
-        self._write_body()
 
     def _settle(self, owner: Owner, rival: Rival) -> None:
         for holding in self._files.known():
@@ -256,8 +253,8 @@ class OwnedTable:
         except NetlinkError as exc:
             raise NftError(str(exc)) from exc
 
-    def _write_body(self) -> None:
-        self._files.write_other(_BODY, msgspec.json.encode(self.table))
+    def _write_body(self, table: Table) -> None:
+        self._files.write_other(_BODY, msgspec.json.encode(table))
 
 
 def _elements(

@@ -13,6 +13,7 @@ import errno
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -35,7 +36,9 @@ _CAP_ACK, _EXT_ACK, _STRICT_CHECK = 10, 11, 12
 _RECEIVE: Final = 1 << 18
 # Replies wait in the socket's buffer until the whole batch is sent.
 _BATCH: Final = 32
-_TRIES: Final = 5  # as many as the reference plugins take
+# Any change interrupts a list, and there are many while pods come and go; one takes hundredths of a millisecond.
+_TRIES: Final = 50
+_CALM_SECONDS: Final = 0.001
 
 _libc = ctypes.CDLL(None, use_errno=True)
 # ``comes_back``: whether a thread is one of run_in_own_thread. ``buffer``: for what is received.
@@ -114,6 +117,8 @@ class NetlinkSocket:
     def _again(self, request: Request, tries: int) -> list[Reply]:
         if not tries:
             raise request_error(request, errno.EINTR, "others kept on changing it")
+        if tries < _TRIES // 2:
+            time.sleep(_CALM_SECONDS)
         return self._batch((request,), tries)[0]
 
     def _receive(self) -> bytes:

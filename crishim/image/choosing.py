@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from crishim.image.errors import ContentError
+from crishim.core.errors import NotFoundError
+from crishim.image.errors import ArchiveError, ContentError
 from crishim.image.platform import Platform, choose
 from crishim.image.types import Descriptor, Index, decode_config, decode_document
 
@@ -33,12 +34,11 @@ async def choose_entry(host: Platform, index: Index, read: Read) -> Descriptor |
 
 
 async def _suits(host: Platform, entry: Descriptor, read: Read) -> bool:
-    body = await read("manifests", entry)
     try:
-        document = decode_document(body, entry.digest)
-    except ContentError:  # no image, such as a signature
+        document = decode_document(await read("manifests", entry), entry.digest)
+        if isinstance(document, Index):
+            return False
+        config = decode_config(await read("blobs", document.config), document.config.digest)
+    except (ContentError, NotFoundError, ArchiveError):  # no image, such as a signature, or not all there
         return False
-    if isinstance(document, Index):
-        return False
-    config = decode_config(await read("blobs", document.config), document.config.digest)
     return choose(host, [config.platform]) is not None

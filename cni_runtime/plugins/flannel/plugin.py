@@ -57,12 +57,15 @@ class Flannel(Plugin):
             path = saved_path(call, config.data_dir, context)
             wanted = await run_in_own_thread(partial(_wanted, call, config))
         faults.reach("flannel.ADD.save")
-        await run_in_own_thread(partial(_save, path, wanted))
+        former = await run_in_own_thread(partial(_save, path, wanted))
         try:
             faults.reach("flannel.ADD.delegate")
             answer = await delegate(call, context, wanted["type"], wanted)
         except BaseException as exc:
-            await _undo(call, context, path, wanted, exc)
+            if former is not None and isinstance(exc, CniError) and exc.nothing_done:
+                await run_in_own_thread(partial(files.replace, path, former))  # of an ADD before, whose DEL is to come
+            else:
+                await _undo(call, context, path, wanted, exc)
             raise
         return decode_result(answer or {}, assume=version_of(call.config))
 
@@ -127,9 +130,12 @@ def _wanted(call: PluginCall, config: FlannelConfig) -> Config:
     return delegate_config(call, config, read_subnet(Path(config.subnet_file)))
 
 
-def _save(path: Path, config: Config) -> None:
+def _save(path: Path, config: Config) -> bytes | None:
+    """Save ``config``; what was there before."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    former = path.read_bytes() if path.exists() else None
     files.replace(path, msgspec.json.encode(config, order="sorted"))
+    return former
 
 
 def _load_or_make(call: PluginCall, context: Context, path: Path) -> Config | None:

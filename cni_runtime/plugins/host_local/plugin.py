@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -75,8 +76,9 @@ class HostLocal(Plugin):
     def _add(self, config: HostLocalConfig, holder: Holder) -> Result:
         dns = parse_resolv_conf(Path(config.resolv_conf).read_text()) if config.resolv_conf else DNS()
         store = self._store(config.directory)
-        with store.locked():
+        with ExitStack() as held:
             with nothing_done_yet():  # else the DEL that follows would release what an earlier ADD has reserved
+                held.enter_context(store.locked())
                 chosen = _choose(config, store, holder)
             try:
                 for number, (address, _) in enumerate(chosen):

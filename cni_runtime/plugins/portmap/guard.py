@@ -8,6 +8,7 @@ link gets its own.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from msgspec import Struct
 from cni_runtime.net.nft import Element, Holding, OwnedTable, Owner, Table
 from cni_runtime.net.plan import Place, Where
 
+_LINKS = Path("/proc/sys/net/ipv4/conf")
 GUARD = Table(
     "cni_runtime_loopback",
     """
@@ -38,12 +40,12 @@ class GuardLoopback(Struct, frozen=True):
     def do(self, place: Place) -> None:
         owner = Owner("", "", self.link)
         if not self.table.in_force(owner):
-            own = Element("links", f'"{self.link}"')
-            self.table.put(owner, (own,), netns=f"/proc/sys/net/ipv4/conf/{self.link}", rival=_of_a_link_that_is_gone)
+            own, links = Element("links", f'"{self.link}"'), frozenset(path.name for path in _LINKS.iterdir())
+
+            def of_a_link_that_is_gone(holding: Holding) -> Element | None:
+                return holding.elements[0] if holding.owner.ifname not in links else None
+
+            self.table.put(owner, (own,), netns=str(_LINKS / self.link), rival=of_a_link_that_is_gone)
 
     def undo(self, place: Place) -> None:
         """Nothing: the link may have had the setting before."""
-
-
-def _of_a_link_that_is_gone(holding: Holding) -> Element | None:
-    return holding.elements[0] if holding.is_void() else None

@@ -24,6 +24,7 @@ MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _READ_BUFFER = 512 << 10
 _CONNECTIONS_PER_HOST = 16
+_USUAL_PORTS = {"http": 80, "https": 443}
 _PRIVATE_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 USER_AGENT = "crishim"
 
@@ -95,7 +96,7 @@ class Transport:
                 response.release()
                 target = _redirected(url, response.headers["Location"])
                 check_redirect(url, target)
-                if urlsplit(target).netloc != urlsplit(url).netloc:
+                if _server(target) != _server(url):
                     if data is not None:
                         raise RegistryError(f"{method} {_show(url)}: a form is not taken to {_show(target)}")
                     sent = without_secrets(sent, host)
@@ -195,6 +196,7 @@ def check_redirect(origin: str, target: str) -> None:
     """
     try:
         before, after = urlsplit(origin), urlsplit(target)
+        _server(target)  # a port may be none
     except ValueError as exc:
         raise RegistryError(f"redirect from {_show(origin)} to {_show(target)}: not a web address: {exc}") from exc
     if after.scheme not in ("http", "https") or not after.hostname:
@@ -211,6 +213,12 @@ def _redirected(url: str, location: str) -> str:
         return urljoin(url, location)
     except ValueError:
         return location
+
+
+def _server(url: str) -> tuple[str | None, int | None]:
+    """The host of a web address and its port, if that is not the usual one."""
+    parts = urlsplit(url)
+    return parts.hostname, None if parts.port == _USUAL_PORTS.get(parts.scheme) else parts.port
 
 
 def _together(host: RegistryHost, headers: Mapping[str, str]) -> list[tuple[str, str]]:

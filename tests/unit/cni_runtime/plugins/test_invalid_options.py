@@ -107,6 +107,21 @@ async def test_an_add_that_gets_no_address_leaves_those_of_an_earlier_one(
     await invoker.invoke(call("host-local", verb=Verb.CHECK, ipam=IPAM))
 
 
+async def test_flannel_keeps_what_the_del_of_an_earlier_add_needs(
+    call: MakeCall, invoker: BuiltinInvoker, tmp_path: Path
+) -> None:
+    (tmp_path / "env").write_text(
+        "FLANNEL_NETWORK=10.0.0.0/8\nFLANNEL_SUBNET=10.1.0.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n"
+    )
+    saved = tmp_path / "flannel/c"
+    saved.parent.mkdir()
+    saved.write_text('{"type": "bridge"}')
+    await invoker.invoke(call("host-local", ipam=IPAM))
+    with pytest.raises(PluginError, match="allocated to container c already"):
+        await invoker.invoke(call("flannel", subnetFile=str(tmp_path / "env"), dataDir=str(saved.parent)))
+    assert saved.read_text() == '{"type": "bridge"}'
+
+
 async def test_an_error_after_the_ipam_plugins_add_is_not_nothing(
     call: MakeCall, delegates: FakeInvoker, tmp_path: Path
 ) -> None:

@@ -388,7 +388,12 @@ async def test_a_redirect_is_followed_without_credentials(lab: Lab, mirror: Fake
 
 @pytest.mark.parametrize(
     ("location", "complaint"),
-    [("/self", "redirects"), ("file:///etc/passwd", "web address"), ("http://[", "web address")],
+    [
+        ("/self", "redirects"),
+        ("file:///etc/passwd", "web address"),
+        ("http://[", "web address"),
+        ("http://h:x/", "web address"),
+    ],
 )
 async def test_redirects_that_lead_nowhere(lab: Lab, location: str, complaint: str) -> None:
     async def fault(request: web.Request) -> web.StreamResponse | None:
