@@ -41,6 +41,7 @@ from crishim.drivers.oci.notes import Note, Notes
 from crishim.drivers.oci.places import Places
 from crishim.drivers.oci.program import OciProgram, parse_status
 from crishim.drivers.oci.removal import Removal
+from crishim.drivers.oci.stream_owner import take_back_null
 from crishim.drivers.process.identity import ProcessId, ended, identify, send
 from crishim.drivers.process.reaper import adopt_orphans
 from crishim.drivers.syscalls import system_call
@@ -130,6 +131,8 @@ class OciDriver:
             started = await run_unwatched(
                 program_of(note, self._places), files_of(note, self._places), self._limits.create
             )
+            if note.userns is not None:
+                await threads.run(take_back_null)
         except BaseException as error:
             await self._undo(container.id, error)
             raise

@@ -78,6 +78,7 @@ async def test_users_of_the_node_reach_nothing_of_a_container(lab: Lab, with_ids
     files = (bundle / "config.json", kept / "rootfs/made", kept / "upper/made")
     assert can("cat", *map(str, files), user=0)
     assert can("test", "-x", str(kept.parent), user=NOBODY)
+    assert not can("test", "-O", "/dev/null", user=IDS[0].host_id)  # which was the container's input
     for directory in (bundle, bundle.parent, kept, kept.parent, kept / "rootfs"):
         assert not can("ls", str(directory), user=NOBODY), directory
     for file in files:
