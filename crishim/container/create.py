@@ -114,18 +114,18 @@ class CreateContainer:
             prepared = await self._prepare.prepare(sandbox, container, image, root, host)
             user, made = prepared.user, await making.make(prepared.spec)
             self._require_joined(prepared.pid_holder)
-        reach(ContainerFaultPoint.MADE)
-        created = await self._index.advance(
-            container.id,
-            Event.MADE,
-            pid=made.pid,
-            pid_start=made.pid_start,
-            uid=user.uid,
-            gid=user.gid,
-            supplemental_groups=user.additional_gids,
-        )
-        reach(ContainerFaultPoint.CREATED)
-        require_ready(self._pods, sandbox.id)
+            reach(ContainerFaultPoint.MADE)
+            created = await self._index.advance(
+                container.id,
+                Event.MADE,
+                pid=made.pid,
+                pid_start=made.pid_start,
+                uid=user.uid,
+                gid=user.gid,
+                supplemental_groups=user.additional_gids,
+            )
+            reach(ContainerFaultPoint.CREATED)
+            require_ready(self._pods, sandbox.id)
         self._watch.begin(created)
         self._on_change(created, Event.MADE)
 

@@ -230,7 +230,7 @@ class Usage(Protocol):
         ...
 
     async def disk(self, container: Container) -> DiskUsage:
-        """The writable layer of a container; each on its own, as one may take minutes."""
+        """What a container can write to on the disk; each on its own, as one may take minutes."""
         ...
 
     async def interfaces(self, sandboxes: Sequence[Sandbox]) -> dict[str, tuple[InterfaceUsage, ...]]:

@@ -34,16 +34,29 @@ async def known_abi(parser_files: Path = _PARSER_FILES) -> str:
     return ABI if await threads.run((parser_files / ABI).is_file) else ""
 
 
+async def written_profile(file: Path) -> str | None:
+    """What ``load_profile`` has loaded from ``file``, None if nothing. The file goes with a reboot, as profiles do."""
+    try:
+        return await threads.run(file.read_text)
+    except OSError:
+        return None
+
+
 async def load_profile(text: str, file: Path, *, parser: str = PARSER, seconds: float = LOAD_SECONDS) -> None:
     """Write a profile to ``file``, and have ``parser`` give it to the kernel, in the place of one of the same name.
 
-    Raises UnavailableError, SystemCallError, and DeadlineError when the parser takes longer than ``seconds``.
+    Raises UnavailableError, SystemCallError, and DeadlineError when the parser takes longer than ``seconds``; there is
+    no file then.
     """
     program = await threads.run(find_program, parser)
     with system_call("write", str(file)):
         await threads.run(files.replace, file, text.encode(), 0o644)
     env = {"PATH": os.environ.get("PATH", os.defpath)}
-    ended = await run((str(program), "-Kr", str(file)), env=env, seconds=seconds)
-    if ended.status != 0:
-        reason = " ".join(ended.stderr.decode(errors="replace").split())
-        raise UnavailableError(f"{program} ended with {ended.status}: {reason}")
+    try:
+        ended = await run((str(program), "-Kr", str(file)), env=env, seconds=seconds)
+        if ended.status != 0:
+            reason = " ".join(ended.stderr.decode(errors="replace").split())
+            raise UnavailableError(f"{program} ended with {ended.status}: {reason}")
+    except BaseException:
+        await threads.run(files.remove, file)
+        raise

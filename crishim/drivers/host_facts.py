@@ -82,7 +82,13 @@ async def gather(
     cgroups = await detect(systemd_configured)
     systemd = cgroups.driver is CgroupDriver.SYSTEMD
     facts = await threads.run(
-        _gather, cgroups.mode, systemd, restrict_oom_score_adj, enable_selinux, disable_apparmor, Path("/")
+        _gather,
+        cgroups.mode,
+        systemd=systemd,
+        restrict_oom_score_adj=restrict_oom_score_adj,
+        enable_selinux=enable_selinux,
+        disable_apparmor=disable_apparmor,
+        root=Path("/"),
     )
     if facts.oom_score_adj_min > -1000:
         _log.warning("host.oom_score_adj_restricted", minimum=facts.oom_score_adj_min)
@@ -101,6 +107,7 @@ def _refreshed(facts: HostFacts, root: Path) -> HostFacts:
 
 def _gather(
     mode: CgroupMode,
+    *,
     systemd: bool,
     restrict_oom_score_adj: bool,
     enable_selinux: bool,

@@ -83,7 +83,10 @@ class UsageDriver:
         return await threads.run(lambda: {key: read_stats(self._mounted, path) for key, path in paths.items()})
 
     async def disk(self, container: Container) -> DiskUsage:
-        """All that a container can write to and that nobody else counts, so that it can be limited."""
+        """All that a container can write to and that kubelet does not count itself, so that it can be limited.
+
+        The files of a pod count for each of its containers: they are small, unless one of them makes them large.
+        """
         own = [self._layers / container.id / name for name in ("upper", "volumes")]
         return await threads.run(_disk, str(self._layers), [*own, self._pods / container.sandbox_id])
 

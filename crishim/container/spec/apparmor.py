@@ -30,7 +30,9 @@ def apparmor_profile(config: ContainerConfig, host: HostFacts) -> str:
             )
         return _loaded(asked.localhost_ref.removeprefix("localhost/"), host)
     wanted = asked.profile_type == ProfileType.RUNTIME_DEFAULT and host.apparmor and not privileged
-    return _loaded(DEFAULT_PROFILE, host) if wanted else ""
+    if wanted and DEFAULT_PROFILE not in host.apparmor_profiles:
+        raise InvalidArgumentError(f"{_FIELD}: RuntimeDefault: {DEFAULT_PROFILE} is not loaded, see crictl info")
+    return DEFAULT_PROFILE if wanted else ""
 
 
 def _loaded(name: str, host: HostFacts) -> str:

@@ -54,13 +54,17 @@ def total_io(groups: Iterable[tuple[DeviceIo, ...]]) -> tuple[DeviceIo, ...]:
     return tuple(found.values())
 
 
-@lru_cache(maxsize=256)
 def device_path(number: str) -> str:
     """The file of a block device below /dev, or its ``MAJOR:MINOR`` when it has gone."""
     try:
-        return "/dev/" + Path(f"/sys/dev/block/{number}").readlink().name.replace("!", "/")
+        return _device_path(number)
     except OSError:
         return number
+
+
+@lru_cache(maxsize=256)
+def _device_path(number: str) -> str:
+    return "/dev/" + Path(f"/sys/dev/block/{number}").readlink().name.replace("!", "/")
 
 
 def _counted(directory: Path, file: str) -> str:

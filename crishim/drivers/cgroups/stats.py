@@ -109,7 +109,7 @@ def read_stats(mounted: Hierarchies, group: str) -> GroupStats:
         cpu=_cpu(mounted, group),
         memory=_memory(mounted, group),
         processes=read_number(pids / "pids.current") if pids else None,
-        processes_limit=read_number(pids / "pids.max") if pids else None,
+        processes_limit=_least(pids, "pids.max") if pids else None,
         io=read_io(mounted, group),
         io_pressure=read_pressure(unified / "io.pressure") if unified else None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -107,13 +108,15 @@ def discard_log(log_path: str) -> None:
     """
     path = Path(log_path)
     with system_call("unlink", log_path), suppress(FileNotFoundError, NotADirectoryError):
-        if path.lstat().st_size == 0:
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode) and status.st_size == 0:
             path.unlink()
 
 
 def write_config(note: Note, spec: Mapping[str, Any]) -> None:
-    """Write what the OCI runtime reads into the bundle, which the container's root gets through from now on."""
-    make_private(Path(note.bundle), note.userns)
+    """Write what the OCI runtime reads into the bundle, which the root of a user namespace gets through from now on."""
+    if note.userns is not None:
+        make_private(Path(note.bundle), note.userns)
     path = Path(note.bundle) / "config.json"
     with system_call("write", str(path)):
         replace(path, msgspec.json.encode(spec))

@@ -6,6 +6,7 @@ A monitor takes a while to start, and needs nothing of the configuration for it.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ class Making:
         """Begin to start its monitor. ``seconds`` is how long the OCI runtime may take."""
         self._container, self._handler, self._bundle = container, handler, bundle
         self._places, self._notes, self._groups, self._seconds = places, notes, groups, seconds
+        self._may_discard_log = False
         groups.expect_moves()  # which the OCI runtime will make
         self._starting = asyncio.create_task(self._start(conmon), name=f"monitor {container.id}")
 
@@ -80,7 +82,7 @@ class Making:
 
     async def forget(self) -> None:
         """Remove what the monitor has left outside of the bundle, when all else is removed."""
-        if self._container.log_path:
+        if self._may_discard_log:
             await threads.run(discard_log, self._container.log_path)
 
     async def _start(self, conmon: Path) -> WaitingMonitor:
@@ -94,4 +96,5 @@ class Making:
         """All that blocks, in one turn of a thread."""
         open_bundle(note, self._notes)
         faults.reach("oci.create.noted")
+        self._may_discard_log = bool(note.log_path) and not os.path.lexists(note.log_path)
         return launch(monitor, env={**environment(), "TMPDIR": str(self._places.sockets)})

@@ -177,7 +177,7 @@ _INTERFACE = (
 )
 
 _DISK = (
-    _Metric[DiskUsage]("container_fs_usage_bytes", "Bytes on the disk in the writable layer.", lambda d: d.bytes),
+    _Metric[DiskUsage]("container_fs_usage_bytes", "Bytes on the disk, all that it can write to.", lambda d: d.bytes),
     _Metric[DiskUsage]("container_fs_limit_bytes", "Size of the file system.", lambda d: d.capacity),
     _Metric[DiskUsage]("container_fs_inodes_total", "Inodes of the file system.", lambda d: d.inodes_total),
     _Metric[DiskUsage]("container_fs_inodes_free", "Inodes of the file system that are free.", lambda d: d.inodes_free),

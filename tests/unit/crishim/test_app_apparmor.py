@@ -46,6 +46,16 @@ async def test_the_one_of_an_administrator_is_kept(tmp_path: Path) -> None:
     assert parser.got == ""
 
 
+async def test_one_of_ours_with_another_text_is_renewed(tmp_path: Path) -> None:
+    parser = Parser(tmp_path)
+    (tmp_path / "apparmor-profile").write_text("of an earlier version")
+    assert await parser.start(DEFAULT_PROFILE) == LOADED
+    first = parser.got
+    assert f"profile {DEFAULT_PROFILE} " in first
+    parser.program.unlink()  # it is not asked again
+    assert await parser.start(DEFAULT_PROFILE) == LOADED
+
+
 async def test_nothing_is_loaded_without_apparmor(tmp_path: Path) -> None:
     parser = Parser(tmp_path)
     assert await parser.start(apparmor=False) is None

@@ -45,7 +45,7 @@ def test_a_default_that_is_not_loaded_is_not_forced_on_anyone() -> None:
     ("asked", "host", "message"),
     [
         (MINE, HOST, "security_context.apparmor: AppArmor is off on this node"),
-        (RUNTIME_DEFAULT, WITHOUT_DEFAULT, "expected the name of a loaded AppArmor profile; found 'crishim-default'"),
+        (RUNTIME_DEFAULT, WITHOUT_DEFAULT, "crishim-default is not loaded"),
         (SecurityProfile(ProfileType.LOCALHOST, "x"), ON, "apparmor.localhost_ref: expected the name of a loaded"),
     ],
 )
