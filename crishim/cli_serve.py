@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ _TURN_SECONDS = 0.0005
 
 def serve_cri(arguments: Sequence[str]) -> int:
     """Serve until SIGTERM; the exit status."""
-    options = vars(_parser().parse_args(arguments))
+    options = _parsed(arguments)
     keep_memory_small()
     sys.setswitchinterval(_TURN_SECONDS)
     # Imported here, as it starts threads, which get their share of memory when they first ask for some.
@@ -41,7 +41,10 @@ def serve_cri(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parsed(arguments: Sequence[str]) -> dict[str, Path | None]:
+    """The options by name. What reads them is not kept in memory: it takes as much as half a pod."""
+    import argparse  # noqa: PLC0415
+
     parser = argparse.ArgumentParser(
         "crishim serve", description="Serve the Container Runtime Interface until SIGTERM."
     )
@@ -49,4 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--address", type=Path, help="unix socket of the server")
     parser.add_argument("--root", type=Path, help="directory for what a reboot must not lose")
     parser.add_argument("--state", type=Path, help="directory for what a reboot should forget")
-    return parser
+    options = vars(parser.parse_args(arguments))
+    del parser
+    for name in ("argparse", "gettext"):
+        sys.modules.pop(name, None)
+    del argparse
+    gc.collect()
+    return options
