@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from cni_runtime.net.netfilter import Netfilter
 from cni_runtime.net.nft import STATE, Owner
 from cni_runtime.net.quiesce import Reaper
 from cni_runtime.result import DNS, Result, decode_result
-from cni_runtime.versions import CURRENT, version_of
+from cni_runtime.versions import CURRENT, at_least, version_of
 
 log = logging.getLogger(__name__)
 
@@ -203,6 +203,13 @@ def netns_of(call: PluginCall) -> str:
     if not call.netns:
         raise CniError("this needs the container's network namespace", code=ErrorCode.INVALID_ENVIRONMENT)
     return call.netns
+
+
+def require_one_per_family(call: PluginCall, families: Sequence[int]) -> None:
+    """Of each family CNI before 0.3.0 knows one address only. Raises ConfigError."""
+    version = version_of(call.config)
+    if len(families) > len(set(families)) and not at_least(version, "0.3.0"):
+        raise ConfigError(f"CNI version {version} does not support more than one address per family")
 
 
 def previous_of(call: PluginCall) -> Result | None:

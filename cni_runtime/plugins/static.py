@@ -8,7 +8,7 @@ from typing import ClassVar
 from msgspec import Struct, structs
 
 from cni_runtime.call import PluginCall
-from cni_runtime.errors import CniError, ConfigError
+from cni_runtime.errors import CniError
 from cni_runtime.plugins.base import (
     Context,
     Plugin,
@@ -16,12 +16,12 @@ from cni_runtime.plugins.base import (
     cni_arguments,
     decode_ipam,
     nothing_done_yet,
+    require_one_per_family,
     require_previous,
     result_part,
     runtime_config,
 )
 from cni_runtime.result import IPConfig, Result
-from cni_runtime.versions import at_least, version_of
 
 
 class _Address(Struct, frozen=True):
@@ -64,10 +64,7 @@ def static_result(call: PluginCall, context: Context) -> Result:
     ipam = decode_ipam(call, _Ipam, context)
     instead = runtime_config(call, _Arguments).ips or cni_arguments(call, _Arguments).ips
     ips = tuple(_ip(call, one) for one in instead) if instead else _configured(call, ipam)
-    families = [ip.family for ip in ips]
-    version = version_of(call.config)
-    if len(families) > len(set(families)) and not at_least(version, "0.3.0"):
-        raise ConfigError(f"CNI version {version} does not support more than one address per family")
+    require_one_per_family(call, [ip.family for ip in ips])
     return structs.replace(result_part(call, routes=ipam.routes, dns=ipam.dns), ips=ips)
 
 

@@ -62,10 +62,7 @@ class Flannel(Plugin):
             faults.reach("flannel.ADD.delegate")
             answer = await delegate(call, context, wanted["type"], wanted)
         except BaseException as exc:
-            if former is not None and isinstance(exc, CniError) and exc.nothing_done:
-                await run_in_own_thread(partial(files.replace, path, former))  # of an ADD before, whose DEL is to come
-            else:
-                await _undo(call, context, path, wanted, exc)
+            await _undo(call, context, path, wanted, former, exc)
             raise
         return decode_result(answer or {}, assume=version_of(call.config))
 
@@ -112,8 +109,13 @@ async def _pass_on(call: PluginCall, context: Context, config: Config) -> None:
     await delegate(call, context, str(config.get("type", "")), {**config, **extra})
 
 
-async def _undo(call: PluginCall, context: Context, path: Path, config: Config, cause: BaseException) -> None:
-    """Take back an ADD that failed. What cannot be taken back keeps its file, for DEL."""
+async def _undo(
+    call: PluginCall, context: Context, path: Path, config: Config, former: bytes | None, cause: BaseException
+) -> None:
+    """Take back an ADD that failed. What cannot be taken back keeps its file, for DEL.
+
+    If nothing was done, what was there before is there still, and its DEL needs the ``former`` content.
+    """
     release = structs.replace(call, verb=Verb.DEL)
     nothing_done = isinstance(cause, CniError) and cause.nothing_done
     with anyio.move_on_after(_UNDO_TIMEOUT, shield=True):
@@ -123,7 +125,10 @@ async def _undo(call: PluginCall, context: Context, path: Path, config: Config, 
         except CniError as exc:
             cause.add_note(f"undoing the ADD of {config['type']} failed: {exc}")
             return
-        await run_in_own_thread(partial(files.remove, path))
+        if nothing_done and former is not None:
+            await run_in_own_thread(partial(files.replace, path, former))
+        else:
+            await run_in_own_thread(partial(files.remove, path))
 
 
 def _wanted(call: PluginCall, config: FlannelConfig) -> Config:

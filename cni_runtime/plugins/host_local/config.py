@@ -20,13 +20,13 @@ from cni_runtime.plugins.base import (
     decode_ipam,
     decode_some_ipam,
     network_of,
+    require_one_per_family,
     result_part,
     runtime_config,
     where_of,
 )
 from cni_runtime.plugins.host_local.ranges import Address, RangeSet, address_of, check_sets, make_range
 from cni_runtime.result import Route
-from cni_runtime.versions import at_least, version_of
 
 
 class _Range(Struct, frozen=True, rename="camel"):
@@ -72,7 +72,7 @@ def host_local_config(call: PluginCall, context: Context) -> HostLocalConfig:
     runtime = runtime_config(call, _Arguments)
     try:
         sets = _sets(ipam, runtime)
-        _check_version(call, sets)
+        require_one_per_family(call, [ranges[0].subnet.version for ranges in sets])
         requested = _requested(call, runtime)
     except ConfigError as exc:
         raise ConfigError(f"{where_of(call)}: {exc.message}") from exc
@@ -104,13 +104,6 @@ def _sets(ipam: _Ipam, runtime: _Arguments) -> tuple[RangeSet, ...]:
     )
     check_sets(sets)
     return sets
-
-
-def _check_version(call: PluginCall, sets: tuple[RangeSet, ...]) -> None:
-    families = [ranges[0].subnet.version for ranges in sets]
-    version = version_of(call.config)
-    if len(families) > len(set(families)) and not at_least(version, "0.3.0"):
-        raise ConfigError(f"CNI version {version} does not support more than one address per family")
 
 
 def _requested(call: PluginCall, runtime: _Arguments) -> tuple[Address, ...]:
