@@ -8,6 +8,8 @@ handed has been opened on a mount that is read-only: there a device can be writt
 from __future__ import annotations
 
 import os
+import stat
+from pathlib import Path
 
 from crishim.drivers import syscalls
 from crishim.drivers.syscalls import system_call
@@ -27,3 +29,16 @@ def open_null() -> int:
             return os.open(f"/proc/self/fd/{mount}", os.O_RDWR | os.O_CLOEXEC)
         finally:
             os.close(mount)
+
+
+def take_back_null() -> None:
+    """Let the node's /dev/null be root's again: crun gives the root of a user namespace whatever its streams are.
+
+    A container there has the node's as its own /dev/null, whatever it is handed. Raises SystemCallError.
+    """
+    path = Path(_NULL)
+    with system_call("take back", _NULL):
+        status = path.stat()
+        if (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) != (0, 0, 0o666):
+            os.chown(path, 0, 0)
+            path.chmod(0o666)

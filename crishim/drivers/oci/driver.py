@@ -29,6 +29,7 @@ from crishim.drivers.conmon.attach import Attachment, attach
 from crishim.drivers.conmon.control import reopen_log, resize
 from crishim.drivers.conmon.exits import read_exit
 from crishim.drivers.infra.dressing import InfraProcess
+from crishim.drivers.null import take_back_null
 from crishim.drivers.oci.creation import files_of, plan_note, prepare, program_of, run_unwatched
 from crishim.drivers.oci.criu import checkpoint_obstacle
 from crishim.drivers.oci.exec import Execs
@@ -41,7 +42,6 @@ from crishim.drivers.oci.notes import Note, Notes
 from crishim.drivers.oci.places import Places
 from crishim.drivers.oci.program import OciProgram, parse_status
 from crishim.drivers.oci.removal import Removal
-from crishim.drivers.oci.stream_owner import take_back_null
 from crishim.drivers.process.identity import ProcessId, ended, identify, send
 from crishim.drivers.process.reaper import adopt_orphans
 from crishim.drivers.syscalls import system_call

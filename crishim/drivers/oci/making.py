@@ -18,6 +18,7 @@ from crishim.drivers import threads
 from crishim.drivers.cgroups.groups import ControlGroups
 from crishim.drivers.conmon.argv import Monitor
 from crishim.drivers.conmon.launch import Launched, WaitingMonitor, launch
+from crishim.drivers.null import take_back_null
 from crishim.drivers.oci.creation import check_init, discard_log, open_bundle, plan_monitor, plan_note, write_config
 from crishim.drivers.oci.handlers import Handler
 from crishim.drivers.oci.notes import Note, Notes
@@ -69,6 +70,7 @@ class Making:
         watcher, pid = await monitor.make(record, self._seconds)
         started = check_init(pid, watcher.pid)
         if note.userns is not None:
+            await threads.run(take_back_null)
             owner = owner_of_streams(note.userns, spec["process"])
             await threads.run(give_of, ProcessId(started.pid, started.pid_start), owner)
         faults.reach("oci.create.made")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from crishim.core.errors import RuntimeFailedError
@@ -19,7 +18,6 @@ from crishim.drivers.syscalls import system_call
 from crishim.model.pod import IDMapping, NamespaceMode, UserNamespace
 
 Owner = tuple[int, int]
-_NULL = Path("/dev/null")
 
 
 def user_namespace(linux: Mapping[str, Any]) -> UserNamespace | None:
@@ -45,25 +43,11 @@ def give(descriptors: Iterable[int | None], owner: Owner) -> None:
                 os.fchown(descriptor, *owner)
 
 
-def take_back_null() -> None:
-    """Let the node's /dev/null be root's again: crun gives a container's root whatever its streams are.
-
-    It would be free to let nobody else use it, since a container in a user namespace has the node's.
-    """
-    status = _NULL.stat()
-    if (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) != (0, 0, 0o666):
-        with system_call("chown", str(_NULL)):
-            os.chown(_NULL, 0, 0)
-            _NULL.chmod(0o666)
-
-
 def give_of(process: ProcessId, owner: Owner) -> None:
-    """Give the pipes that are the streams of another process to ``owner``, and nothing else.
+    """Give the pipes that are the streams of another process to ``owner``. Raises RuntimeFailedError when it is gone.
 
-    Through the open directory of the process in /proc, which never means another one. Raises RuntimeFailedError when
-    it is gone.
+    Through the open directory of the process in /proc, which never means another one.
     """
-    take_back_null()
     with system_call("open", f"/proc/{process.pid}"):
         directory = os.open(f"/proc/{process.pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
