@@ -9,8 +9,8 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,19 +70,21 @@ class Database:
 
     def write_through(self, action: str, statements: Sequence[Statement]) -> None:
         """As ``write``, but this and all that was written before outlive a loss of power."""
-        self._connection.execute("PRAGMA synchronous = FULL")
-        try:
+        with self._set_to("synchronous", "FULL", "NORMAL"):
             self.write(action, statements)
-        finally:
-            self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def write_unreferenced(self, action: str, statements: Sequence[Statement]) -> None:
         """As ``write``, but references may be left dangling."""
-        self._connection.execute("PRAGMA foreign_keys = OFF")
-        try:
+        with self._set_to("foreign_keys", "OFF", "ON"):
             self.write(action, statements)
+
+    @contextmanager
+    def _set_to(self, pragma: str, value: str, usual: str) -> Iterator[None]:
+        self._connection.execute(f"PRAGMA {pragma} = {value}")
+        try:
+            yield
         finally:
-            self._connection.execute("PRAGMA foreign_keys = ON")
+            self._connection.execute(f"PRAGMA {pragma} = {usual}")
 
     def _open(self, schema: Sequence[str], version: int) -> sqlite3.Connection:
         if damage := _obvious_damage(self._path):

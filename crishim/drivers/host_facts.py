@@ -41,9 +41,9 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     ``apparmor_profiles`` are the loaded ones. ``recursive_read_only``, ``id_mapped_mounts`` and ``systemd_cgroup``
     depend on the OCI runtime too: whoever knows the handler takes them back where that can not do it. ``swap`` and
     ``hugetlb``: the cgroups have that controller. ``cgroup2_options`` are those of the node's own mount that another
-    mount of it would reset. ``oom_score_adj_min`` is the lowest value the server may set. ``open_files``
-    are the soft and the hard limit of open files that containers get, where they are not to have the server's: whoever
-    raises that sets them. ``devices`` are the node's devices, for privileged containers.
+    mount of it would reset. ``oom_score_adj_min`` is the lowest value the server may set. ``open_files`` are the soft
+    and the hard limit of open files that containers get, where they are not to have the server's: whoever raises that
+    sets them. ``devices`` are the node's devices, for privileged containers.
     """
 
     cgroup_mode: CgroupMode

@@ -18,6 +18,7 @@ from crishim.drivers.process.identity import ProcessId, ended, identify, send
 from crishim.drivers.syscalls import step, system_call
 
 _MEMBERSHIP = Path("/proc/self/cgroup")
+_NOTHING_THERE = (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP)  # the group was removed, or is one of threads
 _ATTEMPTS = 5  # to remove a group that is refilled meanwhile
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _ROUNDS = 1000  # of killing what is started faster than it is killed
@@ -89,7 +90,7 @@ def _read_procs(path: str, parent: int | None) -> list[int]:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=parent), encoding="ascii") as file:
             return [int(line) for line in file.read().split()]
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):  # removed, or a group of threads
+        if error.errno in _NOTHING_THERE:
             return []
         with system_call("read", path):
             raise
@@ -159,7 +160,7 @@ def _kill_at_once(file: Path) -> None:
         finally:
             os.close(kill)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.EOPNOTSUPP):  # as in _read_procs
+        if error.errno in (*_NOTHING_THERE, errno.ENOTDIR):
             return
         with system_call("write", str(file)):
             raise
