@@ -26,11 +26,13 @@ from crishim.container.watch import Watch
 from crishim.core.config import Config
 from crishim.core.errors import CrishimError, explain
 from crishim.core.tasks import InFlight, TaskOwner
+from crishim.drivers import threads
 from crishim.drivers.cgroups.groups import ControlGroups
 from crishim.drivers.cgroups.hierarchy import group_path, hierarchies, slice_path
 from crishim.drivers.container_node import ContainerNode
 from crishim.drivers.host_facts import gather
 from crishim.drivers.mount_driver import MountDriver
+from crishim.drivers.mount_points import make_mount_points
 from crishim.drivers.mounts import read_mounts
 from crishim.drivers.oci.driver import Limits, OciDriver
 from crishim.drivers.oci.handlers import Handler as OciHandler
@@ -107,7 +109,9 @@ async def open_oci(config: Config, *, systemd: bool) -> OciParts:
     limits = Limits(drain=config.drain_exec_sync_io_timeout or None)
     driver = OciDriver(config.state / "oci", known, await ControlGroups.open(), limits=limits)
     await driver.prepare()
-    overlay = OverlayDriver(container_layout(config).kept)
+    places = container_layout(config)
+    await threads.run(make_mount_points, places.mount_points)
+    overlay = OverlayDriver(places.kept)
     return OciParts(driver, known, handlers, await _without_user_namespaces(known, overlay), apparmor)
 
 
@@ -155,7 +159,7 @@ def build_containers(
         stats.on_container(container, event)
 
     places = container_layout(config)
-    rootfs = OverlayDriver(places.kept)
+    rootfs = OverlayDriver(places.kept, places.mount_points)
     files, node = MountDriver(), ContainerNode(rootfs)
     watch = Watch(index, oci.driver, owner, tell)
     remove = RemoveContainer(index, places, oci.driver, rootfs, images, files, watch, tell)

@@ -105,14 +105,16 @@ class CreateContainer:
     async def _make(self, sandbox: Sandbox, container: Container, host: HostFacts) -> None:
         bundle = self._layout.bundle(container.id)
         async with self._runtime.making(container, bundle) as making:
-            _, image = await both(self._index.put(container), self._images.hold(container.image_ref, container.id))
+            image = await self._images.hold(container.image_ref, container.id)
+            await self._index.put(container)
             reach(ContainerFaultPoint.RECORDED)
             self._prepare.begin(sandbox, container.config)
             label = selinux_labels(container.config, sandbox, host).mount
             root = await self._rootfs.mount(container.id, image.layers, sandbox.id_map, label)
             reach(ContainerFaultPoint.ROOTFS)
             prepared = await self._prepare.prepare(sandbox, container, image, root, host)
-            user, made = prepared.user, await making.make(prepared.spec)
+            # What is held is written while the OCI runtime is at work, which leaves this process little to do.
+            made, _ = await both(making.make(prepared.spec), self._images.write_hold(container.id))
             self._require_joined(prepared.pid_holder)
             reach(ContainerFaultPoint.MADE)
             created = await self._index.advance(
@@ -120,9 +122,9 @@ class CreateContainer:
                 Event.MADE,
                 pid=made.pid,
                 pid_start=made.pid_start,
-                uid=user.uid,
-                gid=user.gid,
-                supplemental_groups=user.additional_gids,
+                uid=prepared.user.uid,
+                gid=prepared.user.gid,
+                supplemental_groups=prepared.user.additional_gids,
             )
             reach(ContainerFaultPoint.CREATED)
             require_ready(self._pods, sandbox.id)

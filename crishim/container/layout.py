@@ -24,6 +24,11 @@ class ContainerLayout(Struct, frozen=True, dict=True):
         """Holds one directory per container with what a reboot must not lose."""
         return self.root / "containers"
 
+    @property
+    def mount_points(self) -> Path:
+        """The layer below those of all images."""
+        return self.root / "mount-points"
+
     def bundle(self, container_id: str) -> Path:
         """The OCI bundle: config.json and what the monitor keeps beside it."""
         return self.bundles / container_id

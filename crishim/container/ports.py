@@ -40,7 +40,14 @@ class Images(Protocol):
         ...
 
     async def hold(self, image_id: str, container_id: str) -> ImageRoot:
-        """As ``root``; its layers are kept, with those that are kept already, until ``release``. Idempotent."""
+        """As ``root``; its layers are kept, with those that are kept already, until ``release``. Idempotent.
+
+        A crash ends that too, before ``write_hold``.
+        """
+        ...
+
+    async def write_hold(self, container_id: str) -> None:
+        """Let what ``hold`` kept outlive a crash."""
         ...
 
     async def release(self, container_id: str) -> None:

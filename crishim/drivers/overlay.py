@@ -38,14 +38,16 @@ class OverlayDriver:
     Every call raises SystemCallError when the kernel refuses, and is finished before a cancellation of it is raised.
     """
 
-    def __init__(self, containers: Path) -> None:
-        self._containers = containers
+    def __init__(self, containers: Path, below: Path | None = None) -> None:
+        """``below`` is what lies below the layers of every container's image; see ``mount_points``."""
+        self._containers, self._below = containers, (str(below),) if below else ()
 
     async def mount(self, container_id: str, layers: Sequence[str], ids: IdMap | None = None, label: str = "") -> str:
         """Mount a new writable layer over ``layers``, topmost first; the path of the root.
 
         With ``ids`` the files show the ids of that user namespace, with ``label`` all have that SELinux label.
         """
+        layers = (*layers, *self._below) if layers else ()
         return await threads.run_alone(_mount_container, self._containers / container_id, layers, ids, label)
 
     async def remove(self, container_id: str) -> None:
@@ -165,7 +167,7 @@ def mount_overlay(
     target: Path, layers: Sequence[str], label: str = "", *, upper: Path | None = None, work: Path | None = None
 ) -> None:
     """Mount at ``target``. Changes the working directory of the calling thread: see ``threads.run_alone``."""
-    base = os.path.commonpath([str(Path(layer).parent) for layer in layers])
+    base = os.path.dirname(layers[0])  # noqa: PTH120
     options = overlay_options(base, layers, upper, work, label)
     if len(os.fsencode(options)) >= _PAGE:
         raise InvalidArgumentError(f"overlay {target}: {len(layers)} layers do not fit into one mount")
@@ -177,11 +179,12 @@ def mount_overlay(
 
 
 def overlay_options(base: str, layers: Sequence[str], upper: Path | None, work: Path | None, label: str = "") -> str:
-    """The options of mount(2), with layers relative to ``base``. See the kernel's overlayfs documentation.
+    """The options of mount(2), with layers relative to ``base`` that lie below it. See the kernel's overlayfs
+    documentation.
 
     ``label`` has no quotes in it.
     """
-    lower = ":".join(_escape(os.path.relpath(layer, base)) for layer in layers)
+    lower = ":".join(_escape(layer.removeprefix(f"{base}/")) for layer in layers)
     options = [f"lowerdir={lower}"]
     if upper is not None and work is not None:
         options += [f"upperdir={_escape(str(upper))}", f"workdir={_escape(str(work))}"]

@@ -117,10 +117,14 @@ class Images:
     async def hold(self, image_id: str, container_id: str) -> ImageRoot:
         """As ``root``; its layers are kept, the image removed or not, with those kept already, until ``release``.
 
-        Idempotent. Raises NotFoundError.
+        A crash ends that too, before ``write_hold``. Idempotent. Raises NotFoundError.
         """
         await self._store.hold(container_id, image_id)
         return await self.root(image_id)
+
+    async def write_hold(self, container_id: str) -> None:
+        """Let what ``hold`` kept outlive a crash."""
+        await self._store.write_hold(container_id)
 
     async def release(self, container_id: str) -> None:
         """Give back what ``hold`` kept; idempotent."""

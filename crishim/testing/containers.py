@@ -185,12 +185,13 @@ class FakeRootfs:
 
 
 class FakeImages:
-    """``held`` holds the images of each container; ``roots`` the images by name."""
+    """``held`` holds the images of each container, ``written`` who has them after a crash too, ``roots`` them by name."""
 
     def __init__(self, *roots: ImageRoot) -> None:
         self.failures = Failures()
         self.roots = {name: root for root in roots for name in (root.image_id, root.reference)}
         self.held: dict[str, set[str]] = {}
+        self.written: set[str] = set()
 
     async def root(self, reference: str) -> ImageRoot:
         """An image by its id or reference."""
@@ -205,10 +206,16 @@ class FakeImages:
         self.held.setdefault(container_id, set()).add(image_id)
         return await self.root(image_id)
 
+    async def write_hold(self, container_id: str) -> None:
+        """Let it outlive a crash."""
+        self.failures.strike("write_hold")
+        self.written.add(container_id)
+
     async def release(self, container_id: str) -> None:
         """Give them back."""
         self.failures.strike("release")
         self.held.pop(container_id, None)
+        self.written.discard(container_id)
 
     def holders(self) -> list[str]:
         """Who keeps something."""

@@ -145,18 +145,24 @@ class ImageStore:
             discarded = await self._delete(images=(image_id,), layers=chains, blobs=blobs)
         await self._empty(discarded)
 
-    @_to_the_end
     async def hold(self, owner: str, image_id: str) -> None:
         """Keep the layers of an image, with those it holds already, for ``owner`` until ``release``; idempotent.
 
-        Raises NotFoundError when the image is not known.
+        A crash ends that too, before ``write_hold``. Raises NotFoundError when the image is not known.
         """
         async with self._lock:
             image = self.index.images.get(image_id)
             if image is None:
                 raise NotFoundError(f"image {image_id} is not there")
             held = self.index.holds.get(owner, HoldRecord(owner, ())).chain
-            await self._put(HoldRecord(owner, tuple(dict.fromkeys((*held, *image.chain)))))
+            self.index.put(HoldRecord(owner, tuple(dict.fromkeys((*held, *image.chain)))))
+
+    @_to_the_end
+    async def write_hold(self, owner: str) -> None:
+        """Let what ``owner`` holds outlive a crash."""
+        async with self._lock:
+            if held := self.index.holds.get(owner):
+                await self._records.put(held)
 
     @_to_the_end
     async def release(self, owner: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from crishim.core.errors import SystemCallError
 from crishim.core.sysctls import NamespaceKind
 from crishim.drivers.filesystems import FileSystemDriver
+from crishim.drivers.mount_points import make_mount_points
 from crishim.drivers.mounts import read_mounts, unmount_all
 from crishim.drivers.overlay import OverlayDriver
 from crishim.drivers.user_namespaces import holding
@@ -36,6 +37,23 @@ async def test_a_container_writes_into_a_layer_of_its_own(tmp_path: Path) -> Non
     assert list((tmp_path / "containers").iterdir()) == []
 
 
+async def test_below_an_image_are_the_places_that_it_lacks(tmp_path: Path) -> None:
+    image = [directory("etc", mode=0o750, uid=4), file("etc/hosts", b"own"), file("proc", b"")]
+    layers, below = [str(path) for path in unpack_all(tmp_path, [image])], tmp_path / "mount-points"
+    make_mount_points(below)
+    (below / "etc/hostname").unlink()
+    (below / "etc").chmod(0o700)
+    make_mount_points(below)
+    driver = OverlayDriver(tmp_path / "containers", below)
+    seen = look(root := Path(await driver.mount("c1", layers)))
+    assert seen["etc"].mode == 0o750
+    assert sorted(seen) == [".", "dev", "etc", "etc/hostname", "etc/hosts", "etc/resolv.conf", "proc", "sys"]
+    assert ((root / "etc/hosts").read_bytes(), (root / "proc").is_file()) == (b"own", True)
+    assert {(root / f"etc/{name}").read_bytes() for name in ("hostname", "resolv.conf")} == {b""}
+    assert {seen[name].mode for name in ("dev", "sys", "etc/hostname")} == {0o755, 0o644}
+    await driver.remove("c1")
+
+
 async def test_an_image_without_layers(tmp_path: Path) -> None:
     driver = OverlayDriver(tmp_path / "containers")
     root = Path(await driver.mount("c1", []))
@@ -60,9 +78,10 @@ async def test_the_deepest_image_that_is_allowed(tmp_path: Path) -> None:
     for number in range(500):
         (store / str(number)).mkdir(parents=True)
         (store / str(number) / f"f{number}").touch()
-    driver = OverlayDriver(store.parent / "containers")
+    make_mount_points(store.parent / "mount-points")
+    driver = OverlayDriver(store.parent / "containers", store.parent / "mount-points")
     root = Path(await driver.mount("c1", [str(store / str(number)) for number in range(499)]))
-    assert len(look(root)) == 500
+    assert len(look(root)) == 500 + 7
     await driver.remove("c1")
 
 

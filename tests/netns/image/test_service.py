@@ -274,6 +274,7 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     async with image_lab(tmp_path / "images") as lab:
         await lab.images.pull(lab.registry.add("app", "1", APP))
         await lab.images.hold(APP.id, "container")
+        await lab.images.write_hold("container")
         before = lab.images.list()
     async with image_lab(tmp_path / "images", records=lab.records) as again:
         assert (again.images.list(), again.store.usage()) == (before, lab.store.usage())

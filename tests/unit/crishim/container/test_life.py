@@ -204,6 +204,7 @@ async def test_an_image_that_is_mounted_is_held_as_long(world: ContainerWorld) -
     world.images.roots |= {data.reference: data, data.image_id: data}
     container_id = await world.run(mounts=(Mount("/data", image=ImageSpec("data:1"), readonly=True),))
     assert world.images.held == {container_id: {"sha256:b0", "sha256:da"}}
+    assert world.images.written == {container_id}
     await world.containers.remove(container_id)
     assert await world.leavings() == []
 
@@ -337,7 +338,8 @@ async def test_an_unknown_image_leaves_no_trace(world: ContainerWorld) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["store.put_container", "images.hold", "rootfs.mount", "node.read_in_root", "runtime.create"]
+    "part",
+    ["store.put_container", "images.hold", "images.write_hold", "rootfs.mount", "node.read_in_root", "runtime.create"],
 )
 async def test_whatever_fails_is_undone(world: ContainerWorld, part: str) -> None:
     owner, method = part.split(".")

@@ -29,6 +29,7 @@ async def test_the_end_of_a_hold_is_one_transaction(tmp_path: Path, *, removed: 
     records = CountedRecords()
     store = await stored(tmp_path, records)
     await store.hold("container", IMAGE)
+    await store.write_hold("container")
     if removed:
         await store.remove_image(IMAGE)
     records.deletions = 0
@@ -36,6 +37,19 @@ async def test_the_end_of_a_hold_is_one_transaction(tmp_path: Path, *, removed: 
     assert (records.deletions, records.holds, set(records.layers)) == (1, {}, left)
     assert (store.index.holds, set(store.index.layers)) == ({}, left)
     assert len(list((tmp_path / "layers").iterdir())) == len(left)
+
+
+@pytest.mark.parametrize("written", [False, True])
+async def test_a_hold_outlives_a_crash_once_it_is_written(tmp_path: Path, *, written: bool) -> None:
+    records = MemoryImageRecords()
+    store = await stored(tmp_path, records)
+    await store.hold("container", IMAGE)
+    if written:
+        await store.write_hold("container")
+    await store.write_hold("nobody")
+    assert set(records.holds) == ({"container"} if written else set())
+    await store.remove_image(IMAGE)
+    assert set(store.index.layers) == {LAYER}
 
 
 async def stored(root: Path, records: MemoryImageRecords) -> ImageStore:
