@@ -25,7 +25,7 @@ class Exec:
     async def sync(self, container_id: str, command: Sequence[str], seconds: float | None) -> ExecResult:
         """Run ``command`` to its end. Raises DeadlineError when ``seconds`` pass first; nothing of it is left then."""
         container = self.running(container_id)
-        process = await self.process(container, command, tty=False)
+        process = self.process(container, command, tty=False)
         return await self._runtime.exec_sync(container, process, seconds)
 
     def running(self, container_id: str) -> Container:
@@ -35,17 +35,16 @@ class Exec:
             raise FailedPreconditionError(f"container {container.id} is {container.state}, not running")
         return container
 
-    async def process(self, container: Container, command: Sequence[str], *, tty: bool) -> dict[str, Any]:
+    def process(self, container: Container, command: Sequence[str], *, tty: bool) -> dict[str, Any]:
         """The OCI process for ``command`` in ``container``; raises InvalidArgumentError for an empty command."""
-        spec = await self.spec(container)
+        spec = self.spec(container)
         if spec is None:
             raise UnavailableError(f"container {container.id}: its OCI configuration can not be read")
         return exec_process(spec["process"], command, tty=tty)
 
-    async def spec(self, container: Container) -> dict[str, Any] | None:
+    def spec(self, container: Container) -> dict[str, Any] | None:
         """The OCI configuration of a container, None once it is gone."""
         try:
-            text = await self._node.read_file(str(self._layout.bundle(container.id) / "config.json"))
-            return dict(msgspec.json.decode(text))
+            return dict(msgspec.json.decode(self._node.read_state(self._layout.bundle(container.id) / "config.json")))
         except (OSError, msgspec.DecodeError):
             return None

@@ -185,6 +185,10 @@ class Node(Protocol):
         """A file of the node; raises OSError."""
         ...
 
+    def read_state(self, path: Path) -> bytes:
+        """A file of the server's own that a reboot may forget, so it is in memory; raises OSError."""
+        ...
+
     def hostname(self) -> str:
         """The node's name now."""
         ...

@@ -101,7 +101,7 @@ class Containers:
         """Write to a new log file from now on; raises FailedPreconditionError unless the container runs."""
         await self._runtime.reopen_log(self._execute.running(container_id))
 
-    async def info(self, container: Container) -> dict[str, Any]:
+    def info(self, container: Container) -> dict[str, Any]:
         """The verbose status as plain values."""
         return {
             "sandboxID": container.sandbox_id,
@@ -110,7 +110,7 @@ class Containers:
             "state": container.state.value,
             "removing": container.state is State.REMOVING,
             "imageID": container.image_ref,
-            "runtimeSpec": await self._execute.spec(container),
+            "runtimeSpec": self._execute.spec(container),
         }
 
     def get(self, container_id: str) -> Container:

@@ -8,8 +8,8 @@ from pathlib import Path
 from cni_runtime import files
 from crishim.core.errors import UnavailableError
 from crishim.drivers import threads
-from crishim.drivers.oci.handlers import find_program
 from crishim.drivers.process.command import run
+from crishim.drivers.process.programs import find_program
 from crishim.drivers.syscalls import system_call
 
 ABI = "abi/3.0"

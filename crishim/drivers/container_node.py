@@ -36,6 +36,10 @@ class ContainerNode:
         """A file of the node; raises OSError."""
         return await threads.run(Path(path).read_bytes)
 
+    def read_state(self, path: Path) -> bytes:
+        """A file of the server's own that a reboot may forget, so it is in memory; raises OSError."""
+        return path.read_bytes()
+
     def hostname(self) -> str:
         """The node's name now; see gethostname(2)."""
         return socket.gethostname()

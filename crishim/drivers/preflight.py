@@ -16,7 +16,8 @@ from crishim.drivers import threads
 from crishim.drivers.apparmor import loaded_profiles
 from crishim.drivers.cgroups import CgroupMode, cgroup_mode
 from crishim.drivers.mounts import Mount, parse_mountinfo
-from crishim.drivers.oci.handlers import Handlers, find_program
+from crishim.drivers.oci.handlers import Handlers
+from crishim.drivers.process.programs import find_program
 
 _CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}  # <linux/capability.h>
 _IN_MEMORY = ("tmpfs", "ramfs")

@@ -77,7 +77,7 @@ class ContainerService(Protocol):
         """The containers that ``wanted`` matches."""
         ...
 
-    async def info(self, container: Container) -> Mapping[str, object]:
+    def info(self, container: Container) -> Mapping[str, object]:
         """What a verbose status shows beyond the configuration; values that JSON knows."""
         ...
 

@@ -32,7 +32,7 @@ class Commands:
     async def start(self, request: ExecStream) -> CommandSession:
         """See ``ports.ExecBackend``."""
         container = self._execute.running(request.container_id)
-        process = await self._execute.process(container, request.command, tty=request.tty)
+        process = self._execute.process(container, request.command, tty=request.tty)
         wanted = Wanted(tty=request.tty, stdin=request.stdin, stdout=request.stdout, stderr=request.stderr)
         session = await self._driver.exec_streams(container, process, wanted)
         return CommandSession(session)

@@ -72,7 +72,7 @@ class FakeContainerService:
         """Those that match, oldest first."""
         return [container for container in self.containers.values() if wanted.matches(container)]
 
-    async def info(self, container: Container) -> Mapping[str, object]:
+    def info(self, container: Container) -> Mapping[str, object]:
         """One value that can be recognised."""
         return {"sandboxID": container.sandbox_id}
 

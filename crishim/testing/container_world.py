@@ -85,9 +85,11 @@ class FakeNode:
 
     async def read_file(self, path: str) -> bytes:
         """A file of the node."""
-        if path not in self.files:
-            raise FileNotFoundError(2, "No such file or directory", path)
-        return self.files[path].encode()
+        return self._content(path)
+
+    def read_state(self, path: Path) -> bytes:
+        """A file of the server's own."""
+        return self._content(str(path))
 
     async def make_missing_dirs(self, *paths: str) -> None:
         """Make directories."""
@@ -117,6 +119,11 @@ class FakeNode:
     async def cdi_edits(self, names: Iterable[str]) -> tuple[ContainerEdits, ...]:
         """None."""
         return ()
+
+    def _content(self, path: str) -> bytes:
+        if path not in self.files:
+            raise FileNotFoundError(2, "No such file or directory", path)
+        return self.files[path].encode()
 
 
 class FakePods:

@@ -185,7 +185,7 @@ class FakeRootfs:
 
 
 class FakeImages:
-    """``held`` holds the images of each container, ``written`` who has them after a crash too, ``roots`` them by name."""
+    """``roots`` holds the images by name, ``held`` those of each container, ``written`` whose would outlive a crash."""
 
     def __init__(self, *roots: ImageRoot) -> None:
         self.failures = Failures()

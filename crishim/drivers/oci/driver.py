@@ -35,7 +35,7 @@ from crishim.drivers.oci.criu import checkpoint_obstacle
 from crishim.drivers.oci.exec import Execs
 from crishim.drivers.oci.exec_streams import ExecSession, Wanted, open_session
 from crishim.drivers.oci.exec_sync import exec_sync
-from crishim.drivers.oci.handlers import Handlers, find_program
+from crishim.drivers.oci.handlers import Handlers
 from crishim.drivers.oci.infra import InfraProcesses
 from crishim.drivers.oci.making import Making
 from crishim.drivers.oci.notes import Note, Notes
@@ -43,6 +43,7 @@ from crishim.drivers.oci.places import Places
 from crishim.drivers.oci.program import OciProgram, parse_status
 from crishim.drivers.oci.removal import Removal
 from crishim.drivers.process.identity import ProcessId, ended, identify, send
+from crishim.drivers.process.programs import find_program
 from crishim.drivers.process.reaper import adopt_orphans
 from crishim.drivers.syscalls import system_call
 from crishim.model.container import Container

@@ -6,7 +6,6 @@ Each program is asked once, at the start of the server.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,12 +16,12 @@ from msgspec import Struct
 from crishim.core.config.types import RuntimeHandler
 from crishim.core.errors import CrishimError, UnavailableError, explain
 from crishim.drivers.process.command import run
+from crishim.drivers.process.programs import find_program
 
 _log = structlog.get_logger()
 
 PROBE_SECONDS = 10.0
 _CHOICE = ("crun", "runc")  # crun takes a third of the time
-_MORE_PATH = "/usr/local/sbin:/usr/sbin:/sbin"  # often not in the PATH of a service
 
 
 class Features(Struct, frozen=True):
@@ -66,7 +65,7 @@ async def probe(configured: Mapping[str, RuntimeHandler], *, systemd: bool = Fal
     asked: dict[Path, Features] = {}
     for name, config in configured.items():
         try:
-            program = find_program(config.binary_name)
+            program = find_program(config.binary_name) if config.binary_name else find_program(*_CHOICE)
             features = asked[program] = asked.get(program) or await ask(program)
         except CrishimError as error:
             problems[name] = explain(error)
@@ -75,15 +74,6 @@ async def probe(configured: Mapping[str, RuntimeHandler], *, systemd: bool = Fal
             systemd_cgroup = systemd and config.systemd_cgroup
             usable[name] = Handler(name=name, program=program, systemd_cgroup=systemd_cgroup, features=features)
     return Handlers(usable, problems)
-
-
-def find_program(name: str) -> Path:
-    """The program of this name or path; of an empty name, the best that is there. Raises UnavailableError."""
-    search = f"{os.environ.get('PATH', os.defpath)}:{_MORE_PATH}"
-    for candidate in (name,) if name else _CHOICE:
-        if path := shutil.which(candidate, path=search):
-            return Path(path).absolute()
-    raise UnavailableError(f"{name or ' or '.join(_CHOICE)} was not found in {search}")
 
 
 async def ask(program: Path) -> Features:

@@ -84,7 +84,7 @@ class ContainerHandlers:
         container = self._containers.get(required("container_id", request.container_id))
         response = pb.ContainerStatusResponse(status=container_status(container))
         if request.verbose:
-            info = {**await self._containers.info(container), "config": container_config_json(container.config)}
+            info = {**self._containers.info(container), "config": container_config_json(container.config)}
             response.info.update(info_map({"info": info}))
         return response
 

@@ -11,7 +11,7 @@ import pytest
 from crishim.container.spec.apparmor_text import profile_text
 from crishim.core.errors import UnavailableError
 from crishim.drivers.apparmor import ABI, PARSER
-from crishim.drivers.oci.handlers import find_program
+from crishim.drivers.process.programs import find_program
 
 ABI_FILE = Path("/etc/apparmor.d", ABI)
 

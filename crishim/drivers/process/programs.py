@@ -1,0 +1,20 @@
+"""Finding the programs of the node."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from crishim.core.errors import UnavailableError
+
+_MORE_PATH = "/usr/local/sbin:/usr/sbin:/sbin"  # often not in the PATH of a service
+
+
+def find_program(*names: str) -> Path:
+    """The first program of these names or paths that is there. Raises UnavailableError."""
+    search = f"{os.environ.get('PATH', os.defpath)}:{_MORE_PATH}"
+    for name in names:
+        if path := shutil.which(name, path=search):
+            return Path(path).absolute()
+    raise UnavailableError(f"{' or '.join(names)} was not found in {search}")
