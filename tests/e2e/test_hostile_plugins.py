@@ -74,8 +74,9 @@ def hostile(node: Node, tmp_path: Path) -> Iterator[Hostile]:
     plugin.repent()
 
 
-def running(node: Node) -> set[str]:
-    return {process for process in node.host.processes() if process.endswith(" hostile")}
+def is_gone(node: Node) -> bool:
+    """Whether no process of the plugin is left; what it had started was killed, and takes a moment to end."""
+    return not any(process.endswith(" hostile") for process in node.host.processes())
 
 
 @pytest.mark.parametrize("code", [*MISDEEDS.values(), *ONLY_ADD.values()], ids=[*MISDEEDS, *ONLY_ADD])
@@ -85,7 +86,7 @@ def test_add(node: Node, hostile: Hostile, code: str) -> None:
     assert "hostile" in error.details()
     assert not node.cri.pods()
     assert not node.leftovers()
-    assert not running(node)
+    assert eventually(lambda: is_gone(node))
     hostile.repent()
     node.remove_pod(node.run_pod("web"))
 
@@ -97,7 +98,7 @@ def test_del(node: Node, hostile: Hostile, code: str) -> None:
     error = refusal(lambda: node.cri.stop(pod.id))
     assert "hostile" in error.details()
     assert [(each.id, each.state) for each in node.cri.pods()] == [(pod.id, pb.SANDBOX_NOTREADY)]
-    assert not running(node)
+    assert eventually(lambda: is_gone(node))
     hostile.repent()
     node.remove_pod(pod)
     assert not node.leftovers()
