@@ -85,8 +85,8 @@ def bridge_plan(config: BridgeConfig, seen: Seen, names: Names) -> Plan:
             Where.HOST, config.bridge, up=True if down else None, promiscuous=promiscuous, vlan_filtering=filtering
         )
         effects.append(change)
-    if link is None or down:
-        effects.append(SetSysctls(Where.HOST, ((f"net/ipv6/conf/{config.bridge}/accept_ra", "0"),)))
+    # Each time: a bridge that somebody else has made would take the pods for routers.
+    effects.append(SetSysctls(Where.HOST, ((f"net/ipv6/conf/{config.bridge}/accept_ra", "0"),)))
     return tuple(effects)
 
 

@@ -39,8 +39,9 @@ def test_a_bridge_is_made_with_its_mac_pinned() -> None:
     assert plan[0] == AddBridge("cni0", "m2", mtu=1400)
 
 
-def test_a_bridge_that_is_as_it_should_be_is_left_alone() -> None:
-    assert bridge_plan(BridgeConfig(), Seen(BRIDGE), NAMES) == ()
+def test_a_bridge_that_is_there_does_not_listen_to_router_advertisements_of_pods() -> None:
+    sysctls = SetSysctls(Where.HOST, (("net/ipv6/conf/cni0/accept_ra", "0"),))
+    assert bridge_plan(BridgeConfig(), Seen(BRIDGE), NAMES) == (sysctls,)
 
 
 @pytest.mark.parametrize(
