@@ -112,13 +112,18 @@ def ptp_config(call: PluginCall, context: Context) -> PtpConfig:
 def ptp_plan(config: PtpConfig, result: Result, pair: Pair, ifname: str) -> Plan:
     """Effects of an ADD, without the packet filter's. Pure."""
     # Addresses may share a gateway or a subnet: the first of them stands for it.
-    by_gateway = {ip.gateway: ip for ip in reversed(result.ips)}.values()
-    by_subnet = {_subnet(ip): ip for ip in reversed(result.ips) if _has_subnet(ip)}.values()
-    gateways = tuple(f"{ip.gateway}/{_bits(ip)}" for ip in by_gateway)
+    by_gateway, by_subnet = dict[str, IPConfig](), dict[str, IPConfig]()
+    for ip in result.ips:
+        by_gateway.setdefault(ip.gateway, ip)
+        if _has_subnet(ip):
+            by_subnet.setdefault(_subnet(ip), ip)
+    gateways = tuple(f"{ip.gateway}/{_bits(ip)}" for ip in by_gateway.values())
     to_pod = tuple(RouteSpec(f"{ip.ip}/{_bits(ip)}", scope=SCOPE_HOST) for ip in result.ips)
-    through = tuple(RouteSpec(_subnet(ip), gateway=ip.gateway, source=ip.ip) for ip in by_subnet)
-    on_link = tuple(RouteSpec(_subnet(ip), scope=SCOPE_NOWHERE) for ip in by_subnet)
-    to_gateway = tuple(RouteSpec(f"{ip.gateway}/{_bits(ip)}", source=ip.ip, scope=SCOPE_LINK) for ip in by_gateway)
+    through = tuple(RouteSpec(_subnet(ip), gateway=ip.gateway, source=ip.ip) for ip in by_subnet.values())
+    on_link = tuple(RouteSpec(_subnet(ip), scope=SCOPE_NOWHERE) for ip in by_subnet.values())
+    to_gateway = tuple(
+        RouteSpec(f"{ip.gateway}/{_bits(ip)}", source=ip.ip, scope=SCOPE_LINK) for ip in by_gateway.values()
+    )
     others = route_specs(result.ips, result.routes)
     return (
         AddVeth(pair.veth, ifname, pair.veth_mac, peer_mac=pair.pod_mac, mtu=config.mtu),

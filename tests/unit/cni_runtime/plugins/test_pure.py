@@ -61,6 +61,15 @@ def test_ptp_routes_everything_through_the_gateway() -> None:
     assert [(route.destination, route.gateway) for route in through_it.routes] == [("10.1.0.0/24", "10.1.0.1")]
 
 
+def test_ptp_keeps_the_order_of_addresses() -> None:
+    """The first one at the host's end is the source of what the host sends to the pod."""
+    shared = IPConfig(address="10.1.0.6/24", gateway="10.1.0.1")
+    others = (IPConfig(address="10.2.0.5/24", gateway="10.2.0.1"), V6, shared)
+    host_end = ptp_plan(PtpConfig(), Result(ips=(V4, *others)), Pair("veth0", "aa", "bb"), "eth0")[3]
+    assert isinstance(host_end, Configure)
+    assert host_end.addresses == ("10.1.0.1/32", "10.2.0.1/32", "fd00::1/128")
+
+
 def test_pods_of_the_same_subnets_share_a_table_for_masquerading() -> None:
     addresses = ["10.1.0.5/24", "fd00::5/64"]
     table = masquerade_table(addresses)
