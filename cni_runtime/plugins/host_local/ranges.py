@@ -9,7 +9,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from cni_runtime.errors import ConfigError
-from cni_runtime.ip import ip_interface
+from cni_runtime.ip import ip_interface, not_mapped
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -110,11 +110,9 @@ def describe(ranges: RangeSet) -> str:
 def address_of(text: str, what: str) -> Address:
     """An address, with or without a prefix length. Raises ConfigError."""
     try:
-        address = ip_interface(text).ip
+        return not_mapped(ip_interface(text).ip)
     except ValueError as exc:
         raise ConfigError(f"{what}: expected an IP address, got {text[:80]!r}") from exc
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
 
 
 def _from(ranges: RangeSet, last: Address | None) -> Iterator[tuple[Address, Range]]:
@@ -139,6 +137,8 @@ def _network(subnet: str) -> Network:
         network = ipaddress.ip_network(subnet)
     except ValueError as exc:
         raise ConfigError(f"subnet: expected a network in CIDR notation, got {subnet[:80]!r} ({exc})") from exc
+    if network.version == 6 and network.network_address.ipv4_mapped:
+        raise ConfigError(f"subnet {network} is one of IPv4 in the notation of IPv6")
     if network.prefixlen > network.max_prefixlen - 2:
         raise ConfigError(f"subnet {network} is too small to allocate from")
     return network

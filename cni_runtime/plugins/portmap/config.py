@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv6Address, ip_address, ip_interface
+from ipaddress import ip_address, ip_interface
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from cni_runtime.call import PluginCall
 from cni_runtime.errors import ConfigError
+from cni_runtime.ip import not_mapped
 from cni_runtime.plugins.base import Context, decode, runtime_config, where_of
 from cni_runtime.plugins.portmap.conditions import is_iptables, translate
 from cni_runtime.result import IPConfig, Result
@@ -138,11 +139,9 @@ def _host(call: PluginCall, mapping: PortMapping) -> tuple[int, str]:
     if not mapping.host_ip:
         return 0, ""
     try:
-        address = ip_address(mapping.host_ip)
+        address = not_mapped(ip_address(mapping.host_ip))
     except ValueError as exc:
         raise ConfigError(f"{where_of(call)}: hostIP: {exc}") from exc
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
     return address.version, "" if address.is_unspecified else str(address)
 
 

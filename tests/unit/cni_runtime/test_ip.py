@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from cni_runtime.ip import ip_address, ip_interface
+from cni_runtime.ip import ip_address, ip_interface, normal_address, normal_interface
 
 
 @pytest.mark.parametrize("text", ["10.1.2.3/24", "10.1.2.3", "fd00::5/64"])
@@ -22,3 +22,11 @@ def test_what_is_no_address_stays_an_error(text: str) -> None:
             ip_interface(text)
     with pytest.raises(ValueError, match="IPv4 or IPv6"):
         ip_address(text)
+
+
+def test_an_address_of_ipv4_in_the_notation_of_ipv6() -> None:
+    assert normal_interface("::ffff:10.1.2.3/120") == "10.1.2.3/24"
+    assert normal_interface("FD00::5/64") == "fd00::5/64"
+    assert normal_address("::ffff:a01:203") == "10.1.2.3"
+    with pytest.raises(ValueError, match="IPv4 or IPv6"):
+        normal_interface("::ffff:10.1.2.3/64")

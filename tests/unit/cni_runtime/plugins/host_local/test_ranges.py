@@ -97,6 +97,7 @@ def test_what_is_not_said_is_filled_in(subnet: str, more: tuple[str, ...], expec
         (("10.1.0.0/31",), "too small"),
         (("fd00::/127",), "too small"),
         (("nonsense",), "expected a network"),
+        (("::ffff:10.1.0.0/120",), "in the notation of IPv6"),
         (("10.1.0.0/24", "10.2.0.1"), "rangeStart 10.2.0.1 is not in 10.1.0.0/24"),
         (("10.1.0.0/24", "", "10.2.0.1"), "rangeEnd 10.2.0.1 is not in"),
         (("10.1.0.0/24", "10.1.0.9", "10.1.0.8"), "ends before it starts"),
