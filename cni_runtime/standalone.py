@@ -64,7 +64,8 @@ def plugin_call(plugin: str, verb: Verb, config: Mapping[str, Any], environ: Map
     version = require(version_of(config))
     if not at_least(version, _SINCE.get(verb, IMPLIED)):
         raise VersionError(f"cniVersion {version} has no {verb}, which came with {_SINCE[verb]}")
-    names.network_name(str(config.get("name", "")))
+    name = config.get("name")
+    names.network_name(name if isinstance(name, str) else "")
     netns = environ.get("CNI_NETNS") or None
     if verb in _NEEDED:
         names.container_id(environ["CNI_CONTAINERID"])

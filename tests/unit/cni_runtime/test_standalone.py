@@ -58,6 +58,8 @@ def test_a_wrong_environment_is_error_4(verb: str, environ: dict[str, str], name
         ({**CONFIG, "cniVersion": "99.0.0"}, 1),
         ({**CONFIG, "cniVersion": "1.0.0"}, 1),
         ({**CONFIG, "name": ""}, 7),
+        ({**CONFIG, "name": None}, 7),
+        ({**CONFIG, "name": 5}, 7),
     ],
 )
 def test_a_wrong_configuration_has_its_code(stdin: bytes | dict[str, Any], code: int) -> None:
