@@ -194,8 +194,8 @@ def owner_of(call: PluginCall) -> Owner:
 
 
 def argument(call: PluginCall, name: str) -> str:
-    """A value out of ``CNI_ARGS``, or empty. Names differ from each other in more than case."""
-    return next((value for key, value in call.args if key.casefold() == name.casefold()), "")
+    """The last value of that name out of ``CNI_ARGS``, or empty. Names differ from each other in more than case."""
+    return next((value for key, value in reversed(call.args) if key.casefold() == name.casefold()), "")
 
 
 def netns_of(call: PluginCall) -> str:

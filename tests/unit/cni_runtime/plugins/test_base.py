@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from cni_runtime.errors import ConfigError
 from cni_runtime.plugins.base import (
@@ -57,6 +57,8 @@ def test_capability_arguments_that_are_no_object_count_as_none(call: MakeCall) -
 def test_an_argument_by_its_name(call: MakeCall) -> None:
     assert argument(call("x", cni_args={"ip": "10.0.0.1"}), "IP") == "10.0.0.1"
     assert argument(call("x"), "IP") == ""
+    twice = structs.replace(call("x"), args=(("IP", "10.0.0.1"), ("IP", "10.0.0.2")))
+    assert argument(twice, "IP") == "10.0.0.2"
 
 
 def test_own_dns_wins_over_that_of_ipam(call: MakeCall) -> None:
