@@ -20,6 +20,7 @@ from cni_runtime.net.libnftables import Nft
 from cni_runtime.net.netfilter import Netfilter
 from cni_runtime.net.nft import STATE, Owner
 from cni_runtime.net.quiesce import Reaper
+from cni_runtime.plugins.spelling import name_of, spelled
 from cni_runtime.result import DNS, Result, decode_result
 from cni_runtime.versions import CURRENT, at_least, version_of
 
@@ -85,14 +86,14 @@ class Plugin(ABC):
 def decode(call: PluginCall, kind: type[T], context: Context) -> T:
     """The plugin's options as a ``kind``. Raises ConfigError with the path of what is wrong.
 
-    A key is also known in another case (``ipmasq``), and null is "not said", since the reference plugins take both so.
+    See ``convert``: the reference plugins take options so.
     """
     return _decode(call, call.config, kind, context, _COMMON)
 
 
 def decode_some(call: PluginCall, kind: type[T]) -> T:
     """Of the plugin's options those that ``kind`` has, whatever the others are. Raises ConfigError; see ``decode``."""
-    return convert(_known_options(call.config, frozenset(kind.__struct_encode_fields__)), kind, where_of(call))
+    return convert(call.config, kind, where_of(call))
 
 
 class DataDir(Struct, frozen=True, rename="camel"):
@@ -127,12 +128,11 @@ def decode_ipam(call: PluginCall, kind: type[T], context: Context) -> T:
 
 def decode_some_ipam(call: PluginCall, kind: type[T]) -> T:
     """Of the options of an IPAM plugin those that ``kind`` has; see ``decode_some``."""
-    options = _known_options(_ipam_options(call), frozenset(kind.__struct_encode_fields__))
-    return convert(options, kind, where_of(call))
+    return convert(_ipam_options(call), kind, where_of(call))
 
 
 def _ipam_options(call: PluginCall) -> Mapping[str, Any]:
-    options = call.config.get("ipam")
+    options = next((value for key, value in call.config.items() if name_of(key, ("ipam",))), None)
     if not isinstance(options, Mapping):
         raise ConfigError(f"network {network_of(call)}, plugin {call.type}: expected an object `$.ipam`")
     return options
@@ -141,33 +141,23 @@ def _ipam_options(call: PluginCall) -> Mapping[str, Any]:
 def _decode(call: PluginCall, given: Mapping[str, Any], kind: type[T], context: Context, also: frozenset[str]) -> T:
     known = also.union(kind.__struct_encode_fields__)
     for key in given:
-        if not _name_of(key, known):
+        if not name_of(key, known):
             context.unknown_option(call, key)
-    return convert(_known_options(given, known), kind, where_of(call))
-
-
-def _known_options(given: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """The options that are known by their own names, less what is not said."""
-    named = ((_name_of(key, known), value) for key, value in given.items() if value is not None)
-    return {name: value for name, value in named if name}
-
-
-def _name_of(key: str, known: frozenset[str]) -> str:
-    return key if key in known else next((one for one in known if one.casefold() == key.casefold()), "")
+    return convert(given, kind, where_of(call))
 
 
 def runtime_config(call: PluginCall, kind: type[T]) -> T:
     """``runtimeConfig``, the capability arguments, as a ``kind``; what it does not name is left alone. ConfigError."""
-    return convert(_said(call.config.get("runtimeConfig")), kind, f"{where_of(call)}, runtimeConfig")
+    return convert(_object(call.config.get("runtimeConfig")), kind, f"{where_of(call)}, runtimeConfig")
 
 
 def cni_arguments(call: PluginCall, kind: type[T]) -> T:
     """``args.cni``, the arguments inside the configuration, as a ``kind``; see ``runtime_config``."""
-    return convert(_said(_said(call.config.get("args")).get("cni")), kind, f"{where_of(call)}, args.cni")
+    return convert(_object(_object(call.config.get("args")).get("cni")), kind, f"{where_of(call)}, args.cni")
 
 
-def _said(value: object) -> dict[str, Any]:
-    return {key: item for key, item in value.items() if item is not None} if isinstance(value, Mapping) else {}
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def where_of(call: PluginCall) -> str:
@@ -176,9 +166,12 @@ def where_of(call: PluginCall) -> str:
 
 
 def convert(options: Mapping[str, Any], kind: type[T], where: str) -> T:
-    """``options`` as a ``kind``; raises ConfigError that names ``where`` and the path inside."""
+    """``options`` as a ``kind``; raises ConfigError that names ``where`` and the path inside.
+
+    Names are known in any case, others are left out, and null is "not said", also in objects inside.
+    """
     try:
-        return msgspec.convert(dict(options), kind)
+        return msgspec.convert(spelled(options, kind), kind)
     except (msgspec.ValidationError, RecursionError) as exc:
         raise ConfigError(f"{where}: {exc}") from exc
 
@@ -253,6 +246,13 @@ def dns_or(call: PluginCall, otherwise: DNS) -> DNS:
 def result_part(call: PluginCall, **part: object) -> Result:
     """Routes or DNS settings out of a configuration, which has them in the form of a result. Raises ConfigError."""
     try:
-        return decode_result({"cniVersion": CURRENT, **part})
+        return decode_result({"cniVersion": CURRENT, **{name: _in_lower_case(value) for name, value in part.items()}})
     except DecodeError as exc:
         raise ConfigError(where_of(call), details=exc.details) from exc
+
+
+def _in_lower_case(value: object) -> object:
+    """Routes and DNS settings with their names, which have no capitals."""
+    if isinstance(value, Mapping):
+        return {str(key).lower(): item for key, item in value.items()}
+    return [_in_lower_case(item) for item in value] if isinstance(value, list | tuple) else value

@@ -13,10 +13,11 @@ from cni_runtime.plugins.base import (
     decode_ipam,
     dns_or,
     require_previous,
+    result_part,
     runtime_config,
     valid_attachments,
 )
-from cni_runtime.result import DNS
+from cni_runtime.result import DNS, Route
 from tests.unit.cni_runtime.plugins.conftest import MakeCall
 
 
@@ -27,6 +28,21 @@ class Options(Struct, frozen=True, rename="camel"):
 
 def test_options_are_known_in_any_case_and_null_is_not_said(call: MakeCall, context: Context) -> None:
     assert decode(call("x", isgateway=True, MTU=None), Options, context) == Options(True)
+
+
+class Nested(Struct, frozen=True, rename="camel"):
+    ports: tuple[tuple[Options, ...], ...] = ()
+    port: Options | None = None
+    other: dict[str, int] = {}
+
+
+def test_options_inside_others_are_known_in_any_case_too(call: MakeCall, context: Context) -> None:
+    given = call("x", Ports=[[{"ISGATEWAY": True, "foo": 1}], [{"MTU": None}]], port={"Mtu": 5}, other={"MTU": 7})
+    assert decode(given, Nested, context) == Nested(((Options(True),), (Options(),)), Options(mtu=5), {"MTU": 7})
+    assert decode_ipam(call("x", IPAM={"MTU": 5}), Options, context) == Options(mtu=5)
+    assert result_part(given, routes=[{"DST": "10.0.0.0/8", "Gw": "10.0.0.1"}]).routes == (
+        Route(dst="10.0.0.0/8", gw="10.0.0.1"),
+    )
 
 
 def test_an_unknown_option_is_named_once(call: MakeCall, context: Context, caplog: pytest.LogCaptureFixture) -> None:
