@@ -93,7 +93,8 @@ def _shared(netfilter: NetfilterSocket, family: str, admin_chain: str) -> Iterat
         (pods, admin.chain, "CNI firewall plugin admin overrides"),
     )
     for chain, target, comment in wanted:
-        if not jumps(netfilter, chain, target):
+        # A jump of an administrator's own may have conditions, or come after a rule that drops.
+        if not any(rule.comment == comment for rule in jumps(netfilter, chain, target)):
             yield new_rule(chain, _jump(target, comment), first=True)
 
 

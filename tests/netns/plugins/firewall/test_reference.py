@@ -52,3 +52,11 @@ async def test_both_share_chains(fenced: Fenced) -> None:
         await fenced.run(Verb.ADD, pod, by=invoker)
     assert len([rule for rule in fenced.iptables() if rule.startswith("-A FORWARD")]) == 2
     assert len([rule for rule in fenced.iptables() if rule.endswith("-j CNI-ADMIN")]) == 2
+
+
+async def test_a_jump_of_the_administrator_does_not_stand_for_the_plugins(fenced: Fenced) -> None:
+    fenced.use_iptables()
+    fenced.pods.host.run("iptables", "-N", "CNI-FORWARD")
+    fenced.pods.host.run("iptables", "-A", "FORWARD", "-i", "elsewhere", "-j", "CNI-FORWARD")
+    await fenced.add("a")
+    await fenced.run(Verb.CHECK, "a", by=fenced.reference)
