@@ -12,6 +12,7 @@ from cni_runtime.errors import CniError, ConfigError, ErrorCode
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.\-]*")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_MAC_WITH_DOTS = re.compile(r"[0-9a-f]{4}(\.[0-9a-f]{4}){2}")
 _MAX_FILE_NAME = 255
 _MAX_INTERFACE = 15
 
@@ -53,8 +54,10 @@ def interface_name(name: str) -> str:
 
 
 def mac_address(text: str) -> str:
-    """A MAC address in the form aa:bb:cc:dd:ee:ff, out of that form or with ``-``; raises ConfigError."""
+    """A MAC address as aa:bb:cc:dd:ee:ff, out of that, aa-bb-cc-dd-ee-ff or aabb.ccdd.eeff. Raises ConfigError."""
     mac = text.lower().replace("-", ":")
+    if _MAC_WITH_DOTS.fullmatch(mac):
+        mac = bytes.fromhex(mac.replace(".", "")).hex(":")
     if not _MAC.fullmatch(mac):
         raise ConfigError(f"expected a MAC address, got {text[:80]!r}")
     return mac

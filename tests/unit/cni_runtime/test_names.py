@@ -62,3 +62,16 @@ def test_arguments_that_would_become_others_are_refused(pair: tuple[str, str]) -
 
 def test_good_arguments_pass() -> None:
     assert names.generic_args([("K8S_POD_NAME", "web-0"), ("EMPTY", "")]) == (("K8S_POD_NAME", "web-0"), ("EMPTY", ""))
+
+
+@pytest.mark.parametrize("text", ["02:00:5e:00:53:0A", "02-00-5E-00-53-0a", "0200.5e00.530A"])
+def test_a_mac_address_in_the_forms_that_are_common(text: str) -> None:
+    assert names.mac_address(text) == "02:00:5e:00:53:0a"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "02:00:5e:00:53", "2:0:5e:0:53:a", "0200.5e00", "0200.5e00.530a.0000", "0200 5e00 530a"]
+)
+def test_what_is_no_mac_address_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="MAC"):
+        names.mac_address(text)
