@@ -118,12 +118,12 @@ async def inspect_host_links(netns: str, ifname: str) -> HostLinks | None:
     return await anyio.to_thread.run_sync(read_host_links, netns, ifname)
 
 
-def read_netns(path: str | None = None) -> NetnsView:
-    """The blocking form of ``inspect_netns``."""
+def read_netns(path: str | None = None, table: int = 254) -> NetnsView:
+    """The blocking form of ``inspect_netns``, with the routes of ``table`` (254: main; 0: all)."""
     with opened(path or "/proc/thread-self/ns/net") as fd:
         inode = Path(f"/proc/self/fd/{fd}").stat().st_ino
         with in_namespace(fd if path else None, NetlinkSocket) as nl:
-            return NetnsView(path, inode, list_links(nl), list_addresses(nl), list_routes(nl))
+            return NetnsView(path, inode, list_links(nl), list_addresses(nl), list_routes(nl, table))
 
 
 def read_host_links(netns: str, ifname: str) -> HostLinks | None:

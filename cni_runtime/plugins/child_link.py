@@ -173,7 +173,7 @@ def _check(call: PluginCall, wanted: Wanted, result: Result) -> None:
     if wanted.child.parent:
         with opened(netns) as pod:
             _find_parent(wanted, pod)
-    view = read_netns(netns)
+    view = read_netns(netns, table=0)
     compare(call, wanted.child, result, view.link(call.ifname))
     check_pod_link(view, call.ifname, result)
 

@@ -171,7 +171,7 @@ def _remove_rules(call: PluginCall, context: Context, unused: list[OwnedTable]) 
 
 def _check(call: PluginCall, context: Context, result: Result) -> None:
     netns = netns_of(call)
-    view = read_netns(netns)
+    view = read_netns(netns, table=0)
     link = view.link(call.ifname)
     expected = next((one for one in result.interfaces if (one.name, one.sandbox) == (call.ifname, netns)), None)
     if expected is None:

@@ -192,7 +192,7 @@ def _remove_rules(call: PluginCall, context: Context, unused: list[OwnedTable]) 
 
 def _check(call: PluginCall, context: Context, config: BridgeConfig, result: Result) -> None:
     netns = netns_of(call)
-    view = read_netns(netns)
+    view = read_netns(netns, table=0)
     host = check_attachment(config, result, view, call.ifname, read_host_links(netns, call.ifname))
     repair = mtu_repair(config, view, call.ifname, host)
     if repair:

@@ -131,7 +131,7 @@ def _check(call: PluginCall, config: HostDeviceConfig, result: Result) -> None:
     expected = next((one for one in result.interfaces if (one.name, one.sandbox) == (call.ifname, netns)), None)
     if expected is None:
         raise ConfigError(f"{where_of(call)}: prevResult does not have the interface {call.ifname} in {netns}")
-    view = read_netns(netns)
+    view = read_netns(netns, table=0)
     link = view.link(call.ifname)
     if link is None:
         if not expected.mac:  # a DPDK device

@@ -271,6 +271,15 @@ async def test_check_finds_what_is_wrong(pods: Pods) -> None:
         await pods.check("a", BRIDGE, answer)
 
 
+async def test_check_finds_routes_of_other_tables(pods: Pods) -> None:
+    config = {**BRIDGE, "ipam": {**BRIDGE["ipam"], "routes": [{"dst": "198.51.100.0/24", "table": 99}]}}
+    answer = await pods.add("a", config)
+    await pods.check("a", config, answer)
+    pods.host.run("ip", "route", "flush", "table", "99", netns=pods.netns["a"])
+    with pytest.raises(PluginError, match=r"route 198\.51\.100\.0/24 is not in"):
+        await pods.check("a", config, answer)
+
+
 async def test_check_repairs_the_mtu(pods: Pods) -> None:
     config = {**BRIDGE, "mtu": 1400}
     answer = await pods.add("a", config)
