@@ -56,14 +56,19 @@ def forwarding_sysctls(addresses: Iterable[str]) -> tuple[tuple[str, str], ...]:
 
 
 def check_pod_link(view: NetnsView, ifname: str, result: Result) -> None:
-    """Raises CniError unless the pod has the addresses and routes of ``result``."""
+    """Raises CniError unless the pod has the addresses and routes of ``result``; ``view`` has those of all tables."""
     link = view.link(ifname)
     if link is None:
         raise CniError(f"interface {ifname} is not in {view.path}")
     addresses = {address.address for address in view.addresses_of(link)}
+    destinations = {route.destination for route in view.routes}
     for ip in result.ips:
         if ip.address not in addresses:
             raise CniError(f"address {ip.address} is not on {ifname}, which has {', '.join(sorted(addresses))}")
+        subnet = ip_interface(ip.address).network
+        # The kernel takes these routes away when the link is set down. In any table: sbr moves them.
+        if subnet.prefixlen < subnet.max_prefixlen and str(subnet) not in destinations:
+            raise CniError(f"there is no route to {subnet} in {view.path}")
     present = {(route.destination, route.table) for route in view.routes}
     through = {(route.destination, route.gateway, route.table) for route in view.routes}
     for route in result.routes:

@@ -271,6 +271,15 @@ async def test_check_finds_what_is_wrong(pods: Pods) -> None:
         await pods.check("a", BRIDGE, answer)
 
 
+async def test_check_finds_an_interface_that_was_set_down(pods: Pods) -> None:
+    config = {**BRIDGE, "isDefaultGateway": False, "isGateway": True}
+    answer = await pods.add("a", config)
+    await pods.check("a", config, answer)
+    pods.host.run("ip", "link", "set", "eth0", "down", netns=pods.netns["a"])
+    with pytest.raises(PluginError, match=r"no route to 10\.1\.0\.0/24"):
+        await pods.check("a", config, answer)
+
+
 async def test_check_finds_routes_of_other_tables(pods: Pods) -> None:
     config = {**BRIDGE, "ipam": {**BRIDGE["ipam"], "routes": [{"dst": "198.51.100.0/24", "table": 99}]}}
     answer = await pods.add("a", config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from cni_runtime.errors import CniError
 from cni_runtime.net.effects import AddVeth, Configure, SetSysctls
@@ -91,7 +92,10 @@ def test_the_names_that_the_reference_plugins_would_use() -> None:
 
 
 def view(*routes: Route) -> NetnsView:
-    return NetnsView("/ns", 1, (Link("eth0", 2),), (Address(2, "10.1.0.5/24"),), routes)
+    subnet = Route("10.1.0.0/24", link=2)
+    return NetnsView(
+        "/ns", 1, (Link("eth0", 2),), (Address(2, "10.1.0.5/24"), Address(2, "10.3.0.5/32")), (subnet, *routes)
+    )
 
 
 def test_a_pod_that_is_as_it_should_be() -> None:
@@ -104,8 +108,17 @@ def test_a_pod_that_is_as_it_should_be() -> None:
         check_pod_link(view(routes[1]), "eth0", result)
 
 
+def test_a_pod_without_the_route_to_its_subnet() -> None:
+    there = view()
+    check_pod_link(there, "eth0", Result(ips=(V4, IPConfig(address="10.3.0.5/32"))))
+    moved = structs.replace(there, routes=(Route("10.1.0.0/24", link=2, table=100),))
+    check_pod_link(moved, "eth0", Result(ips=(V4,)))
+    with pytest.raises(CniError, match=r"there is no route to 10\.1\.0\.0/24 in /ns"):
+        check_pod_link(structs.replace(there, routes=()), "eth0", Result(ips=(V4,)))
+
+
 def test_a_pod_without_its_interface_or_address() -> None:
     with pytest.raises(CniError, match="interface net1 is not in /ns"):
         check_pod_link(view(), "net1", Result())
-    with pytest.raises(CniError, match=r"address fd00::5/64 is not on eth0, which has 10\.1\.0\.5/24"):
+    with pytest.raises(CniError, match=r"address fd00::5/64 is not on eth0, which has 10\.1\.0\.5/24, 10\.3\.0\.5/32"):
         check_pod_link(view(), "eth0", Result(ips=(V6,)))
