@@ -108,6 +108,13 @@ def test_a_pod_that_is_as_it_should_be() -> None:
         check_pod_link(view(routes[1]), "eth0", result)
 
 
+def test_routes_that_sbr_has_moved() -> None:
+    default, stated = ResultRoute(dst="0.0.0.0/0", gw="10.1.0.1"), ResultRoute(dst="10.9.0.0/16", table=254)
+    check_pod_link(view(Route("0.0.0.0/0", "10.1.0.1", table=100)), "eth0", Result(routes=(default,)))
+    with pytest.raises(CniError, match=r"route 10\.9\.0\.0/16 is not in"):
+        check_pod_link(view(Route("10.9.0.0/16", table=100)), "eth0", Result(routes=(stated,)))
+
+
 def test_a_pod_without_the_route_to_its_subnet() -> None:
     there = view()
     check_pod_link(there, "eth0", Result(ips=(V4, IPConfig(address="10.3.0.5/32"))))
