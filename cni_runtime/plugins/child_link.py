@@ -186,9 +186,11 @@ def compare(call: PluginCall, child: Child, result: Result, link: Link | None) -
         raise ConfigError(f"{where_of(call)}: prevResult does not have the interface {name} in {netns}")
     if link is None or link.kind != child.kind:
         raise CniError(f"there is no {child.kind} {name} in {netns}")
+    # As the reference plugins do; a tuning that comes after in the chain may have set another MTU.
+    mtu = child.mtu if child.kind == "vlan" else 0
     found = {
         "MAC": (link.mac, expected.mac or link.mac),
-        "MTU": (link.mtu, child.mtu or link.mtu),
+        "MTU": (link.mtu, mtu or link.mtu),
         "mode": (mode_of(link), child.mode),
         "VLAN": (vlan_of(link), child.vlan if child.kind == "vlan" else None),
     }

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from cni_runtime.errors import CniError, ConfigError
 from cni_runtime.net.effects import ChangeLink
 from cni_runtime.net.inspect import HostLinks, NetnsView
-from cni_runtime.net.plan import Effect, Plan, Where
+from cni_runtime.net.plan import Plan, Where
 from cni_runtime.plugins.bridge.config import BridgeConfig
 from cni_runtime.plugins.pod_link import check_pod_link
 from cni_runtime.result import Interface, Result
@@ -33,15 +33,14 @@ def check_attachment(
     return host
 
 
-def mtu_repair(config: BridgeConfig, view: NetnsView, ifname: str, host: HostLinks) -> Plan:
-    """Effects that set the MTU asked for at both ends of the pair, where it is another one."""
-    effects: list[Effect] = []
-    link = view.link(ifname)
-    if config.mtu and link and link.mtu != config.mtu:
-        effects.append(ChangeLink(Where.POD, ifname, mtu=config.mtu))
-    if config.mtu and host.veth.mtu != config.mtu:
-        effects.append(ChangeLink(Where.HOST, host.veth.name, mtu=config.mtu))
-    return tuple(effects)
+def mtu_repair(config: BridgeConfig, host: HostLinks) -> Plan:
+    """The effect that gives the host's end the MTU asked for, where it is another one.
+
+    The pod's end is left alone: a tuning that comes after in the chain may have set its MTU.
+    """
+    if not config.mtu or host.veth.mtu == config.mtu:
+        return ()
+    return (ChangeLink(Where.HOST, host.veth.name, mtu=config.mtu),)
 
 
 def _check_host(config: BridgeConfig, result: Result, host: HostLinks) -> None:

@@ -194,13 +194,10 @@ def _check(call: PluginCall, context: Context, config: BridgeConfig, result: Res
     netns = netns_of(call)
     view = read_netns(netns, table=0)
     host = check_attachment(config, result, view, call.ifname, read_host_links(netns, call.ifname))
-    repair = mtu_repair(config, view, call.ifname, host)
+    repair = mtu_repair(config, host)
     if repair:
-        log.warning(
-            "network %s: MTU of %s in %s had changed, set to %d", network_of(call), call.ifname, netns, config.mtu
-        )
-        with opened(netns) as pod:
-            plans.apply(repair, pod=pod, label="bridge.CHECK")
+        log.warning("network %s: MTU of %s had changed, set to %d", network_of(call), host.veth.name, config.mtu)
+        plans.apply(repair, pod=None, label="bridge.CHECK")
     repair_masquerade(call, context)
 
 

@@ -289,12 +289,13 @@ async def test_check_finds_routes_of_other_tables(pods: Pods) -> None:
         await pods.check("a", config, answer)
 
 
-async def test_check_repairs_the_mtu(pods: Pods) -> None:
+async def test_check_repairs_the_mtu_of_the_hosts_end(pods: Pods) -> None:
     config = {**BRIDGE, "mtu": 1400}
     answer = await pods.add("a", config)
-    pods.host.run("ip", "link", "set", "eth0", "mtu", "1200", netns=pods.netns["a"])
+    end = pods.host_end(answer)
+    pods.host.run("ip", "link", "set", end, "mtu", "1200")
     await pods.check("a", config, answer)
-    assert pods.host.ip("link", "show", "eth0", netns=pods.netns["a"])[0]["mtu"] == 1400
+    assert pods.host.ip("link", "show", end)[0]["mtu"] == 1400
 
 
 async def test_a_bridge_without_live_ports_is_readdressed(pods: Pods) -> None:

@@ -160,3 +160,11 @@ def test_same_state_as_the_reference() -> None:
     common = {"cniVersion": "1.0.0", "name": "net"}
     tuning = {**common, **ALL, "args": {"cni": {"mtu": 1280}}, "runtimeConfig": {"mac": MAC}}
     assert unmeant([{**common, **BRIDGE}, tuning], pods=1) == []
+
+
+async def test_check_of_the_plugin_before_leaves_the_mtu_alone(host_netns: Host) -> None:
+    chain = Chain(host_netns, {**BRIDGE, "mtu": 1400}, {"type": "tuning", "mtu": 1300})
+    await chain.add()
+    for plugin in chain.plugins:
+        await chain.call(Verb.CHECK, plugin)
+    assert chain.inside()["mtu"] == 1300

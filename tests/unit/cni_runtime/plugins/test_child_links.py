@@ -153,6 +153,13 @@ def test_compare(call: MakeCall, link: Link | None, problem: str) -> None:
         compare(asked, structs.replace(VLAN, mtu=1400), result, link)
 
 
+def test_compare_leaves_an_mtu_to_tuning(call: MakeCall) -> None:
+    link = Link("eth0", 2, kind="macvlan", mac="aa", mtu=1300, details=b"\x08\0\1\0\4\0\0\0")
+    result = Result(interfaces=(Interface(name="eth0", mac="aa", sandbox="/ns"),))
+    child = Child("macvlan", "up0", mtu=1400, mode="bridge")
+    compare(structs.replace(call("macvlan"), netns="/ns"), child, result, link)
+
+
 def test_compare_with_a_result_for_another_namespace(call: MakeCall) -> None:
     with pytest.raises(ConfigError, match="prevResult does not have the interface eth0 in /ns"):
         compare(structs.replace(call("vlan"), netns="/ns"), VLAN, Result(), None)
