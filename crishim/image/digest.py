@@ -9,7 +9,6 @@ import hashlib
 import re
 from typing import NewType
 
-from crishim.core.errors import InvalidArgumentError
 from crishim.image.errors import ContentError
 
 Digest = NewType("Digest", str)
@@ -18,11 +17,11 @@ _HEX_LENGTH = {"sha256": 64, "sha512": 128}
 _PATTERN = re.compile(r"(sha256|sha512):([0-9a-f]+)")
 
 
-def parse_digest(text: str) -> Digest:
-    """``text`` as a digest; raises InvalidArgumentError for another algorithm, length or alphabet."""
+def require_digest(text: str, what: str) -> None:
+    """Raise ContentError, naming ``what`` it stands in, for another algorithm, length or alphabet."""
     if not is_digest(text):
-        raise InvalidArgumentError(f"digest {text!r}: expected sha256: or sha512: and lower-case hexadecimal digits")
-    return Digest(text)
+        expected = "sha256: or sha512: and lower-case hexadecimal digits"
+        raise ContentError(f"{what}: digest {text!r}: expected {expected}")
 
 
 def is_digest(text: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct, field
 
-from crishim.image.digest import Digest, parse_digest
+from crishim.image.digest import Digest, require_digest
 from crishim.image.errors import ContentError, LimitError
 from crishim.image.platform import Platform
 from crishim.image.settings import Limits
@@ -187,7 +187,7 @@ def _checked_manifest(body: bytes, what: str) -> Manifest:
 
 
 def _check_descriptor(descriptor: Descriptor, what: str) -> None:
-    parse_digest(descriptor.digest)
+    require_digest(descriptor.digest, what)
     if descriptor.size < 0:
         raise ContentError(f"{what}: {descriptor.digest} has a negative size")
 
@@ -197,13 +197,12 @@ def decode_config(body: bytes, digest: str) -> ImageConfig:
 
     Raises ContentError when it is not one, and LimitError for a user that no list of images could bear.
     """
-    config = decode(body, ImageConfig, f"image configuration {digest}")
+    what = f"image configuration {digest}"
+    config = decode(body, ImageConfig, what)
     if (length := len(config.execution.user)) > _MAX_USER:
-        raise LimitError(
-            f"image configuration {digest}: config.User: {length} characters, at most {_MAX_USER} are allowed"
-        )
+        raise LimitError(f"{what}: config.User: {length} characters, at most {_MAX_USER} are allowed")
     for diff_id in config.rootfs.diff_ids:
-        parse_digest(diff_id)
+        require_digest(diff_id, what)
     return config
 
 

@@ -15,7 +15,10 @@ pytestmark = pytest.mark.anyio
 HERE = Platform("amd64", "linux")
 
 
-@pytest.mark.parametrize("config", [b"{}", None])
+_NO_DIGEST = b'{"rootfs": {"type": "layers", "diff_ids": ["latest"]}}'
+
+
+@pytest.mark.parametrize("config", [b"{}", _NO_DIGEST, None])
 async def test_one_that_can_not_be_read_keeps_no_other_away(config: bytes | None) -> None:
     odd, ours = (image([], platform=HERE, Cmd=[command]) for command in ("odd", "ours"))
     document = decode_document(index({}, odd, ours).body, "x")

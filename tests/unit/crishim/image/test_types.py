@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from crishim.core.errors import InvalidArgumentError
 from crishim.image.digest import Digest
 from crishim.image.errors import ContentError, LimitError
 from crishim.image.settings import Limits
@@ -58,6 +57,7 @@ def test_an_index() -> None:
         (_manifest(config=CONFIG | {"mediaType": "application/vnd.cncf.helm.config.v1+json"}), "artifact"),
         (_manifest(config=CONFIG | {"size": -1}), "negative"),
         (_manifest(layers=[LAYER | {"size": "10"}]), "layers"),
+        (_manifest(layers=[LAYER | {"digest": "../../etc/passwd"}]), "x: digest '../../etc/passwd'"),
         (_manifest(layers=[LAYER | {"mediaType": MediaType.DOCKER_FOREIGN + ".gzip"}]), "foreign"),
         (_manifest(layers=[LAYER | {"mediaType": "text/plain"}]), "not a tar layer"),
     ],
@@ -67,9 +67,10 @@ def test_documents_that_are_refused(body: bytes, complaint: str) -> None:
         decode_document(body, "x")
 
 
-def test_a_digest_that_is_none() -> None:
-    with pytest.raises(InvalidArgumentError, match="digest"):
-        decode_document(_manifest(layers=[LAYER | {"digest": "../../etc/passwd"}]), "x")
+def test_a_diff_id_that_is_no_digest() -> None:
+    body = json.dumps({"rootfs": {"type": "layers", "diff_ids": ["../../etc/passwd"]}}).encode()
+    with pytest.raises(ContentError, match=f"image configuration {D}: digest '../../etc/passwd'"):
+        decode_config(body, D)
 
 
 @pytest.mark.parametrize(
