@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from crishim.core.capability_names import capability_set
 from crishim.core.errors import UnavailableError, explain
 from crishim.drivers import threads
 from crishim.drivers.apparmor import loaded_profiles
@@ -19,7 +20,7 @@ from crishim.drivers.mounts import Mount, parse_mountinfo
 from crishim.drivers.oci.handlers import Handlers
 from crishim.drivers.process.programs import find_program
 
-_CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}  # <linux/capability.h>
+_NEEDED_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_SYS_ADMIN")
 _IN_MEMORY = ("tmpfs", "ramfs")
 
 
@@ -82,11 +83,9 @@ def _check_privileges(status: str) -> list[Check]:
     """Read the text of ``/proc/PID/status``; see proc(5)."""
     fields = {name: value.split() for name, _, value in (line.partition(":") for line in status.split("\n"))}
     uid = (fields.get("Uid") or ["unknown"])[-1]  # the last one is the file system uid
-    held = int((fields.get("CapEff") or ["0"])[0], 16)
+    held = capability_set(int((fields.get("CapEff") or ["0"])[0], 16))
     checks = [Check("root", uid == "0", f"runs as user {uid}")]
-    for name, bit in _CAPABILITIES.items():
-        ok = bool(held >> bit & 1)
-        checks.append(Check(name, ok, "held" if ok else "missing"))
+    checks += (Check(name, name in held, "held" if name in held else "missing") for name in _NEEDED_CAPABILITIES)
     return checks
 
 
