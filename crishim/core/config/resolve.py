@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from crishim.core.config.check import wrong
@@ -25,15 +24,14 @@ from crishim.core.config.types import (
     RuntimeHandler,
     StreamServer,
 )
+from crishim.core.durations import parse_duration
 
 _CONTAINERD_BIN_DIRS = ("/opt/cni/bin",)
-_DURATION_PART = re.compile(r"([0-9.]+)(h|ms|m|s|us|µs|ns)")
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
 
-def seconds(duration: str) -> float:
-    """The seconds of a duration in Go's notation, such as "1h30m" or "500ms"; none for "" and "0"."""
-    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(duration))
+def _seconds(duration: str) -> float:
+    """The seconds of a duration that the tables have checked; 0 for "" and "0"."""
+    return 0.0 if duration in ("", "0") else parse_duration(duration)
 
 
 def resolve(tables: Tables, main: Document) -> Config:
@@ -55,7 +53,7 @@ def resolve(tables: Tables, main: Document) -> Config:
         default_runtime_name=default,
         images=_images(tables.images, own.images),
         stream_server=_stream_server(tables.server, main),
-        drain_exec_sync_io_timeout=seconds(runtime.drain_exec_sync_io_timeout),
+        drain_exec_sync_io_timeout=_seconds(runtime.drain_exec_sync_io_timeout),
         restrict_oom_score_adj=runtime.restrict_oom_score_adj,
         enable_selinux=runtime.enable_selinux,
         disable_apparmor=runtime.disable_apparmor,
@@ -76,7 +74,7 @@ def _images(table: ImagesTable, own: CrishimImagesTable) -> ImageConfig:
         },
         pinned=tuple(table.pinned_images.values()),
         max_concurrent_downloads=table.max_concurrent_downloads,
-        progress_timeout=seconds(table.image_pull_progress_timeout),
+        progress_timeout=_seconds(table.image_pull_progress_timeout),
         discard_unpacked_layers=table.discard_unpacked_layers,
         max_image_bytes=own.max_image_bytes,
         max_unpacked_bytes=own.max_unpacked_bytes,
@@ -102,7 +100,7 @@ def _cni(tables: Tables, main: Document) -> CniConfig:
         use_internal_loopback=table.use_internal_loopback,
         plugins=own.plugins,
         exceptions=own.exceptions,
-        plugin_timeout=seconds(own.plugin_timeout),
+        plugin_timeout=_seconds(own.plugin_timeout),
     )
 
 
@@ -134,7 +132,7 @@ def _stream_server(table: ServerTable, main: Document) -> StreamServer:
     return StreamServer(
         address=table.stream_server_address,
         port=int(table.stream_server_port or "0"),
-        idle_timeout=seconds(table.stream_idle_timeout),
+        idle_timeout=_seconds(table.stream_idle_timeout),
         tls=table.enable_tls_streaming,
         tls_cert_file=_optional(pair.tls_cert_file),
         tls_key_file=_optional(pair.tls_key_file),

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, field
 
 from crishim.core.config.types import LogFormat, LogLevel, PluginSource
+from crishim.core.durations import UNITS
 
 DEFAULT_BIN_DIRS = ("/opt/cni/bin", "/usr/lib/cni")
 
@@ -36,7 +37,7 @@ def unused(*silent: object, hint: str = "") -> Unused:
 
 
 _PORT = r"^([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])\Z"
-_DURATION = r"([0-9]{1,9}(\.[0-9]{1,9})?(h|ms|m|s|us|µs|ns))+"
+_DURATION = rf"([0-9]{{1,9}}(\.[0-9]{{1,9}})?({UNITS}))+"
 
 Text = Annotated[str, Meta(description="a string")]
 Name = Annotated[str, Meta(min_length=1, description="a string that is not empty")]

@@ -8,7 +8,6 @@ the mirror.
 from __future__ import annotations
 
 import ipaddress
-import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct, field
 
+from crishim.core.durations import parse_duration
 from crishim.core.errors import ConfigError
 
 PULL, RESOLVE = "pull", "resolve"
@@ -27,8 +27,6 @@ DEFAULT_CONNECT_TIMEOUT = 30.0
 _CAPABILITIES = frozenset({PULL, RESOLVE, "push", "referrers"})
 _DOCKER_HUB, _DOCKER_HUB_HOST = "docker.io", "registry-1.docker.io"
 _API = "/v2"
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|ms|s|m|h)")
 
 
 @dataclass(frozen=True)
@@ -129,14 +127,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
-
-
-def parse_duration(text: str) -> float:
-    """Seconds of a duration as Go writes it, such as 1m30s; raises ValueError."""
-    parts = _DURATION.findall(text)
-    if not parts or "".join(parts) != text:
-        raise ValueError(f"{text!r} is not a duration such as 30s or 1m30s")
-    return sum(float(part.rstrip("nuµmsh")) * _UNITS[part.lstrip("0123456789.")] for part in parts)
 
 
 def _find_directory(domain: str, config_path: Iterable[Path]) -> Path | None:

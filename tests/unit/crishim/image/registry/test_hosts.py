@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crishim.core.errors import ConfigError
-from crishim.image.registry.hosts import TLS, RegistryHost, hosts_for, is_loopback, parse_duration, parse_hosts
+from crishim.image.registry.hosts import TLS, RegistryHost, hosts_for, is_loopback, parse_hosts
 
 MIRRORS = b"""
 server = "https://upstream.io"
@@ -109,13 +109,6 @@ def test_a_file_that_cannot_be_used_is_never_passed_over(tmp_path: Path, text: s
 )
 def test_who_is_told_the_registry_it_stands_for(host: str, domain: str, *, is_proxy: bool) -> None:
     assert RegistryHost("https", host).is_proxy_for(domain) is is_proxy
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("1s", 1), ("1m30s", 90), ("1.5h", 5400), ("200ms", 0.2), ("10us", 1e-5)]
-)
-def test_durations(text: str, seconds: float) -> None:
-    assert parse_duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
