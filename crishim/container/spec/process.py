@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from crishim.container.spec.capabilities import capabilities
 from crishim.container.spec.environment import environment, with_term
 from crishim.container.spec.image import execution_config
 from crishim.container.spec.inputs import HostFacts, Json, SpecInputs, User
+from crishim.container.spec.mount_paths import normal_path
 from crishim.container.spec.refusal import LINUX, check_path, check_text, check_texts, refusal
 from crishim.container.spec.selinux import selinux_labels
 from crishim.core.errors import InvalidArgumentError
@@ -64,7 +64,7 @@ def command_line(config: ContainerConfig, image: ExecutionConfig) -> list[str]:
 
 def working_directory(config: ContainerConfig, image: ExecutionConfig) -> str:
     """The request's working directory, else the image's, else the root."""
-    return config.working_dir or os.path.normpath(f"/{image.working_dir.lstrip('/')}")
+    return config.working_dir or normal_path(image.working_dir)
 
 
 def oom_score_adj(config: ContainerConfig, host: HostFacts) -> int:
