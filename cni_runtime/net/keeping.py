@@ -15,12 +15,12 @@ from typing import Final, Self
 import anyio
 
 from cni_runtime.net.libnftables import Nft, NftError, open_nft
-from cni_runtime.net.netfilter import Netfilter
+from cni_runtime.net.netfilter import NETLINK_NETFILTER, Netfilter
 from cni_runtime.net.nfrules import count_rules
 from cni_runtime.net.nft import STATE, stored_tables
 from cni_runtime.net.sockets import run_in_own_thread
 
-_PROTOCOL, _SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP_NFTABLES = 12, 270, 1, 7
+_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP_NFTABLES = 270, 1, 7
 _BUFFER: Final = 1 << 14
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Changes:
 
     def __init__(self) -> None:
         flags = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-        self._socket = socket.socket(socket.AF_NETLINK, flags, _PROTOCOL)
+        self._socket = socket.socket(socket.AF_NETLINK, flags, NETLINK_NETFILTER)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
             self._socket.bind((0, 0))

@@ -18,7 +18,9 @@ from cni_runtime.net import codec
 from cni_runtime.net.codec import Request
 from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, request_error
 
-_PROTOCOL = 12
+NETLINK_NETFILTER = 12
+"""The family of netlink sockets. Source: include/uapi/linux/netlink.h."""
+
 _GENERIC = struct.Struct(">BBH")
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 
@@ -34,7 +36,7 @@ class NetfilterSocket(NetlinkSocket):
     """A socket for netfilter, in the namespace of the thread that opens it. Not to be used by two threads at once."""
 
     def __init__(self) -> None:
-        super().__init__(_PROTOCOL)
+        super().__init__(NETLINK_NETFILTER)
 
     def transact(self, requests: Sequence[Request]) -> None:
         """Do all of ``requests`` to nf_tables or nothing. Raises NetlinkError for the first that was refused."""
