@@ -26,7 +26,7 @@ from cni_runtime.net.holdings import Holding, Holdings, Owner, locked
 from cni_runtime.net.libnftables import Nft, NftError
 from cni_runtime.net.netfilter import Netfilter
 from cni_runtime.net.nfelements import create_address, delete_address
-from cni_runtime.net.nftcommands import Element, Table, change, making, removal, rule_count, rules_anew
+from cni_runtime.net.nftcommands import Change, Element, Table, change, making, removal, rule_count, rules_anew
 from cni_runtime.net.sockets import NetlinkError
 
 __all__ = [
@@ -235,7 +235,7 @@ class OwnedTable:
         rules = sum("rule" in entry for entry in listed["nftables"])
         return rules >= rule_count(self.table, _elements(self.holdings()))
 
-    def _change(self, verb: str, holding: Holding, elements: tuple[Element, ...]) -> None:
+    def _change(self, verb: Change, holding: Holding, elements: tuple[Element, ...]) -> None:
         """Create or delete ``elements`` of ``holding`` in one transaction. Raises NftError."""
         if self._netfilter is None:
             commands = change(self.table, verb, elements)

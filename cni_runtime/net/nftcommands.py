@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from msgspec import Struct
+
+Change = Literal["create", "delete"]
 
 
 class Element(Struct, frozen=True):
@@ -46,7 +49,7 @@ def making(table: Table, elements: Iterable[Element]) -> str:
     return f"table {table} {{\n{table.body}\n}}\n" + "".join(_command(table, "add", element) for element in elements)
 
 
-def change(table: Table, verb: str, elements: Iterable[Element]) -> str:
+def change(table: Table, verb: Change, elements: Iterable[Element]) -> str:
     """Create or delete elements of sets; rules among them are passed over, see ``rules_anew``."""
     return "".join(_command(table, verb, element) for element in elements if not table.has_as_rule(element))
 
@@ -62,7 +65,7 @@ def rule_count(table: Table, elements: Iterable[Element]) -> int:
     return _stated_rules(table.body) + sum(table.has_as_rule(element) for element in elements)
 
 
-def _command(table: Table, verb: str, element: Element) -> str:
+def _command(table: Table, verb: Change | Literal["add"], element: Element) -> str:
     if table.has_as_rule(element):
         return f"{verb} rule {table} {element.set} {dict(table.rules)[element.set].format(element.key)}\n"
     value = f" : {element.value}" if element.value else ""
