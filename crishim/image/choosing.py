@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from crishim.core.errors import NotFoundError
 from crishim.image.errors import ArchiveError, ContentError
 from crishim.image.platform import Platform, choose
-from crishim.image.types import Descriptor, Index, decode_config, decode_document
+from crishim.image.types import ContentKind, Descriptor, Index, decode_config, decode_document
 
-Read = Callable[[str, Descriptor], Awaitable[bytes]]
+Read = Callable[[ContentKind, Descriptor], Awaitable[bytes]]
 
 _MAX_TRIED = 16  # entries without platform, each of which is fetched
 
@@ -18,7 +18,7 @@ async def choose_entry(host: Platform, index: Index, read: Read) -> Descriptor |
     """The entry of ``index`` that suits ``host`` best, None when none does.
 
     Entries without platform, which the specification allows, count when no other suits: one that is alone always does,
-    of several the first whose configuration does. ``read`` gets a manifest ("manifests") or a configuration ("blobs").
+    of several the first whose configuration does.
     """
     entries = index.manifests
     position = choose(host, [entry.platform for entry in entries])

@@ -20,6 +20,7 @@ from crishim.image.registry.download import download
 from crishim.image.tools import ImageTools
 from crishim.image.types import (
     MAX_NESTING,
+    ContentKind,
     Descriptor,
     Index,
     Manifest,
@@ -101,7 +102,7 @@ class Pull:
             raise NotFoundError(f"{self._reference}: has no image for {platform}; it offers {offered}")
         return chosen
 
-    async def _document(self, kind: str, digest: Digest, size: int | None) -> bytes:
+    async def _document(self, kind: ContentKind, digest: Digest, size: int | None) -> bytes:
         """A manifest, index or configuration, from the store if it is there."""
         self._use(digest)
         if self._has(digest, size):

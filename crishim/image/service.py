@@ -50,7 +50,8 @@ class Images:
         self._mountpoint = str(store.root)
         unpacking = Unpacking(store, settings.limits, settings.max_concurrent_unpacks)
         self._tools = ImageTools(store, settings, platform, unpacking, Joined(), WeakValueDictionary())
-        self._pulls, self._progress = Joined(), {}  # type: tuple[Joined, dict[str, Progress]]
+        self._pulls = Joined()
+        self._progress: dict[str, Progress] = {}
 
     async def start(self) -> None:
         """Make images whole that need it, then tidy up now and then for as long as the server runs."""

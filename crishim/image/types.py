@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct, field
@@ -19,6 +19,9 @@ from crishim.image.settings import Limits
 
 MAX_NESTING = 4
 """How many documents are followed, each an index that leads to the next, until there is a manifest."""
+
+ContentKind = Literal["manifests", "blobs"]
+"""Where a registry serves content: manifests and indexes, or configurations and layers."""
 
 _MAX_USER = 511  # characters: a user and a group, as long as Linux lets names be (LOGIN_NAME_MAX), and the colon
 

@@ -21,7 +21,7 @@ from crishim.image.registry.auth import Authorizer
 from crishim.image.registry.hosts import PULL, RESOLVE, RegistryHost
 from crishim.image.registry.retry import Backoff, is_temporary, retry_after
 from crishim.image.registry.transport import Transport, read_limited
-from crishim.image.types import ACCEPT
+from crishim.image.types import ACCEPT, ContentKind
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
@@ -78,8 +78,8 @@ class RegistryClient:
         """Ask for the digest of the name although its content is known: not everybody may have it."""
         await self.on_each_host(PULL, self._resolve_at)
 
-    async def document(self, kind: str, digest: Digest, size: int | None = None) -> Document:
-        """The manifest (``kind`` "manifests") or blob ("blobs") ``digest``, checked. ``size``: what it must have."""
+    async def document(self, kind: ContentKind, digest: Digest, size: int | None = None) -> Document:
+        """The document ``digest``, checked. ``size``: the bytes it must have."""
         return await self.on_each_host(PULL, lambda host: self._document_at(host, kind, digest, size))
 
     async def on_each_host(self, capability: str, ask: Callable[[RegistryHost], Awaitable[T]]) -> T:
@@ -120,7 +120,7 @@ class RegistryClient:
 
     @asynccontextmanager
     async def request(
-        self, method: str, host: RegistryHost, kind: str, name: str, **headers: str
+        self, method: str, host: RegistryHost, kind: ContentKind, name: str, **headers: str
     ) -> AsyncIterator[ClientResponse]:
         """A good answer (2xx) for ``name`` at ``host``; authenticates when asked to.
 
@@ -152,7 +152,7 @@ class RegistryClient:
             return Digest(digest)
         return await self._document_at(host, "manifests", name, None)
 
-    async def _document_at(self, host: RegistryHost, kind: str, name: str, size: int | None) -> Document:
+    async def _document_at(self, host: RegistryHost, kind: ContentKind, name: str, size: int | None) -> Document:
         async with self.request("GET", host, kind, name, Accept=ACCEPT if kind == "manifests" else "*/*") as response:
             body = await read_limited(response, self._max_document)
             promised = response.headers.get("Docker-Content-Digest", "")

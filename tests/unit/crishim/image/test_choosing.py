@@ -7,7 +7,7 @@ import pytest
 from crishim.core.errors import NotFoundError
 from crishim.image.choosing import choose_entry
 from crishim.image.platform import Platform
-from crishim.image.types import Descriptor, Index, decode_document
+from crishim.image.types import ContentKind, Descriptor, Index, decode_document
 from crishim.testing.images import image, index
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +24,7 @@ async def test_one_that_can_not_be_read_keeps_no_other_away(config: bytes | None
     document = decode_document(index({}, odd, ours).body, "x")
     assert isinstance(document, Index)
 
-    async def read(_: str, wanted: Descriptor) -> bytes:
+    async def read(_: ContentKind, wanted: Descriptor) -> bytes:
         body = config if wanted.digest == odd.id else {**odd.blobs, **ours.blobs}[wanted.digest]
         if body is None:
             raise NotFoundError(wanted.digest)
