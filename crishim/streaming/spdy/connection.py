@@ -15,6 +15,7 @@ from crishim.core.errors import FailedPreconditionError
 from crishim.streaming.spdy import events, states
 from crishim.streaming.spdy.frames import (
     MAX_STREAM_ID,
+    MAX_WINDOW,
     ControlFrame,
     Data,
     Frame,
@@ -109,14 +110,14 @@ class Connection:
     @property
     def window(self) -> int:
         """Bytes that may be sent now on all streams together. See ``windows``."""
-        return max(0, self._sending.size) if self._peer_has_window else MAX_STREAM_ID
+        return max(0, self._sending.size) if self._peer_has_window else MAX_WINDOW
 
     def allowance(self, stream_id: int) -> int:
         """Bytes that may be sent now on the stream, if ``window`` allows as many; 0 also when it is closed."""
         stream = self._streams.get(stream_id)
         if stream is None:
             return 0
-        return max(0, stream.sending.size) if self._peer_has_stream_windows else MAX_STREAM_ID
+        return max(0, stream.sending.size) if self._peer_has_stream_windows else MAX_WINDOW
 
     def send(self, stream_id: int, data: bytes) -> None:
         """Send at most ``allowance`` and ``window`` bytes; raises FailedPreconditionError after ``finish``."""
@@ -279,7 +280,7 @@ class Connection:
         self._peer_has_stream_windows = True
         size = frame.values.get(Setting.INITIAL_WINDOW_SIZE, self._initial_window)
         delta, self._initial_window = size - self._initial_window, size
-        if size > MAX_STREAM_ID or not all(stream.sending.grow(delta) for stream in self._streams.values()):
+        if size > MAX_WINDOW or not all(stream.sending.grow(delta) for stream in self._streams.values()):
             raise ProtocolError(f"an initial window of {size} bytes")
         yield events.WindowOpened()
 

@@ -10,6 +10,7 @@ from crishim.streaming.spdy.frames import (
     HEADER_SIZE,
     MAX_LENGTH,
     MAX_STREAM_ID,
+    MAX_WINDOW,
     VERSION,
     ControlFrame,
     Data,
@@ -133,7 +134,7 @@ def _go_away(_: int, payload: bytes) -> ControlFrame:
 
 def _window_update(_: int, payload: bytes) -> ControlFrame:
     stream_id, delta = struct.unpack(">II", payload)
-    return WindowUpdate(stream_id & MAX_STREAM_ID, delta & MAX_STREAM_ID)
+    return WindowUpdate(stream_id & MAX_STREAM_ID, delta & MAX_WINDOW)
 
 
 def _id(number: int) -> int:
