@@ -115,12 +115,13 @@ def base_url(config: StreamServer, bound: tuple[str, int]) -> str:
 
 def _listen(address: str, port: int) -> socket.socket:
     """A socket that is bound to the first address that ``address`` stands for; empty: to localhost."""
-    host = (address or "127.0.0.1").encode()  # for text, Python would load half a MiB of tables for IDNA
+    host = address or "127.0.0.1"
+    encoded = host.encode()  # for text, Python would load half a MiB of tables for IDNA
     try:
-        family, kind, number, _, bound = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, kind, number, _, bound = socket.getaddrinfo(encoded, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, number)
     except OSError as error:
-        raise UnavailableError(f"streaming server: {address}: {error}") from error
+        raise UnavailableError(f"streaming server: {host}: {error}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # connections inherit it
@@ -130,5 +131,5 @@ def _listen(address: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise UnavailableError(f"streaming server: cannot listen on {address} port {port}: {error.strerror}") from error
+        raise UnavailableError(f"streaming server: cannot listen on {host} port {port}: {error.strerror}") from error
     return listener

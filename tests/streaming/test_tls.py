@@ -47,10 +47,11 @@ async def test_files_that_are_not_there(start: Start, tmp_path: Path) -> None:
         await start(tls=True, tls_cert_file=tmp_path / "none.pem", tls_key_file=tmp_path / "none.pem")
 
 
-async def test_an_address_that_is_taken(start: Start) -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1", ""])
+async def test_an_address_that_is_taken(start: Start, address: str) -> None:
     port = int((await start()).exec(ECHO).split("/")[2].split(":")[1])
     with pytest.raises(UnavailableError, match=f"cannot listen on 127.0.0.1 port {port}"):
-        await start(port=port)
+        await start(address=address, port=port)
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "no such host.invalid"])
