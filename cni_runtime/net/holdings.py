@@ -1,8 +1,8 @@
 """What the owners of a table of ours have, in files: one for each owner, in the directory of the table.
 
-Whoever changes one has the directory locked. He may know what is in them without looking: he has left a time of his own
-on the directory, by lot, and whatever anybody else does there, even half of it before being killed, puts another one in
-its place. So what a pod costs does not grow with their number.
+A process that changes one has the directory locked. It may know what is in them without looking: it has set the time
+of the directory to a random one, and whatever another process does there, even half of it before being killed, puts
+another time in its place. So what a pod costs does not grow with their number.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Owner(Struct, frozen=True):
 
 
 class Holding(Struct, frozen=True):
-    """The file of one owner. ``netns`` is the path of the namespace he lives in, empty: not known."""
+    """The file of one owner. ``netns`` is the path of the namespace it lives in, empty: not known."""
 
     owner: Owner
     elements: tuple[Element, ...] = ()

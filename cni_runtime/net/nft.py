@@ -1,7 +1,7 @@
 """A table of nftables that this library owns: desired state in files, the kernel's state made from them.
 
 Each owner (an interface of a container on a network) has one small file that says which elements of the table's
-sets and maps are his. Adding an owner writes the file and then adds the elements in one transaction; if the table is
+sets and maps it has. Adding an owner writes the file and then adds the elements in one transaction; if the table is
 not as expected, say because another program flushed it, all of it is made again from the files, in one transaction.
 When the last owner goes, so does the table, at once or a while later: to make one takes ten times as long as to add to
 one, and a node's only pod is often followed by another. The files lie under /run: a reboot takes them together with the
@@ -78,10 +78,10 @@ class OwnedTable:
         netns: str = "",
         rival: Rival | None = None,
     ) -> None:
-        """Make ``elements`` what ``owner``, who lives in ``netns``, has. Raises NftError, OSError.
+        """Make ``elements`` what ``owner``, which lives in ``netns``, has. Raises NftError, OSError.
 
         An element that another owner has, or that ``rival`` finds, raises TakenError and changes nothing; with
-        ``take`` it changes hands. A rival whose namespace is gone loses all he has.
+        ``take`` it changes hands. A rival whose namespace is gone loses all it has.
         """
         with locked(self._directory):
             if rival is not None:
@@ -132,7 +132,7 @@ class OwnedTable:
         return self._files.all()
 
     def holding(self, owner: Owner) -> Holding | None:
-        """What ``owner`` has, out of his file."""
+        """What ``owner`` has, out of its file."""
         return self._files.of(owner)
 
     def keep_only(self, network: str, valid: frozenset[tuple[str, str]]) -> None:

@@ -58,7 +58,7 @@ class PtpConfig(Struct, frozen=True, rename="camel"):
 
 
 class Pair(Struct, frozen=True):
-    """What is drawn by lot for one ADD."""
+    """What is drawn at random for one ADD: the host's end of the pair and MACs."""
 
     veth: str
     veth_mac: str

@@ -26,7 +26,7 @@ async def attach(
 ) -> Result:
     """Do ``work``, the kernel's part of an ADD, in a thread; it draws its random names itself.
 
-    Done again when one of the names was taken: by lot, by another ADD that made the same shared link, or in the pod
+    Done again when one of the names was taken: by chance, by another ADD that made the same shared link, or in the pod
     by a pair that DEL has cut off but not deleted yet. Cancelled, it cuts off what the work has attached meanwhile,
     before the addresses are released; ``undo`` does that for what is no veth pair.
     """

@@ -1,4 +1,4 @@
-"""The mounts, files and directories that are made of a sandbox."""
+"""The mounts, files and directories of sandboxes and containers."""
 
 from __future__ import annotations
 

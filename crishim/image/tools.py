@@ -19,7 +19,7 @@ from crishim.model.image import ImageRecord
 
 @dataclass(frozen=True)
 class ImageTools:
-    """For every image the same. ``downloads`` and ``steps`` let pulls share the blobs they want of one source."""
+    """What pulls and imports use. ``downloads`` and ``steps`` let pulls share the blobs they want of one source."""
 
     store: ImageStore
     settings: ImageSettings

@@ -18,7 +18,7 @@ POD_INDEX = 2
 
 
 class Names(Struct, frozen=True):
-    """What is drawn by lot for one ADD: the host's end of the pair and MACs."""
+    """What is drawn at random for one ADD: the host's end of the pair and MACs."""
 
     veth: str
     veth_mac: str

@@ -84,7 +84,7 @@ def copy_xattrs(source: bytes, destination: bytes) -> None:
 
 
 def _set_xattrs(file: int | bytes, entry: Entry) -> None:
-    """Attributes the file system does not take are left out, as other unpackers do; overlayfs' own are refused."""
+    """Attributes the file system does not take are left out, as other unpackers do; so are overlayfs' own."""
     for name, value in entry.xattrs.items():
         if name.startswith(OVERLAY_PREFIX):
             continue
