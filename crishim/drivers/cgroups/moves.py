@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from crishim.core.clock import monotonic
 from crishim.drivers import threads
 from crishim.drivers.cgroups.hierarchy import Hierarchies
 
@@ -24,18 +25,21 @@ _READY = 0.005  # seconds after a move; the kernel is ready for longer, but the 
 class Moves:
     """Begins the wait, once at a time."""
 
-    def __init__(self, own_group: Path | None) -> None:
-        """``own_group`` is where this process is in any hierarchy; None: not known, so nothing is ever done."""
-        self._own_group = own_group
+    def __init__(self, own_group: Path | None, clock: Callable[[], float] = monotonic) -> None:
+        """``own_group`` is where this process is in any hierarchy; None: not known, so nothing is ever done.
+
+        ``clock`` tells seconds.
+        """
+        self._own_group, self._clock = own_group, clock
         self._last: asyncio.Future[float] | None = None  # when it was over
 
     def expect(self) -> None:
         """A process will be moved in a few milliseconds. Returns at once, and never fails."""
         last = self._last
-        if self._own_group is None or (last and (not last.done() or time.monotonic() < last.result() + _READY)):
+        if self._own_group is None or (last and (not last.done() or self._clock() < last.result() + _READY)):
             return
         with suppress(RuntimeError):  # there can be no more threads: the OCI runtime then waits itself
-            self._last = threads.start(_move_nowhere, self._own_group)
+            self._last = threads.start(_move_nowhere, self._own_group, self._clock)
 
 
 def own_group(mounted: Hierarchies, membership: str) -> Path | None:
@@ -49,12 +53,12 @@ def own_group(mounted: Hierarchies, membership: str) -> Path | None:
     return None
 
 
-def _move_nowhere(group: Path) -> float:
-    """Returns the time by the monotonic clock."""
+def _move_nowhere(group: Path, clock: Callable[[], float]) -> float:
+    """Returns the time when it was over."""
     with suppress(OSError):  # whatever the reason is, the OCI runtime then waits itself
         file = os.open(group / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(file, b"0")  # stands for the writer
         finally:
             os.close(file)
-    return time.monotonic()
+    return clock()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -31,35 +30,32 @@ def test_the_own_group_is_found_where_it_is_mounted(mounted: Hierarchies, member
     assert own_group(mounted, membership) == group
 
 
-async def test_the_process_is_moved_to_where_it_is(tmp_path: Path) -> None:
-    moved = tmp_path / "cgroup.procs"
-    moved.write_text("")
-    Moves(tmp_path).expect()
+async def moved(moves: Moves, group: Path) -> str:
+    """Expect a move, again and again while one is under way, and take what has been written then."""
     async with asyncio.timeout(10):
-        while not moved.read_text():  # noqa: ASYNC110  # nobody is told
+        while not (group / "cgroup.procs").read_text():
+            moves.expect()
             await asyncio.sleep(0.01)
-    assert moved.read_text() == "0"
+    text = (group / "cgroup.procs").read_text()
+    (group / "cgroup.procs").write_text("")
+    return text
 
 
-async def test_while_the_kernel_is_ready_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, moves = [10.0], 0
+async def test_the_process_is_moved_to_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.procs").write_text("")
+    assert await moved(Moves(tmp_path), tmp_path) == "0"
 
-    def start(function: object, group: Path) -> asyncio.Future[float]:
-        nonlocal moves
-        moves += 1
-        moved: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        moved.set_result(now[0])
-        return moved
 
-    monkeypatch.setattr("crishim.drivers.threads.start", start)
-    monkeypatch.setattr("crishim.drivers.cgroups.moves.time", SimpleNamespace(monotonic=lambda: now[0]))
-    expected = Moves(Path("/nowhere"))
-    expected.expect()
-    expected.expect()
-    assert moves == 1
-    now[0] += 1
-    expected.expect()
-    assert moves == 2
+async def test_while_the_kernel_is_ready_nothing_happens(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.procs").write_text("")
+    now = 10.0
+    moves = Moves(tmp_path, clock=lambda: now)
+    await moved(moves, tmp_path)
+    moves.expect()
+    await asyncio.sleep(0.05)
+    assert (tmp_path / "cgroup.procs").read_text() == ""
+    now += 1
+    assert await moved(moves, tmp_path) == "0"
 
 
 @pytest.mark.parametrize("own", [None, Path("/nowhere")])
