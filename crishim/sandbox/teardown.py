@@ -33,26 +33,26 @@ class Teardown:
         self._namespaces, self._files, self._on_event = namespaces, files, on_event
         self._locks = KeyedLock()
 
-    async def stop(self, sandbox_id: str, *, reason: str | None = None) -> None:
+    async def stop(self, sandbox_id: str) -> None:
         """End the containers, detach the network, drop /dev/shm and the namespaces; the sandbox is STOPPED then.
 
         Does nothing for a sandbox that is stopped or gone. Raises an ExceptionGroup when a DEL failed: the sandbox
-        stays STOPPING, and the namespaces stay for the next attempt. ``reason`` None keeps the reason it has.
+        stays STOPPING, and the namespaces stay for the next attempt.
         """
         async with self._locks.hold(sandbox_id):
-            await self._stop(sandbox_id, reason)
+            await self._stop(sandbox_id)
 
     async def remove(self, sandbox_id: str) -> None:
         """Stop the sandbox if it still is to be stopped, remove what it still has, then forget it."""
         async with self._locks.hold(sandbox_id):
-            await self._stop(sandbox_id, None)
+            await self._stop(sandbox_id)
             await self._remove(sandbox_id)
 
     async def discard(self, sandbox_id: str, *, reason: str | None = None) -> None:
         """Undo a making that failed: mark the sandbox as failed, stop it, and remove it."""
         async with self._locks.hold(sandbox_id):
             self.fail(sandbox_id, reason=reason)
-            await self._stop(sandbox_id, None)
+            await self._stop(sandbox_id)
             await self._remove(sandbox_id)
 
     def fail(self, sandbox_id: str, *, reason: str | None = None) -> None:
@@ -77,11 +77,11 @@ class Teardown:
             await self._index.put(without=await self._network.detach(sandbox_id))
             await self._network.detach_unknown(sandbox_id)
 
-    async def _stop(self, sandbox_id: str, reason: str | None) -> None:
+    async def _stop(self, sandbox_id: str) -> None:
         sandbox = self._index.find(sandbox_id)
         if sandbox is None or sandbox.state in (State.STOPPED, State.REMOVING):
             return
-        sandbox = await self._index.advance(sandbox_id, Event.STOP, reason=reason)
+        sandbox = await self._index.advance(sandbox_id, Event.STOP)
         reach(FaultPoint.STOP_RECORDED)
         await self._containers.stop_all(sandbox_id)
         detached, _ = await both(self._network.detach(sandbox_id), self._files.unmount(sandbox_id))
