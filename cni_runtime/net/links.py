@@ -78,11 +78,10 @@ def set_promiscuous(index: int, *, on: bool) -> Request:
     return Request(Rtm.NEWLINK, body, what=f"set promiscuous mode of link {index}")
 
 
-def set_attributes(index: int, *, mac: str = "", mtu: int = 0, master: int | None = None, name: str = "") -> Request:
-    """Change what is given of a link; ``master`` 0 takes it out of its bridge."""
-    bridge = b"" if master is None else codec.u32(Ifla.MASTER, master)
+def set_attributes(index: int, *, mac: str = "", mtu: int = 0, name: str = "") -> Request:
+    """Change what is given of a link."""
     label = codec.text(Ifla.IFNAME, name) if name else b""
-    return Request(Rtm.NEWLINK, _link(index) + label + _optional(mac, mtu) + bridge, what=f"change link {index}")
+    return Request(Rtm.NEWLINK, _link(index) + label + _optional(mac, mtu), what=f"change link {index}")
 
 
 def move_to_netns(index: int, netns_fd: int, name: str = "") -> Request:
