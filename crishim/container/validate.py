@@ -7,12 +7,12 @@ from crishim.container.spec.capabilities import capabilities
 from crishim.container.spec.cdi import cdi_devices
 from crishim.container.spec.devices import check_devices
 from crishim.container.spec.environment import requested_environment
+from crishim.container.spec.fields import SECURITY
 from crishim.container.spec.inputs import HostFacts
 from crishim.container.spec.mounts import check_mounts
 from crishim.container.spec.namespaces import check_namespaces
 from crishim.container.spec.paths import check_guarded_paths
 from crishim.container.spec.process import check_process, oom_score_adj
-from crishim.container.spec.refusal import SECURITY
 from crishim.container.spec.resources import check_resources
 from crishim.container.spec.seccomp import check_seccomp
 from crishim.container.spec.selinux import check_selinux

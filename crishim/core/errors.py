@@ -32,6 +32,11 @@ class InvalidArgumentError(CrishimError):
     code = Code.INVALID_ARGUMENT
 
 
+def refusal(field: str, expected: str, found: object) -> InvalidArgumentError:
+    """The error to raise for ``field`` of a request."""
+    return InvalidArgumentError(f"{field}: expected {expected}; found {found!r}")
+
+
 class NotFoundError(CrishimError):
     """The named object does not exist."""
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from crishim.core.errors import InvalidArgumentError
+from crishim.core.errors import InvalidArgumentError, refusal
 from crishim.model.pod import PodConfig, PortMapping
 
 INGRESS_ANNOTATION = "kubernetes.io/ingress-bandwidth"
@@ -95,8 +95,7 @@ def _rate(annotation: str, text: str) -> int:
     try:
         rate = parse_quantity(text)
     except ValueError:
-        message = f'config.annotations["{annotation}"]: expected a quantity such as 10M, found {text!r}'
-        raise InvalidArgumentError(message) from None
+        raise refusal(f'config.annotations["{annotation}"]', "a quantity such as 10M", text) from None
     if not _MIN_RATE <= rate <= _MAX_RATE:
         raise InvalidArgumentError(f'config.annotations["{annotation}"]: {text} is not within 1k and 1P bit/s')
     return rate

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
-from crishim.core.errors import InvalidArgumentError
+from crishim.core.errors import InvalidArgumentError, refusal
 from crishim.model.pod import IDMapping, NamespaceMode, NamespaceOptions, PodConfig
 
 _FIELD = "config.linux.security_context.namespace_options"
@@ -45,11 +45,11 @@ def check_ability(config: PodConfig, handler: str, obstacles: Mapping[str, str])
 
 def _check_extents(field: str, extents: Sequence[IDMapping]) -> None:
     if not 1 <= len(extents) <= _EXTENTS:
-        raise InvalidArgumentError(f"{field}: expected 1 to {_EXTENTS} mappings, found {len(extents)}")
+        raise refusal(field, f"1 to {_EXTENTS} mappings", len(extents))
     for number, extent in enumerate(extents):
         last = max(extent.container_id, extent.host_id) + extent.length
         if extent.length < 1 or last > _IDS:
-            raise InvalidArgumentError(f"{field}[{number}]: expected 1 or more ids below {_IDS}, found {extent}")
+            raise refusal(f"{field}[{number}]", f"1 or more ids below {_IDS}", extent)
     for name in ("container_id", "host_id"):
         _check_overlap(f"{field}: {name}", [(getattr(extent, name), extent.length) for extent in extents])
     if all(extent.container_id != 0 for extent in extents):

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Collection
 
-from crishim.core.errors import InvalidArgumentError
+from crishim.core.errors import refusal
 from crishim.drivers.cgroups import CgroupDriver, check_cgroup_parent
 from crishim.model.pod import NamespaceMode, NamespaceOptions, PodConfig, PortMapping
 from crishim.sandbox.sysctls import check_sysctls
@@ -34,33 +34,31 @@ def check_config(config: PodConfig, cgroup_driver: CgroupDriver) -> None:
 def check_handler(requested: str, configured: Collection[str]) -> None:
     """Raise InvalidArgumentError for a runtime handler that is not configured; empty means the default one."""
     if requested and requested not in configured:
-        known = ", ".join(sorted(configured))
-        raise InvalidArgumentError(f"runtime_handler: expected one of {known}; found {requested!r}")
+        raise refusal("runtime_handler", f"one of {', '.join(sorted(configured))}", requested)
 
 
 def _check_hostname(hostname: str) -> None:
     if hostname and (len(hostname) > _HOSTNAME_LIMIT or not _HOSTNAME.fullmatch(hostname)):
-        message = f"config.hostname: expected at most {_HOSTNAME_LIMIT} letters, digits, - and .; found {hostname!r}"
-        raise InvalidArgumentError(message)
+        raise refusal("config.hostname", f"at most {_HOSTNAME_LIMIT} letters, digits, - and .", hostname)
 
 
 def _check_namespaces(options: NamespaceOptions) -> None:
     field = "config.linux.security_context.namespace_options"
     for name, mode in (("network", options.network), ("ipc", options.ipc)):
         if mode not in (NamespaceMode.POD, NamespaceMode.NODE):
-            raise InvalidArgumentError(f"{field}.{name}: expected POD or NODE, found {mode.name}")
+            raise refusal(f"{field}.{name}", "POD or NODE", mode.name)
     if options.pid is NamespaceMode.TARGET:
-        raise InvalidArgumentError(f"{field}.pid: expected POD, CONTAINER or NODE for a sandbox, found TARGET")
+        raise refusal(f"{field}.pid", "POD, CONTAINER or NODE for a sandbox", options.pid.name)
     check_user_namespace(options)
 
 
 def _check_port_mapping(field: str, mapping: PortMapping) -> None:
     if not 0 < mapping.container_port <= 65535:
-        raise InvalidArgumentError(f"{field}.container_port: expected 1 to 65535, found {mapping.container_port}")
+        raise refusal(f"{field}.container_port", "1 to 65535", mapping.container_port)
     if not 0 <= mapping.host_port <= 65535:
-        raise InvalidArgumentError(f"{field}.host_port: expected 0 to 65535, found {mapping.host_port}")
+        raise refusal(f"{field}.host_port", "0 to 65535", mapping.host_port)
     try:
         if mapping.host_ip:
             ipaddress.ip_address(mapping.host_ip)
     except ValueError:
-        raise InvalidArgumentError(f"{field}.host_ip: expected an IP address, found {mapping.host_ip!r}") from None
+        raise refusal(f"{field}.host_ip", "an IP address", mapping.host_ip) from None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from crishim.container.spec.fields import SECURITY
 from crishim.container.spec.inputs import HostFacts
-from crishim.container.spec.refusal import SECURITY, refusal
-from crishim.core.errors import InvalidArgumentError
+from crishim.core.errors import InvalidArgumentError, refusal
 from crishim.model.container import ContainerConfig
 from crishim.model.pod import ProfileType
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from crishim.container.spec.fields import SECURITY
 from crishim.container.spec.inputs import HostFacts, Json
-from crishim.container.spec.refusal import SECURITY, refusal
 from crishim.core.capability_names import CAPABILITIES
-from crishim.core.errors import InvalidArgumentError
+from crishim.core.errors import InvalidArgumentError, refusal
 from crishim.model.container import ContainerSecurity
 
 DEFAULT_CAPABILITIES = frozenset({

@@ -12,7 +12,7 @@ from crishim.container.spec.devices import allowing, oci_device
 from crishim.container.spec.environment import environment_with
 from crishim.container.spec.inputs import Json
 from crishim.container.spec.mount_paths import depth
-from crishim.container.spec.refusal import refusal
+from crishim.core.errors import refusal
 from crishim.drivers.cdi import CdiDeviceNode, CdiHook, CdiMount, ContainerEdits
 from crishim.drivers.devices import DeviceNode
 from crishim.model.container import ContainerConfig

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from crishim.container.spec.fields import check_path, check_text
 from crishim.container.spec.inputs import Json, SpecInputs
 from crishim.container.spec.mount_paths import normal_path
-from crishim.container.spec.refusal import check_path, check_text, refusal
+from crishim.core.errors import refusal
 from crishim.drivers.devices import DeviceNode
 from crishim.model.container import ContainerConfig, Device
 

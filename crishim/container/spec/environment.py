@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from crishim.container.spec.fields import check_text
 from crishim.container.spec.image import execution_config
 from crishim.container.spec.inputs import SpecInputs
-from crishim.container.spec.refusal import check_text, refusal
+from crishim.core.errors import refusal
 from crishim.model.container import ContainerConfig
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

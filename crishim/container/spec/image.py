@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from crishim.container.spec.refusal import check_text, check_texts
+from crishim.container.spec.fields import check_text, check_texts
 from crishim.core.errors import InvalidArgumentError
 from crishim.image.types import ExecutionConfig
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from crishim.container.spec.fields import check_path, check_text
 from crishim.container.spec.inputs import HostFacts, Json, PodFiles, SpecInputs
 from crishim.container.spec.mount_paths import depth, normal_path
 from crishim.container.spec.namespaces import oci_mappings
-from crishim.container.spec.refusal import check_path, check_text, refusal
-from crishim.core.errors import InvalidArgumentError
+from crishim.core.errors import InvalidArgumentError, refusal
 from crishim.drivers.propagation import Propagation
 from crishim.model.container import ContainerConfig, Mount, MountPropagation
 from crishim.model.pod import IDMapping, NamespaceMode, UserNamespace

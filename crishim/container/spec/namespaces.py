@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from crishim.container.spec.fields import SECURITY, check_text
 from crishim.container.spec.inputs import Json, SpecInputs
-from crishim.container.spec.refusal import SECURITY, check_text, refusal
-from crishim.core.errors import InvalidArgumentError
+from crishim.core.errors import InvalidArgumentError, refusal
 from crishim.drivers.cgroups import CgroupMode
 from crishim.model.container import ContainerConfig
 from crishim.model.pod import IDMapping, NamespaceMode

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from crishim.container.spec.fields import SECURITY, check_path
 from crishim.container.spec.inputs import Json
-from crishim.container.spec.refusal import SECURITY, check_path
 from crishim.model.container import ContainerSecurity
 
 

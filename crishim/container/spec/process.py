@@ -8,12 +8,12 @@ from typing import Any
 from crishim.container.spec.apparmor import apparmor_profile
 from crishim.container.spec.capabilities import capabilities
 from crishim.container.spec.environment import environment, with_term
+from crishim.container.spec.fields import LINUX, check_path, check_text, check_texts
 from crishim.container.spec.image import execution_config
 from crishim.container.spec.inputs import HostFacts, Json, SpecInputs, User
 from crishim.container.spec.mount_paths import normal_path
-from crishim.container.spec.refusal import LINUX, check_path, check_text, check_texts, refusal
 from crishim.container.spec.selinux import selinux_labels
-from crishim.core.errors import InvalidArgumentError
+from crishim.core.errors import InvalidArgumentError, refusal
 from crishim.image.types import ExecutionConfig
 from crishim.model.container import ContainerConfig
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from crishim.container.spec.fields import LINUX, check_text
 from crishim.container.spec.inputs import HostFacts, Json
-from crishim.container.spec.refusal import LINUX, check_text, refusal
-from crishim.core.errors import InvalidArgumentError
+from crishim.core.errors import InvalidArgumentError, refusal
 from crishim.drivers.cgroups import CgroupMode
 from crishim.model.pod import Resources
 

@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from crishim.container.spec.capabilities import granted_capabilities
+from crishim.container.spec.fields import SECURITY, check_path
 from crishim.container.spec.inputs import HostFacts, Json
-from crishim.container.spec.refusal import SECURITY, check_path
 from crishim.container.spec.seccomp_calls import ALLOWED, BY_ARCHITECTURE, BY_CAPABILITY, REFUSED
 from crishim.core.errors import InvalidArgumentError
 from crishim.model.container import ContainerSecurity

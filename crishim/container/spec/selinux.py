@@ -11,8 +11,9 @@ import re
 
 from msgspec import Struct
 
+from crishim.container.spec.fields import SECURITY, check_text
 from crishim.container.spec.inputs import HostFacts
-from crishim.container.spec.refusal import SECURITY, check_text, refusal
+from crishim.core.errors import refusal
 from crishim.model.container import ContainerConfig
 from crishim.model.pod import SELinuxOptions
 from crishim.model.sandbox import Sandbox

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from crishim.container.spec.image import execution_config
-from crishim.container.spec.refusal import refusal
+from crishim.core.errors import refusal
 from crishim.model.container import ContainerConfig
 
 DEFAULT_STOP_SIGNAL = "SIGTERM"

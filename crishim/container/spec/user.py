@@ -7,10 +7,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from crishim.container.spec.fields import SECURITY, check_text
 from crishim.container.spec.image import execution_config
 from crishim.container.spec.inputs import User
-from crishim.container.spec.refusal import SECURITY, check_text, refusal
-from crishim.core.errors import InvalidArgumentError
+from crishim.core.errors import InvalidArgumentError, refusal
 from crishim.model.container import ContainerConfig, ContainerSecurity
 from crishim.model.ids import ID_MAX, is_id, number_of
 

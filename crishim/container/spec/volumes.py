@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from crishim.container.spec.fields import check_text
 from crishim.container.spec.image import execution_config
 from crishim.container.spec.mount_paths import normal_path
-from crishim.container.spec.refusal import check_text
 from crishim.core.errors import InvalidArgumentError
 from crishim.model.container import ContainerConfig
 

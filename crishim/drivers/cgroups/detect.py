@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from crishim.core.errors import InvalidArgumentError
+from crishim.core.errors import refusal
 from crishim.drivers import threads
 from crishim.drivers.mounts import Mount, read_mounts
 
@@ -64,9 +64,9 @@ def check_cgroup_parent(parent: str, driver: CgroupDriver) -> None:
     if not parent:
         return
     if "\0" in parent or ".." in parent.split("/"):
-        raise InvalidArgumentError(f"config.linux.cgroup_parent: expected a path without .., found {parent!r}")
+        raise refusal("config.linux.cgroup_parent", "a path without ..", parent)
     if driver is CgroupDriver.SYSTEMD and not parent.rstrip("/").endswith(".slice"):
-        raise InvalidArgumentError(f"config.linux.cgroup_parent: expected a name of a systemd slice, found {parent!r}")
+        raise refusal("config.linux.cgroup_parent", "a name of a systemd slice", parent)
 
 
 def _detect(systemd_configured: bool) -> CgroupFacts:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from msgspec import Struct
 
-from crishim.core.errors import InvalidArgumentError
+from crishim.core.errors import refusal
 from crishim.drivers.cgroups.detect import CGROUP_ROOT
 from crishim.drivers.mounts import Mount
 
@@ -60,7 +60,7 @@ def group_path(cgroups_path: str, *, systemd: bool) -> str:
     path = _scope_path(cgroups_path) if systemd else cgroups_path
     parts = PurePosixPath("/", path.lstrip("/")).parts
     if not path.startswith("/") or len(parts) < 2 or ".." in parts:
-        raise InvalidArgumentError(f"linux.cgroupsPath: expected an absolute path of a group, found {cgroups_path!r}")
+        raise refusal("linux.cgroupsPath", "an absolute path of a group", cgroups_path)
     return str(PurePosixPath(*parts))
 
 
@@ -76,7 +76,7 @@ def slice_path(name: str) -> str:
 def _scope_path(cgroups_path: str) -> str:
     parts = cgroups_path.split(":")
     if len(parts) != 3:
-        raise InvalidArgumentError(f"linux.cgroupsPath: expected SLICE:PREFIX:NAME, found {cgroups_path!r}")
+        raise refusal("linux.cgroupsPath", "SLICE:PREFIX:NAME", cgroups_path)
     parent, prefix, name = parts
     unit = name if name.endswith(".slice") else f"{prefix}-{name}.scope" if prefix else f"{name}.scope"
     return f"{slice_path(parent or 'system.slice').rstrip('/')}/{unit}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from crishim.core.errors import InvalidArgumentError
+from crishim.core.errors import refusal
 
 
 class Monitor(Struct, frozen=True, kw_only=True):
@@ -76,7 +76,7 @@ class MonitorFiles(Struct, frozen=True):
 def command_line(monitor: Monitor) -> tuple[str, ...]:
     """The command line for ``monitor``. Raises InvalidArgumentError for a log path that conmon can not take."""
     if ":" in monitor.log_path:  # conmon would cut the path there
-        raise InvalidArgumentError(f"log_path: expected a path without a colon, found {monitor.log_path!r}")
+        raise refusal("log_path", "a path without a colon", monitor.log_path)
     flags = {
         "--terminal": monitor.terminal,
         "--stdin": monitor.stdin,

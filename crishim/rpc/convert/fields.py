@@ -8,14 +8,9 @@ from typing import TypeVar
 
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
-from crishim.core.errors import InvalidArgumentError
+from crishim.core.errors import InvalidArgumentError, refusal
 
 EnumT = TypeVar("EnumT", bound=IntEnum)
-
-
-def invalid(path: str, expected: str, found: object) -> InvalidArgumentError:
-    """The error to raise for the field at ``path``."""
-    return InvalidArgumentError(f"{path}: expected {expected}; found {found!r}")
 
 
 def required(path: str, text: str) -> str:
@@ -29,7 +24,7 @@ def plain(path: str, text: str, forbidden: str = "") -> str:
     """``text``, which must hold neither control characters nor one of ``forbidden``."""
     if not text.isprintable() or not set(text).isdisjoint(forbidden):
         without = " ".join(["text without control characters", *forbidden])
-        raise invalid(path, without, text)
+        raise refusal(path, without, text)
     return text
 
 
@@ -38,14 +33,14 @@ def words(path: str, texts: Iterable[str]) -> tuple[str, ...]:
     found = tuple(texts)
     for index, text in enumerate(found):
         if text.split() != [text] or not text.isprintable():
-            raise invalid(f"{path}[{index}]", "one word", text)
+            raise refusal(f"{path}[{index}]", "one word", text)
     return found
 
 
 def absolute(path: str, text: str) -> str:
     """``text``, which must be empty or an absolute path."""
     if text and not text.startswith("/"):
-        raise invalid(path, "an absolute path", text)
+        raise refusal(path, "an absolute path", text)
     return text
 
 
@@ -54,11 +49,11 @@ def member(path: str, kind: type[EnumT], number: int) -> EnumT:
     try:
         return kind(number)
     except ValueError:
-        raise invalid(path, " or ".join(value.name for value in kind), number) from None
+        raise refusal(path, " or ".join(value.name for value in kind), number) from None
 
 
 def number_of(path: str, kind: EnumTypeWrapper, number: int) -> int:
     """``number``, which must be one of the protobuf enumeration's."""
     if number not in kind.values():
-        raise invalid(path, " or ".join(kind.keys()), number)
+        raise refusal(path, " or ".join(kind.keys()), number)
     return number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from crishim.core.errors import InvalidArgumentError
+from crishim.core.errors import InvalidArgumentError, refusal
 from crishim.model.container import Capabilities, ContainerSecurity
 from crishim.model.pod import (
     IDMapping,
@@ -15,7 +15,7 @@ from crishim.model.pod import (
     SELinuxOptions,
     UserNamespace,
 )
-from crishim.rpc.convert.fields import invalid, member, number_of, required
+from crishim.rpc.convert.fields import member, number_of, required
 from crishim.rpc.pb import api_pb2 as pb
 
 _LOCALHOST = "localhost/"
@@ -147,13 +147,13 @@ def _legacy_profile(path: str, text: str) -> SecurityProfile | None:
         return SecurityProfile(profile_type=_PROFILE_WORDS[text])
     if text.startswith(_LOCALHOST) and text != _LOCALHOST:
         return SecurityProfile(pb.SecurityProfile.Localhost, text.removeprefix(_LOCALHOST))
-    raise invalid(path, " or ".join([*_PROFILE_WORDS, f"{_LOCALHOST}PATH"]), text)
+    raise refusal(path, " or ".join([*_PROFILE_WORDS, f"{_LOCALHOST}PATH"]), text)
 
 
 def _user_namespace(path: str, message: pb.UserNamespace) -> UserNamespace:
     mode = member(f"{path}.mode", NamespaceMode, message.mode)
     if mode not in (NamespaceMode.POD, NamespaceMode.NODE):
-        raise invalid(f"{path}.mode", "POD or NODE", mode.name)
+        raise refusal(f"{path}.mode", "POD or NODE", mode.name)
     return UserNamespace(mode, id_mappings(message.uids), id_mappings(message.gids))
 
 

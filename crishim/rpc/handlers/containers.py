@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
+from crishim.core.errors import refusal
 from crishim.rpc.convert.container import container_config, container_filter
 from crishim.rpc.convert.container_json import container_config_json
 from crishim.rpc.convert.container_status import container_item, container_status
-from crishim.rpc.convert.fields import invalid, required
+from crishim.rpc.convert.fields import required
 from crishim.rpc.convert.info import info_map
 from crishim.rpc.convert.resources import resources
 from crishim.rpc.pb import api_pb2 as pb
@@ -59,7 +60,7 @@ class ContainerHandlers:
     async def stop(self, request: pb.StopContainerRequest) -> pb.StopContainerResponse:
         """Bring a container to its end."""
         if request.timeout < 0:
-            raise invalid("timeout", "seconds, 0 or more", request.timeout)
+            raise refusal("timeout", "seconds, 0 or more", request.timeout)
         await self._containers.stop(required("container_id", request.container_id), float(request.timeout))
         return pb.StopContainerResponse()
 
@@ -107,7 +108,7 @@ class ContainerHandlers:
     async def exec_sync(self, request: pb.ExecSyncRequest) -> pb.ExecSyncResponse:
         """Run a command in a container and wait for it; a timeout of 0 is none."""
         if request.timeout < 0:
-            raise invalid("timeout", "seconds, 0 or more", request.timeout)
+            raise refusal("timeout", "seconds, 0 or more", request.timeout)
         container_id = required("container_id", request.container_id)
         ended = await self._containers.exec_sync(container_id, tuple(request.cmd), float(request.timeout) or None)
         stdout = ended.stdout[:_OUTPUT]

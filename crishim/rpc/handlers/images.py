@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-from crishim.core.errors import InvalidArgumentError
+from crishim.core.errors import refusal
 from crishim.rpc.convert.fields import required
 from crishim.rpc.convert.image import image_message, progress_message, request_auth, usage_message
 from crishim.rpc.convert.info import info_map
@@ -106,6 +106,6 @@ class OwnImageHandlers:
         """Import an archive from the server's file system."""
         path = Path(required("path", request.path))
         if not path.is_absolute():
-            raise InvalidArgumentError(f"path: expected an absolute path, found {request.path!r}")
+            raise refusal("path", "an absolute path", request.path)
         records = await self._images.load(path, request.name)
         return own.ImportResponse(images=[own.ImportedImage(id=record.id, names=record.names) for record in records])

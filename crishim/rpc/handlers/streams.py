@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from crishim.core.errors import refusal
 from crishim.model.stream import AttachStream, ExecStream, PortForwardStream
-from crishim.rpc.convert.fields import invalid, required
+from crishim.rpc.convert.fields import required
 from crishim.rpc.pb import api_pb2 as pb
 from crishim.rpc.ports import StreamService
 from crishim.rpc.registry import Handlers
@@ -23,7 +24,7 @@ class StreamHandlers:
         """A URL for running a command."""
         _check_streams(request)
         if not request.cmd:
-            raise invalid("cmd", "a command", "nothing")
+            raise refusal("cmd", "a command", "nothing")
         stream = ExecStream(
             container_id=required("container_id", request.container_id),
             command=tuple(request.cmd),
@@ -50,7 +51,7 @@ class StreamHandlers:
         """A URL for connections to ports of a pod."""
         for index, port in enumerate(request.port):
             if not 0 < port < 65536:
-                raise invalid(f"port[{index}]", "1 to 65535", port)
+                raise refusal(f"port[{index}]", "1 to 65535", port)
         sandbox_id = required("pod_sandbox_id", request.pod_sandbox_id)
         stream = PortForwardStream(sandbox_id=sandbox_id, ports=tuple(request.port))
         return pb.PortForwardResponse(url=self._streams.port_forward(stream))
@@ -59,6 +60,6 @@ class StreamHandlers:
 def _check_streams(request: pb.ExecRequest | pb.AttachRequest) -> None:
     """CRI wants at least one stream, and with a terminal only one for output."""
     if not (request.stdin or request.stdout or request.stderr):
-        raise invalid("stdin, stdout, stderr", "at least one of them true", "none")
+        raise refusal("stdin, stdout, stderr", "at least one of them true", "none")
     if request.tty and request.stderr:
-        raise invalid("stderr", "false when tty is true", "true")
+        raise refusal("stderr", "false when tty is true", "true")

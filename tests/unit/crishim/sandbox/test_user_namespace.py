@@ -28,7 +28,7 @@ def pod(**options: NamespaceMode) -> PodConfig:
 
 
 REFUSED = {
-    "no ids": (with_ids(), "gids: expected 1 to 340 mappings, found 0"),
+    "no ids": (with_ids(), "gids: expected 1 to 340 mappings; found 0"),
     "too many": (with_ids(*[IDMapping(n + 1, n, 1) for n in range(341)]), "found 341"),
     "empty": (with_ids(IDMapping(1, 0, 0)), "gids[0]: expected 1 or more ids"),
     "beyond": (with_ids(IDMapping(2**32 - 2, 0, 2)), "gids[0]: expected 1 or more ids below 4294967295"),

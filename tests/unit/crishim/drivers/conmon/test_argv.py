@@ -50,7 +50,7 @@ def test_without_a_path_nothing_is_logged() -> None:
 
 
 def test_a_path_that_would_be_cut_is_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match="without a colon, found '/a:b'"):
+    with pytest.raises(InvalidArgumentError, match="without a colon; found '/a:b'"):
         command_line(replace(MONITOR, log_path="/a:b"))
 
 

@@ -1,18 +1,13 @@
-"""How a part refuses a request: by naming the field, what it expected there and what it found."""
+"""Checks of single fields of a request, and the names that those of several parts begin with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from crishim.core.errors import InvalidArgumentError
+from crishim.core.errors import refusal
 
 LINUX = "config.linux"
 SECURITY = "config.linux.security_context"
-
-
-def refusal(field: str, expected: str, found: object) -> InvalidArgumentError:
-    """The error to raise for ``field``."""
-    return InvalidArgumentError(f"{field}: expected {expected}; found {found!r}")
 
 
 def check_text(field: str, text: str) -> None:
