@@ -17,13 +17,7 @@ from enum import IntEnum, StrEnum
 from msgspec import Struct, field
 
 from crishim.core.errors import FailedPreconditionError
-from crishim.model.pod import (
-    IDMapping,
-    NamespaceOptions,
-    Resources,
-    SecurityProfile,
-    SELinuxOptions,
-)
+from crishim.model.pod import GroupsPolicy, IDMapping, NamespaceOptions, Resources, SecurityProfile, SELinuxOptions
 
 
 class State(StrEnum):
@@ -137,7 +131,7 @@ class ContainerSecurity(Struct, frozen=True):
     run_as_username: str = ""
     readonly_rootfs: bool = False
     supplemental_groups: tuple[int, ...] = ()
-    supplemental_groups_policy: int = 0
+    supplemental_groups_policy: GroupsPolicy = GroupsPolicy.MERGE
     no_new_privs: bool = False
     masked_paths: tuple[str, ...] = ()
     readonly_paths: tuple[str, ...] = ()

@@ -117,10 +117,17 @@ class ProfileType(IntEnum):
     LOCALHOST = 2
 
 
-class SecurityProfile(Struct, frozen=True):
-    """A seccomp or AppArmor profile; ``profile_type`` is a ``ProfileType``, LOCALHOST comes with ``localhost_ref``."""
+class GroupsPolicy(IntEnum):
+    """Whether a user's groups in the image count beside those that are asked for."""
 
-    profile_type: int = 0
+    MERGE = 0
+    STRICT = 1
+
+
+class SecurityProfile(Struct, frozen=True):
+    """A seccomp or AppArmor profile; LOCALHOST comes with ``localhost_ref``."""
+
+    profile_type: ProfileType = ProfileType.RUNTIME_DEFAULT
     localhost_ref: str = ""
 
 
@@ -142,7 +149,7 @@ class SandboxSecurity(Struct, frozen=True):
     run_as_group: int | None = None
     readonly_rootfs: bool = False
     supplemental_groups: tuple[int, ...] = ()
-    supplemental_groups_policy: int = 0
+    supplemental_groups_policy: GroupsPolicy = GroupsPolicy.MERGE
     privileged: bool = False
     seccomp: SecurityProfile | None = None
     apparmor: SecurityProfile | None = None

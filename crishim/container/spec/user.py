@@ -13,8 +13,7 @@ from crishim.container.spec.inputs import User
 from crishim.core.errors import InvalidArgumentError, refusal
 from crishim.model.container import ContainerConfig, ContainerSecurity
 from crishim.model.ids import ID_MAX, is_id, number_of
-
-_STRICT = 1
+from crishim.model.pod import GroupsPolicy
 
 
 class _Account(Struct, frozen=True):
@@ -50,7 +49,7 @@ def resolve_user(config: ContainerConfig, image_config: Mapping[str, Any], passw
     account = _find_account(asked, _accounts(passwd))
     gid = _group_id(asked, _groups(group)) if asked.group else account.gid
     extra = set(security.supplemental_groups) | {gid}
-    if account.name and security.supplemental_groups_policy != _STRICT:
+    if account.name and security.supplemental_groups_policy is not GroupsPolicy.STRICT:
         extra |= {each.gid for each in _groups(group) if account.name in each.members and each.name != account.name}
     return User(account.uid, gid, tuple(sorted(extra)), account.home or "/")
 

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from crishim.core.errors import InvalidArgumentError, refusal
 from crishim.model.container import Capabilities, ContainerSecurity
 from crishim.model.pod import (
+    GroupsPolicy,
     IDMapping,
     NamespaceMode,
     NamespaceOptions,
+    ProfileType,
     SandboxSecurity,
     SecurityProfile,
     SELinuxOptions,
@@ -20,9 +22,9 @@ from crishim.rpc.pb import api_pb2 as pb
 
 _LOCALHOST = "localhost/"
 _PROFILE_WORDS = {
-    "runtime/default": pb.SecurityProfile.RuntimeDefault,
-    "docker/default": pb.SecurityProfile.RuntimeDefault,
-    "unconfined": pb.SecurityProfile.Unconfined,
+    "runtime/default": ProfileType.RUNTIME_DEFAULT,
+    "docker/default": ProfileType.RUNTIME_DEFAULT,
+    "unconfined": ProfileType.UNCONFINED,
 }
 
 
@@ -30,7 +32,6 @@ def sandbox_security(path: str, message: pb.LinuxSandboxSecurityContext) -> Sand
     """Security settings of a pod; ``path`` names ``message``."""
     if message.HasField("run_as_group") and not message.HasField("run_as_user"):
         raise InvalidArgumentError(f"{path}.run_as_group: is only possible together with run_as_user")
-    policy = f"{path}.supplemental_groups_policy"
     return SandboxSecurity(
         namespaces=namespace_options(f"{path}.namespace_options", message.namespace_options),
         selinux=selinux_options(message.selinux_options) if message.HasField("selinux_options") else None,
@@ -38,7 +39,7 @@ def sandbox_security(path: str, message: pb.LinuxSandboxSecurityContext) -> Sand
         run_as_group=message.run_as_group.value if message.HasField("run_as_group") else None,
         readonly_rootfs=message.readonly_rootfs,
         supplemental_groups=tuple(message.supplemental_groups),
-        supplemental_groups_policy=number_of(policy, pb.SupplementalGroupsPolicy, message.supplemental_groups_policy),
+        supplemental_groups_policy=_groups_policy(path, message),
         privileged=message.privileged,
         seccomp=_seccomp(path, message),
         apparmor=security_profile(f"{path}.apparmor", message.apparmor) if message.HasField("apparmor") else None,
@@ -50,7 +51,6 @@ def container_security(path: str, message: pb.LinuxContainerSecurityContext) -> 
     has_user = message.HasField("run_as_user")
     if has_user and message.run_as_username:
         raise InvalidArgumentError(f"{path}.run_as_username: is not possible together with run_as_user")
-    policy = f"{path}.supplemental_groups_policy"
     return ContainerSecurity(
         capabilities=_capabilities(message.capabilities),
         privileged=message.privileged,
@@ -61,7 +61,7 @@ def container_security(path: str, message: pb.LinuxContainerSecurityContext) -> 
         run_as_username=message.run_as_username,
         readonly_rootfs=message.readonly_rootfs,
         supplemental_groups=tuple(message.supplemental_groups),
-        supplemental_groups_policy=number_of(policy, pb.SupplementalGroupsPolicy, message.supplemental_groups_policy),
+        supplemental_groups_policy=_groups_policy(path, message),
         no_new_privs=message.no_new_privs,
         masked_paths=tuple(message.masked_paths),
         readonly_paths=tuple(message.readonly_paths),
@@ -84,8 +84,8 @@ def namespace_options(path: str, message: pb.NamespaceOption) -> NamespaceOption
 
 def security_profile(path: str, message: pb.SecurityProfile) -> SecurityProfile:
     """A seccomp or AppArmor profile; ``path`` names ``message``."""
-    kind = number_of(f"{path}.profile_type", pb.SecurityProfile.ProfileType, message.profile_type)
-    if kind == pb.SecurityProfile.Localhost:
+    kind = ProfileType(number_of(f"{path}.profile_type", pb.SecurityProfile.ProfileType, message.profile_type))
+    if kind is ProfileType.LOCALHOST:
         required(f"{path}.localhost_ref", message.localhost_ref)
     return SecurityProfile(profile_type=kind, localhost_ref=message.localhost_ref)
 
@@ -117,6 +117,13 @@ def mapping_message(extent: IDMapping) -> pb.IDMapping:
     return pb.IDMapping(host_id=extent.host_id, container_id=extent.container_id, length=extent.length)
 
 
+def _groups_policy(
+    path: str, message: pb.LinuxSandboxSecurityContext | pb.LinuxContainerSecurityContext
+) -> GroupsPolicy:
+    number = message.supplemental_groups_policy
+    return GroupsPolicy(number_of(f"{path}.supplemental_groups_policy", pb.SupplementalGroupsPolicy, number))
+
+
 def _capabilities(message: pb.Capability) -> Capabilities:
     return Capabilities(
         add=tuple(message.add_capabilities),
@@ -146,7 +153,7 @@ def _legacy_profile(path: str, text: str) -> SecurityProfile | None:
     if text in _PROFILE_WORDS:
         return SecurityProfile(profile_type=_PROFILE_WORDS[text])
     if text.startswith(_LOCALHOST) and text != _LOCALHOST:
-        return SecurityProfile(pb.SecurityProfile.Localhost, text.removeprefix(_LOCALHOST))
+        return SecurityProfile(ProfileType.LOCALHOST, text.removeprefix(_LOCALHOST))
     raise refusal(path, " or ".join([*_PROFILE_WORDS, f"{_LOCALHOST}PATH"]), text)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from crishim.model.container import Capabilities, ContainerSecurity, Mount
-from crishim.model.pod import SecurityProfile
+from crishim.model.pod import ProfileType, SecurityProfile
 from tests.netns.containers.oci import OWN_PID, Bundle, asked
 
 pytestmark = [
@@ -82,7 +82,7 @@ WITH_ADMIN = {
 
 @pytest.mark.parametrize(("add", "expected"), [((), WITHOUT_ADMIN), (("SYS_ADMIN",), WITH_ADMIN)])
 async def test_answers(bundle: Bundle, add: tuple[str, ...], expected: Mapping[str, str]) -> None:
-    security = ContainerSecurity(Capabilities(add=add), namespaces=OWN_PID, seccomp=SecurityProfile(0))
+    security = ContainerSecurity(Capabilities(add=add), namespaces=OWN_PID, seccomp=SecurityProfile())
     answers = bundle.run(asked(str(PYTHON), "-c", PROBE, mounts=MOUNTS, security=security))
     assert json.loads(answers) == {**ALWAYS, **expected}
 
@@ -92,6 +92,6 @@ async def test_a_profile_of_the_node(bundle: Bundle) -> None:
         "defaultAction": "SCMP_ACT_ALLOW",
         "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13}],
     }
-    security = ContainerSecurity(namespaces=OWN_PID, seccomp=SecurityProfile(2, "/profile.json"))
+    security = ContainerSecurity(namespaces=OWN_PID, seccomp=SecurityProfile(ProfileType.LOCALHOST, "/profile.json"))
     config = asked("sh", "-c", "busybox mkdir /a 2>&1 || true", security=security)
     assert "Permission denied" in bundle.run(config, seccomp_profile=profile)

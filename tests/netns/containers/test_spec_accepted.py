@@ -71,7 +71,7 @@ async def test_capabilities_of_a_user(bundle: Bundle) -> None:
 
 async def test_privileged(bundle: Bundle) -> None:
     script = f"{' '.join(STATUS[:2])} '{STATUS[2]}' {STATUS[3]}; grep ' /sys ' /proc/mounts; ls /dev"
-    config = asked("sh", "-c", script, security=secured(privileged=True, seccomp=SecurityProfile(0)))
+    config = asked("sh", "-c", script, security=secured(privileged=True, seccomp=SecurityProfile()))
     words = bundle.run(config).split()
     assert words[1] == mask(*bundle.host.capabilities)
     assert "rw" in words[13].split(",")

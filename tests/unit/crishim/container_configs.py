@@ -15,9 +15,11 @@ from crishim.model.container import (
     MountPropagation,
 )
 from crishim.model.pod import (
+    GroupsPolicy,
     IDMapping,
     NamespaceMode,
     NamespaceOptions,
+    ProfileType,
     Resources,
     SecurityProfile,
     SELinuxOptions,
@@ -50,7 +52,7 @@ CAPABILITY = mostly(st.sampled_from(["ALL", "NET_ADMIN", "CAP_CHOWN", "sys_admin
 IMAGE = st.builds(ImageSpec, NAME, MAP, TEXT, TEXT, TEXT)
 EXTENTS = st.lists(st.builds(IDMapping, UINT32, UINT32, UINT32), max_size=2).map(tuple)
 USERNS = st.builds(UserNamespace, st.sampled_from([NamespaceMode.POD, NamespaceMode.NODE]), EXTENTS, EXTENTS)
-PROFILE = st.builds(SecurityProfile, st.integers(0, 2), NAME | NAME.map("/".__add__))
+PROFILE = st.builds(SecurityProfile, st.sampled_from(ProfileType), NAME | NAME.map("/".__add__))
 MOUNT = st.builds(
     Mount,
     container_path=PATH,
@@ -89,7 +91,7 @@ SECURITY = st.builds(
     run_as_username=mostly(st.just(""), TEXT),
     readonly_rootfs=st.booleans(),
     supplemental_groups=st.lists(NUMBER, max_size=2).map(tuple),
-    supplemental_groups_policy=st.integers(0, 1),
+    supplemental_groups_policy=st.sampled_from(GroupsPolicy),
     no_new_privs=st.booleans(),
     masked_paths=st.lists(PATH, max_size=2).map(tuple),
     readonly_paths=st.lists(PATH, max_size=2).map(tuple),

@@ -38,7 +38,10 @@ def test_the_least() -> None:
 def test_the_most() -> None:
     config = replace(
         secured(
-            readonly_rootfs=True, seccomp=SecurityProfile(), selinux=SELinuxOptions(), apparmor=SecurityProfile(2, "p")
+            readonly_rootfs=True,
+            seccomp=SecurityProfile(),
+            selinux=SELinuxOptions(),
+            apparmor=SecurityProfile(ProfileType.LOCALHOST, "p"),
         ),
         mounts=(Mount("/a", "/b", propagation=MountPropagation.BIDIRECTIONAL),),
         resources=Resources(cpu_shares=2),

@@ -56,7 +56,7 @@ def test_which_profile(asked: SecurityProfile | None, privileged: bool, expected
     ("asked", "file"),
     [
         (LOCALHOST, "/p.json"),
-        (SecurityProfile(2, "localhost//p.json"), "/p.json"),
+        (SecurityProfile(ProfileType.LOCALHOST, "localhost//p.json"), "/p.json"),
         (RUNTIME_DEFAULT, None),
         (None, None),
     ],
@@ -75,8 +75,16 @@ def test_a_file_that_was_not_loaded() -> None:
     ("asked", "has_seccomp", "message"),
     [
         (RUNTIME_DEFAULT, False, "security_context.seccomp: the kernel has no seccomp"),
-        (SecurityProfile(2, "p.json"), True, "seccomp.localhost_ref: expected an absolute path; found 'p.json'"),
-        (SecurityProfile(2, "localhost/p.json"), True, "seccomp.localhost_ref: expected an absolute path"),
+        (
+            SecurityProfile(ProfileType.LOCALHOST, "p.json"),
+            True,
+            "seccomp.localhost_ref: expected an absolute path; found 'p.json'",
+        ),
+        (
+            SecurityProfile(ProfileType.LOCALHOST, "localhost/p.json"),
+            True,
+            "seccomp.localhost_ref: expected an absolute path",
+        ),
     ],
 )
 def test_refused(asked: SecurityProfile, has_seccomp: bool, message: str) -> None:

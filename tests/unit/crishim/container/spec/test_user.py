@@ -8,6 +8,7 @@ from crishim.container.spec.inputs import User
 from crishim.container.spec.user import check_user, resolve_user
 from crishim.core.errors import InvalidArgumentError
 from crishim.model.container import ContainerSecurity
+from crishim.model.pod import GroupsPolicy
 from tests.unit.crishim.container.spec.parts import secured
 
 PASSWD = f"""\
@@ -50,7 +51,7 @@ LOOKED_UP: list[tuple[dict[str, Any], str, User]] = [
     ({"run_as_username": "app", "run_as_group": 0}, "", User(1000, 0, (0, 10, 11), "/home/app")),
     ({"supplemental_groups": (11, 99, 99)}, "app", User(1000, 1001, (10, 11, 99, 1001), "/home/app")),
     (
-        {"supplemental_groups": (99,), "supplemental_groups_policy": 1},
+        {"supplemental_groups": (99,), "supplemental_groups_policy": GroupsPolicy.STRICT},
         "app",
         User(1000, 1001, (99, 1001), "/home/app"),
     ),

@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 
 from crishim.model.pod import (
     DNSConfig,
+    GroupsPolicy,
     IDMapping,
     NamespaceMode,
     NamespaceOptions,
     PodConfig,
     PodMetadata,
     PortMapping,
+    ProfileType,
     Protocol,
     Resources,
     SandboxSecurity,
@@ -36,7 +38,7 @@ MODE = st.sampled_from(NamespaceMode)
 EXTENTS = st.lists(st.builds(IDMapping, UINT32, UINT32, UINT32), max_size=2).map(tuple)
 USERNS = st.builds(UserNamespace, st.sampled_from([NamespaceMode.POD, NamespaceMode.NODE]), EXTENTS, EXTENTS)
 NAMESPACES = st.builds(NamespaceOptions, MODE, MODE, MODE, TEXT, st.none() | USERNS)
-PROFILE = st.builds(SecurityProfile, st.integers(0, 2), WORD)
+PROFILE = st.builds(SecurityProfile, st.sampled_from(ProfileType), WORD)
 SELINUX = st.builds(SELinuxOptions, TEXT, TEXT, TEXT, TEXT)
 SECURITY = st.builds(
     SandboxSecurity,
@@ -46,7 +48,7 @@ SECURITY = st.builds(
     run_as_group=st.none() | INT64,
     readonly_rootfs=st.booleans(),
     supplemental_groups=st.lists(INT64, max_size=2).map(tuple),
-    supplemental_groups_policy=st.integers(0, 1),
+    supplemental_groups_policy=st.sampled_from(GroupsPolicy),
     privileged=st.booleans(),
     seccomp=st.none() | PROFILE,
     apparmor=st.none() | PROFILE,

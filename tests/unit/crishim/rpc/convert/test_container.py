@@ -18,7 +18,7 @@ from crishim.model.container import (
     MountPropagation,
     State,
 )
-from crishim.model.pod import IDMapping, NamespaceMode, Resources, SecurityProfile
+from crishim.model.pod import GroupsPolicy, IDMapping, NamespaceMode, ProfileType, Resources, SecurityProfile
 from crishim.rpc.convert.container import container_config, container_filter
 from crishim.rpc.pb import api_pb2 as pb
 
@@ -78,14 +78,20 @@ def test_kept(text: str, part: Callable[[ContainerConfig], object], expected: ob
 SECURITY_KEPT: list[tuple[str, ContainerSecurity]] = [
     ("run_as_user {}", ContainerSecurity(run_as_user=0)),
     ('run_as_username: "a" run_as_group {}', ContainerSecurity(run_as_username="a", run_as_group=0)),
-    ("supplemental_groups_policy: Strict", ContainerSecurity(supplemental_groups_policy=1)),
+    ("supplemental_groups_policy: Strict", ContainerSecurity(supplemental_groups_policy=GroupsPolicy.STRICT)),
     (
         'capabilities { add_capabilities: "A" drop_capabilities: "B" add_ambient_capabilities: "C" }',
         ContainerSecurity(capabilities=Capabilities(("A",), ("B",), ("C",))),
     ),
-    ('apparmor_profile: "localhost/p"', ContainerSecurity(apparmor=SecurityProfile(2, "p"))),
-    ('apparmor_profile: "p" apparmor { profile_type: Unconfined }', ContainerSecurity(apparmor=SecurityProfile(1))),
-    ('seccomp_profile_path: "runtime/default"', ContainerSecurity(seccomp=SecurityProfile(0))),
+    ('apparmor_profile: "localhost/p"', ContainerSecurity(apparmor=SecurityProfile(ProfileType.LOCALHOST, "p"))),
+    (
+        'apparmor_profile: "p" apparmor { profile_type: Unconfined }',
+        ContainerSecurity(apparmor=SecurityProfile(ProfileType.UNCONFINED)),
+    ),
+    (
+        'seccomp_profile_path: "runtime/default"',
+        ContainerSecurity(seccomp=SecurityProfile()),
+    ),
 ]
 
 

@@ -6,7 +6,16 @@ import pytest
 from google.protobuf import text_format
 
 from crishim.core.errors import InvalidArgumentError
-from crishim.model.pod import DNSConfig, NamespaceMode, PodConfig, PodMetadata, PortMapping, Protocol, SecurityProfile
+from crishim.model.pod import (
+    DNSConfig,
+    NamespaceMode,
+    PodConfig,
+    PodMetadata,
+    PortMapping,
+    ProfileType,
+    Protocol,
+    SecurityProfile,
+)
 from crishim.rpc.convert.pod import pod_config
 from crishim.rpc.pb import api_pb2 as pb
 
@@ -58,11 +67,14 @@ def test_kept(text: str, part: Callable[[PodConfig], object], expected: object) 
 @pytest.mark.parametrize(
     ("text", "profile"),
     [
-        ("seccomp { profile_type: Unconfined }", SecurityProfile(1)),
-        ('seccomp_profile_path: "runtime/default"', SecurityProfile(0)),
-        ('seccomp_profile_path: "unconfined"', SecurityProfile(1)),
-        ('seccomp_profile_path: "localhost//p.json"', SecurityProfile(2, "/p.json")),
-        ('seccomp { profile_type: RuntimeDefault } seccomp_profile_path: "unconfined"', SecurityProfile(0)),
+        ("seccomp { profile_type: Unconfined }", SecurityProfile(ProfileType.UNCONFINED)),
+        ('seccomp_profile_path: "runtime/default"', SecurityProfile()),
+        ('seccomp_profile_path: "unconfined"', SecurityProfile(ProfileType.UNCONFINED)),
+        ('seccomp_profile_path: "localhost//p.json"', SecurityProfile(ProfileType.LOCALHOST, "/p.json")),
+        (
+            'seccomp { profile_type: RuntimeDefault } seccomp_profile_path: "unconfined"',
+            SecurityProfile(),
+        ),
         ("", None),
     ],
 )
