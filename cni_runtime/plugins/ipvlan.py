@@ -1,6 +1,8 @@
 """ipvlan: the pod's interface has addresses of its own, with the MAC of a link of the host, or of the pod.
 
 In a chain after another plugin it takes the link which that one made as its master, and its addresses.
+
+Source: the options of the reference plugin 1.9.
 """
 
 from __future__ import annotations

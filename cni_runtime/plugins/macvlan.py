@@ -1,4 +1,7 @@
-"""macvlan: the pod's interface has a MAC of its own on a link of the host, or of the pod."""
+"""macvlan: the pod's interface has a MAC of its own on a link of the host, or of the pod.
+
+Source: the options of the reference plugin 1.9.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """ptp: a veth pair from the pod to the host, with a route to each other instead of a bridge.
 
 The pod's subnet is reached through the gateway, which is the host's end; the gateway itself is on the link.
+
+Source: the options of the reference plugin 1.9.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 
 def start(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Outcome[T]:
-    """As ``run``, for a caller that needs the result even when it is cancelled, or not at all."""
+    """As ``run`` without its limit, for a caller that needs the result even when it is cancelled, or not at all."""
     return threads.begin(partial(function, *args, **kwargs))
 
 

@@ -2,6 +2,8 @@
 
 Beside them lie ``last_reserved_ip.N`` for each range set, ``lock``, and ``.boot_id``, which is ours and tells in
 which boot the directory was last used: addresses of an earlier boot have no owner any more.
+
+Source: the other files are those of the reference plugin 1.9, which may use the same directory.
 """
 
 from __future__ import annotations
