@@ -2,6 +2,8 @@
 
 In the subprotocols ``channel.k8s.io`` and ``v4.channel.k8s.io`` the number is a byte, and bytes follow; where the name
 has a ``base64.`` in it, it is a digit, and encoded text follows. With ``v5.channel.k8s.io`` a client can end a channel.
+
+Source: k8s.io/apimachinery 0.36, pkg/util/httpstream/wsstream and pkg/util/remotecommand.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 ``CONFIG_PATH/HOST_PORT_/hosts.toml``, then ``HOST:PORT``, then ``_default``; mirrors in the order of the file, the
 server last. Unlike in containerd, a file that cannot be used is an error: else a typing mistake would send pulls past
 the mirror.
+
+Source: containerd 2.3, docs/hosts.md.
 """
 
 from __future__ import annotations
