@@ -91,7 +91,7 @@ def add_child(name: str, child: Child, parent: int, *, netns: int | None) -> Req
     data = codec.nested(IflaInfo.DATA, *_data(child))
     body = LINK.pack(0, 0, 0, 0, 0) + codec.text(Ifla.IFNAME, name) + codec.u32(Ifla.LINK, parent)
     if child.mac:
-        body += codec.attribute(Ifla.ADDRESS, bytes.fromhex(child.mac.replace(":", "")))
+        body += codec.mac(Ifla.ADDRESS, child.mac)
     if child.mtu:
         body += codec.u32(Ifla.MTU, child.mtu)
     if netns is not None:

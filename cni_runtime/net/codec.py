@@ -60,6 +60,11 @@ def text(kind: int, value: str) -> bytes:
     return attribute(kind, value.encode() + b"\0")
 
 
+def mac(kind: int, address: str) -> bytes:
+    """A hardware address, which is written as pairs of hexadecimal digits with colons between them."""
+    return attribute(kind, bytes.fromhex(address.replace(":", "")))
+
+
 def u8(kind: int, value: int) -> bytes:
     """An unsigned 8-bit attribute."""
     return attribute(kind, struct.pack("=B", value))

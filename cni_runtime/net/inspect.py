@@ -14,11 +14,23 @@ from msgspec import Struct
 
 from cni_runtime.net import codec
 from cni_runtime.net.codec import Reply, Request, attributes, get_text, get_u32
-from cni_runtime.net.rtnl import ADDRESS, LINK, ROUTE, BridgeInfo, Ifa, Ifla, IflaInfo, NetnsAttribute, Rta, Rtax, Rtm
+from cni_runtime.net.rtnl import (
+    ADDRESS,
+    LINK,
+    ROUTE,
+    BridgeInfo,
+    Ifa,
+    Iff,
+    Ifla,
+    IflaInfo,
+    NetnsAttribute,
+    Rta,
+    Rtax,
+    Rtm,
+)
 from cni_runtime.net.sockets import NetlinkSocket, in_namespace, opened
 
 _STATES = ("unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up")
-_IFF_UP, _IFF_ALLMULTI = 0x1, 0x200
 # Without the statistics, which are half of what the kernel says of a link.
 _BRIEF = codec.u32(Ifla.EXT_MASK, 1 << 3)
 
@@ -212,7 +224,7 @@ def link_of(reply: Reply) -> Link:
         mtu=get_u32(found, Ifla.MTU) or 0,
         kind=kind,
         state=_STATES[state] if state < len(_STATES) else "unknown",
-        admin_up=bool(flags & _IFF_UP),
+        admin_up=bool(flags & Iff.UP),
         promiscuous=bool(get_u32(found, Ifla.PROMISCUITY)),
         peer_index=get_u32(found, Ifla.LINK) or None,
         peer_nsid=get_u32(found, Ifla.LINK_NETNSID),
@@ -220,7 +232,7 @@ def link_of(reply: Reply) -> Link:
         alias=get_text(found, Ifla.IFALIAS),
         vlan_filtering=bridge.get(BridgeInfo.VLAN_FILTERING, b"\0") != b"\0",
         default_vlan=int.from_bytes(bridge.get(BridgeInfo.DEFAULT_PVID, b""), sys.byteorder),
-        all_multicast=bool(flags & _IFF_ALLMULTI),
+        all_multicast=bool(flags & Iff.ALLMULTI),
         queue_length=get_u32(found, Ifla.TXQLEN) or 0,
         details=details,
     )

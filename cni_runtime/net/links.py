@@ -12,11 +12,10 @@ from collections.abc import Iterable
 
 from cni_runtime.net import codec
 from cni_runtime.net.codec import Request
-from cni_runtime.net.rtnl import LINK, BridgeAfSpec, BridgeInfo, BridgePort, Ifla, IflaInfo, Rtm
+from cni_runtime.net.rtnl import LINK, BridgeAfSpec, BridgeInfo, BridgePort, Iff, Ifla, IflaInfo, Rtm
 
 _VLAN = struct.Struct("=HH")
 _AF_BRIDGE = 7
-_IFF_UP, _IFF_PROMISC = 0x1, 0x100
 _VETH_PEER = 1
 _BRIDGE_FLAGS_MASTER = 1
 _PVID, _UNTAGGED = 0x2, 0x4
@@ -74,7 +73,7 @@ def set_up(index: int, *, up: bool = True) -> Request:
 
 def set_promiscuous(index: int, *, on: bool) -> Request:
     """Turn promiscuous mode on or off."""
-    body = LINK.pack(0, 0, index, _IFF_PROMISC if on else 0, _IFF_PROMISC)
+    body = LINK.pack(0, 0, index, Iff.PROMISC if on else 0, Iff.PROMISC)
     return Request(Rtm.NEWLINK, body, what=f"set promiscuous mode of link {index}")
 
 
@@ -137,12 +136,12 @@ def _port_vlan(index: int, vlan: int, flags: int) -> bytes:
 
 
 def _link(index: int, *, up: bool | None = None) -> bytes:
-    return LINK.pack(0, 0, index, _IFF_UP if up else 0, 0 if up is None else _IFF_UP)
+    return LINK.pack(0, 0, index, Iff.UP if up else 0, 0 if up is None else Iff.UP)
 
 
 def _optional(mac: str, mtu: int) -> bytes:
     parts: Iterable[bytes] = (
-        codec.attribute(Ifla.ADDRESS, bytes.fromhex(mac.replace(":", ""))) if mac else b"",
+        codec.mac(Ifla.ADDRESS, mac) if mac else b"",
         codec.u32(Ifla.MTU, mtu) if mtu else b"",
     )
     return b"".join(parts)

@@ -49,6 +49,14 @@ class Rtm(IntEnum):
     GETNSID = 90
 
 
+class Iff(IntEnum):
+    """Flags of a link. Source: include/uapi/linux/if.h."""
+
+    UP = 1 << 0
+    PROMISC = 1 << 8
+    ALLMULTI = 1 << 9
+
+
 class Ifla(IntEnum):
     """Attributes of a link."""
 

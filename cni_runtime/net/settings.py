@@ -13,9 +13,7 @@ from cni_runtime.net import codec, links
 from cni_runtime.net.codec import Request
 from cni_runtime.net.inspect import Link
 from cni_runtime.net.plan import Place, Where
-from cni_runtime.net.rtnl import LINK, Ifla, Rtm
-
-_IFF_ALLMULTI = 0x200
+from cni_runtime.net.rtnl import LINK, Iff, Ifla, Rtm
 
 
 class Settings(Struct, frozen=True, omit_defaults=True, rename={"queue_length": "txQLen"}):
@@ -52,7 +50,7 @@ def set_settings(index: int, settings: Settings) -> list[Request]:
     if settings.mtu:
         requests.append(links.set_attributes(index, mtu=settings.mtu))
     if settings.allmulti is not None:
-        body = LINK.pack(0, 0, index, _IFF_ALLMULTI if settings.allmulti else 0, _IFF_ALLMULTI)
+        body = LINK.pack(0, 0, index, Iff.ALLMULTI if settings.allmulti else 0, Iff.ALLMULTI)
         requests.append(Request(Rtm.NEWLINK, body, what=f"set all-multicast mode of link {index}"))
     if settings.queue_length is not None:
         body = LINK.pack(0, 0, index, 0, 0) + codec.u32(Ifla.TXQLEN, settings.queue_length)

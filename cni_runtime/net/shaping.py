@@ -12,11 +12,10 @@ from cni_runtime.net.codec import Request
 from cni_runtime.net.ifreq import link_index
 from cni_runtime.net.inspect import find_link
 from cni_runtime.net.plan import Place, Where
-from cni_runtime.net.rtnl import LINK, Ifla, IflaInfo, Rtm
+from cni_runtime.net.rtnl import LINK, Iff, Ifla, IflaInfo, Rtm
 from cni_runtime.net.sockets import NetlinkSocket
 from cni_runtime.net.tc import TokenBucket
 
-_IFF_UP = 0x1
 _MAX_ALIAS = 255
 
 
@@ -86,8 +85,8 @@ def delete_qdisc(netlink: NetlinkSocket, link: str, kind: str) -> None:
 
 def add_ifb(name: str, *, mac: str, mtu: int) -> Request:
     """Make an ifb. EEXIST when the name is taken."""
-    body = LINK.pack(0, 0, 0, _IFF_UP, _IFF_UP) + codec.text(Ifla.IFNAME, name)
-    body += codec.attribute(Ifla.ADDRESS, bytes.fromhex(mac.replace(":", "")))
+    body = LINK.pack(0, 0, 0, Iff.UP, Iff.UP) + codec.text(Ifla.IFNAME, name)
+    body += codec.mac(Ifla.ADDRESS, mac)
     body += codec.u32(Ifla.MTU, mtu) + codec.u32(Ifla.TXQLEN, 0)
     body += codec.nested(Ifla.LINKINFO, codec.text(IflaInfo.KIND, "ifb"))
     return Request(Rtm.NEWLINK, body, codec.CREATE | codec.EXCLUSIVE, f"add ifb {name}")

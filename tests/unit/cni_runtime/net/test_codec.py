@@ -18,6 +18,10 @@ def test_every_attribute_ends_on_four_bytes(size: int) -> None:
     assert len(codec.attribute(1, bytes(size))) == (4 + size + 3) // 4 * 4
 
 
+def test_a_mac_is_six_bytes() -> None:
+    assert codec.attributes(codec.mac(1, "02:00:0a:0b:0c:ff")) == {1: b"\x02\x00\x0a\x0b\x0c\xff"}
+
+
 def test_a_request_asks_for_an_acknowledgement() -> None:
     (reply,) = codec.decode(codec.encode(Request(16, b"body", codec.CREATE), 7))
     assert reply == Reply(16, codec.CREATE | codec.REQUEST | codec.ACK, 7, b"body")
