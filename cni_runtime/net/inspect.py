@@ -143,18 +143,22 @@ def read_host_links(netns: str, ifname: str) -> HostLinks | None:
     with opened(netns) as fd:
         with in_namespace(fd, NetlinkSocket) as pod:
             inside = find_link(pod, ifname)
-        if inside is None or inside.peer_index is None:
+        if inside is None:
             return None
         with NetlinkSocket() as nl:
-            return _host_links(nl, inside, nsid_of(nl, fd))
+            veth = host_end(nl, fd, inside)
+            if veth is None:
+                return None
+            bridge = get_link(nl, veth.master) if veth.master else None
+            return HostLinks(veth, bridge, list_addresses(nl, bridge.index) if bridge else ())
 
 
-def _host_links(nl: NetlinkSocket, inside: Link, nsid: int | None) -> HostLinks | None:
-    veth = get_link(nl, inside.peer_index or 0)
-    if veth is None or (veth.peer_index, veth.peer_nsid) != (inside.index, nsid):
-        return None
-    bridge = get_link(nl, veth.master) if veth.master else None
-    return HostLinks(veth, bridge, list_addresses(nl, bridge.index) if bridge else ())
+def host_end(nl: NetlinkSocket, netns_fd: int, inside: Link) -> Link | None:
+    """The other end of the veth ``inside`` in the namespace; None when it is no veth, or its other end is not here."""
+    veth = get_link(nl, inside.peer_index) if inside.kind == "veth" and inside.peer_index else None
+    if veth is not None and (veth.peer_index, veth.peer_nsid) == (inside.index, nsid_of(nl, netns_fd)):
+        return veth
+    return None
 
 
 def nsid_of(nl: NetlinkSocket, netns_fd: int) -> int | None:

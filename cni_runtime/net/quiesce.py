@@ -18,7 +18,7 @@ from functools import partial
 import anyio
 
 from cni_runtime.net import links
-from cni_runtime.net.inspect import Link, find_link, get_link, nsid_of
+from cni_runtime.net.inspect import Link, find_link, get_link, host_end
 from cni_runtime.net.sockets import NetlinkError, NetlinkSocket, in_namespace, run_in_own_thread
 
 _GROUP = 0x636E6901
@@ -34,7 +34,7 @@ def cut_off(netns_fd: int, ifname: str) -> Link | None:
     if inside is None:
         return None
     with NetlinkSocket() as host:
-        veth = _host_end(host, netns_fd, inside)
+        veth = host_end(host, netns_fd, inside)
         if veth is not None:
             host.ask(links.set_up(veth.index, up=False))
             return veth
@@ -48,15 +48,8 @@ def find_cut_off(netns_fd: int, ifname: str) -> Link | None:
     if inside is None:
         return None
     with NetlinkSocket() as host:
-        veth = _host_end(host, netns_fd, inside)
+        veth = host_end(host, netns_fd, inside)
     return veth if veth is not None and not veth.admin_up else None
-
-
-def _host_end(host: NetlinkSocket, netns_fd: int, inside: Link) -> Link | None:
-    veth = get_link(host, inside.peer_index) if inside.kind == "veth" and inside.peer_index else None
-    if veth is not None and (veth.peer_index, veth.peer_nsid) == (inside.index, nsid_of(host, netns_fd)):
-        return veth
-    return None
 
 
 def _inside(ifname: str) -> Link | None:
