@@ -7,7 +7,6 @@ busy machine takes milliseconds, several times in an ADD. There are as many thre
 from __future__ import annotations
 
 import _thread
-import asyncio
 import os
 import threading
 from collections.abc import Callable
@@ -75,7 +74,7 @@ def start(job: Job) -> None:
 
 def begin(function: Callable[[], T]) -> Outcome[T]:
     """Have ``function`` called by a thread. Does not block; see ``start``."""
-    outcome: Outcome[T] = Outcome(loop=asyncio.get_running_loop())
+    outcome: Outcome[T] = Outcome()
     start(partial(outcome.work_out, function))
     return outcome
 

@@ -41,7 +41,7 @@ async def run_alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
 def start_alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Outcome[T]:
     """As ``run_alone``, for a caller that needs the result even when it is cancelled."""
-    outcome: Outcome[T] = Outcome(loop=asyncio.get_running_loop())
+    outcome: Outcome[T] = Outcome()
     # Not threading.Thread, whose start() blocks until the new thread has had its first turn.
     _thread.start_new_thread(_work_out, (outcome, partial(function, *args, **kwargs)))
     return outcome
@@ -56,7 +56,7 @@ class Thread:
 
     async def run(self, function: Callable[[], T]) -> T:
         """Call ``function`` after all that was asked for before."""
-        outcome: Outcome[T] = Outcome(loop=asyncio.get_running_loop())
+        outcome: Outcome[T] = Outcome()
         self._calls.put((outcome, function))
         return await come(outcome)
 

@@ -9,7 +9,8 @@ from contextlib import suppress
 
 import anyio
 
-from cni_runtime.tasks import finish, to_the_end
+from cni_runtime.outcome import Outcome, come
+from cni_runtime.tasks import finish
 from crishim.core.errors import NotFoundError
 from crishim.drivers import threads
 from crishim.drivers.process.identity import ProcessId, identify, read_stat, reap
@@ -41,13 +42,13 @@ class Child:
         return await cls.of(threads.start(spawn, program))
 
     @classmethod
-    async def of(cls, starting: asyncio.Future[Spawned]) -> Child:
+    async def of(cls, starting: Outcome[Spawned]) -> Child:
         """Take care of what ``spawn`` is about to start in a thread. Raises as ``spawn`` does.
 
         When the caller is cancelled meanwhile, the program has been killed and reaped before this returns.
         """
         try:
-            return cls.take(await to_the_end(starting))
+            return cls.take(await come(starting))
         except asyncio.CancelledError:
             if starting.exception() is None:
                 await cls.take(starting.result()).end()

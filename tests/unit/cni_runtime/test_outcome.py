@@ -2,7 +2,9 @@
 
 import asyncio
 import threading
+import time
 
+import anyio
 import pytest
 
 from cni_runtime.net import threads
@@ -33,3 +35,28 @@ async def test_a_cancellation_tells_of_the_error_that_came_meanwhile() -> None:
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
     assert repr(caught.value.__cause__) == "ValueError('bug')"
+
+
+async def test_who_is_cancelled_again_goes_on_to_wait() -> None:
+    go_on, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        go_on.wait(5)
+        ended.set()
+
+    task = asyncio.create_task(threads.call(work))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        task.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended.is_set()
+
+
+async def test_anyio_does_not_cancel_again_and_again() -> None:
+    began = time.thread_time()
+    with anyio.move_on_after(0.01) as scope:
+        await threads.call(lambda: time.sleep(0.5))
+    assert scope.cancelled_caught
+    assert time.thread_time() - began < 0.1
