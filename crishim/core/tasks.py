@@ -143,16 +143,19 @@ def _is_cancelled() -> bool:
     return current is not None and current.cancelling() > 0
 
 
-async def both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
+async def both(first: Awaitable[T], second: Coroutine[Any, Any, U]) -> tuple[T, U]:
     """The results of two things done side by side. Both have ended when it raises, what the first raised before all."""
-    one, other = await asyncio.gather(first, second, return_exceptions=True)
-    if isinstance(one, BaseException):
+    beside = asyncio.create_task(second)
+    try:
+        one = await first
+    except BaseException as error:
+        if isinstance(error, asyncio.CancelledError):
+            beside.cancel()
+        (other,) = await asyncio.gather(beside, return_exceptions=True)
         if isinstance(other, BaseException):
-            one.add_note(f"and beside it: {other!r}")
-        raise one
-    if isinstance(other, BaseException):
-        raise other
-    return one, other
+            error.add_note(f"and beside it: {other!r}")
+        raise
+    return one, await beside
 
 
 @dataclass

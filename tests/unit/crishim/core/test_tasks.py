@@ -218,3 +218,43 @@ async def test_when_both_fail_nothing_is_kept_secret() -> None:
     with pytest.raises(NotFoundError) as caught:
         await both(fail(), fail())
     assert "NotFoundError" in caught.value.__notes__[0]
+
+
+async def test_a_cancellation_of_before_cuts_nothing_off() -> None:
+    """As in the undo of what was cancelled."""
+    ended: list[bool] = []
+
+    async def slow() -> None:
+        await asyncio.sleep(0.01)
+        ended.append(True)
+
+    async def undo() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await both(fail(), slow())
+
+    task = asyncio.create_task(undo())
+    await settle()
+    task.cancel()
+    with pytest.raises(NotFoundError):
+        await task
+    assert ended == [True]
+
+
+async def test_a_cancellation_ends_both() -> None:
+    ended: list[bool] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.01)
+            ended.append(True)
+
+    task = asyncio.create_task(both(work(), work()))
+    await settle()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended == [True, True]
