@@ -29,7 +29,7 @@ class Child:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self._gone = anyio.Event()
+        self._gone = asyncio.Event()
         self._status = 0
         self._held: int | None = None  # the pidfd of one that is not to be reaped yet
 
