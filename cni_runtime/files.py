@@ -44,9 +44,12 @@ def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
     faults.reach("files.replace.write")
     partial = _partial(path)
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
-    with os.fdopen(handle, "wb") as file:
+    try:
         os.fchmod(handle, mode)  # whatever the umask, and the mode of what a crash has left
-        file.write(data)
+        while data:
+            data = data[os.write(handle, data) :]
+    finally:
+        os.close(handle)
     faults.reach("files.replace.rename")
     os.replace(partial, path)  # noqa: PTH105
 
@@ -72,6 +75,6 @@ def _partial(path: Path) -> str:
 def is_own_netns(path: str) -> bool:
     """Whether ``path`` is the network namespace that this process is in; no when there is nothing at ``path``."""
     try:
-        return Path(path).samefile("/proc/self/ns/net")
+        return os.path.samefile(path, "/proc/self/ns/net")  # noqa: PTH121
     except OSError:
         return False
