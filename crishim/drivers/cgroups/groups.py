@@ -60,6 +60,8 @@ class ControlGroups:
     async def remove(self, group: str) -> None:
         """Kill what is in the group and remove it with all below it; not there is as good as removed."""
         directories = self._mounted.directories(group)
+        if not any(map(os.path.exists, directories)):  # mostly so: the OCI runtime has removed it
+            return
         for _ in range(_ATTEMPTS):
             if not await threads.run(_remove, directories):
                 return
@@ -141,7 +143,7 @@ def _kill(directories: Sequence[Path]) -> frozenset[ProcessId]:
     for _ in range(_ROUNDS):
         named = [process for pid in _processes(directories) if (process := identify(pid))]
         # An id that is still listed after it was looked up was not looked up for a stranger.
-        listed = _processes(directories)
+        listed = _processes(directories) if named else ()
         fresh = {process for process in named if process.pid in listed} - killed
         if not fresh:
             break
