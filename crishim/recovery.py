@@ -115,10 +115,10 @@ class Recovery:
         if sandbox.boot_id != boot_id():
             return "the node was rebooted"
         path = sandbox.namespaces.net
-        if path and await self._namespaces.inode(path) != sandbox.netns_inode:
+        if path and self._namespaces.inode(path) != sandbox.netns_inode:
             return f"its network namespace {path} is gone"
         path = sandbox.namespaces.user
-        if path and await self._namespaces.inode(path) is None:
+        if path and self._namespaces.inode(path) is None:
             return f"its user namespace {path} is gone"
         return None
 

@@ -73,9 +73,12 @@ class NamespaceDriver:
         """
         await threads.run(_remove, paths)
 
-    async def inode(self, path: str) -> int | None:
-        """The inode of the namespace pinned at ``path``; None when there is nothing, or something else."""
-        return await threads.run(_inode, path)
+    def inode(self, path: str) -> int | None:
+        """The inode of the namespace pinned at ``path``; None when there is nothing, or something else.
+
+        Such a path is in memory.
+        """
+        return _inode(path)
 
     async def pinned(self, directory: str, prefix: str) -> list[str]:
         """The files in ``directory`` whose names begin with ``prefix``, sorted, pinned or left by a half-made pin.

@@ -98,7 +98,7 @@ class PodNetwork:
         records = self._index.attachments(sandbox_id)
         if not records:
             return []
-        alive = await self._namespaces.inode(records[0].netns) is not None  # they are all in the same one
+        alive = self._namespaces.inode(records[0].netns) is not None  # they are all in the same one
         outcome = await asyncio.gather(*(self._delete(record, alive) for record in records), return_exceptions=True)
         if any(error is not None for error in outcome):
             await self._note(records, outcome)

@@ -46,7 +46,7 @@ class FakeNamespaces:
         for path in pins(paths).values():
             self.pins.pop(path, None)
 
-    async def inode(self, path: str) -> int | None:
+    def inode(self, path: str) -> int | None:
         """The inode of the namespace at ``path``."""
         self.failures.strike("inode")
         return self.pins.get(path)

@@ -139,7 +139,7 @@ async def test_the_directory_is_made_shared_once_with_ip_netns_as_with_us() -> N
         await DRIVER.create(NamespaceSpec(paths(name)))
     assert [mount.point for mount in read_mounts()].count(str(NETNS)) == 1
     await DRIVER.remove(paths())
-    assert await DRIVER.inode(f"{NETNS}/other") is not None
+    assert DRIVER.inode(f"{NETNS}/other") is not None
 
 
 BAD = {
@@ -223,9 +223,9 @@ async def test_removing_goes_on_after_an_error_and_tells_it() -> None:
 async def test_an_inode_is_told_only_of_a_pinned_namespace() -> None:
     inode = await DRIVER.create(NamespaceSpec(paths()))
     touch(NETNS / "plain")
-    assert await DRIVER.inode(str(paths().net)) == inode
+    assert DRIVER.inode(str(paths().net)) == inode
     for nothing in (NETNS / "plain", NETNS / "missing", NETNS, NETNS / "plain/x", Path("/dev/null")):
-        assert await DRIVER.inode(str(nothing)) is None
+        assert DRIVER.inode(str(nothing)) is None
 
 
 async def test_what_is_pinned_is_found_by_prefix() -> None:

@@ -59,9 +59,9 @@ async def test_the_others_are_owned_by_the_user_namespace() -> None:
         ["100000", "300000", "10"],
     ]
     assert inside("cat", "/proc/self/gid_map").split() == ["0", "131072", "65536"]
-    user = await DRIVER.inode(str(PATHS.user))
+    user = DRIVER.inode(str(PATHS.user))
     assert {owner(path) for path in (PATHS.net, PATHS.ipc, PATHS.uts)} == {user}
-    assert await DRIVER.inode(str(PATHS.net)) == inode
+    assert DRIVER.inode(str(PATHS.net)) == inode
     await DRIVER.remove(PATHS)
     assert leftovers() == []
 
@@ -100,7 +100,7 @@ async def test_what_a_container_needs_may_be_mounted_inside() -> None:
 async def test_a_pod_on_the_nodes_network_has_a_user_namespace_too() -> None:
     paths = replace(PATHS, net=None, uts=None)
     assert await DRIVER.create(replace(SPEC, paths=paths)) == 0
-    assert owner(paths.ipc) == await DRIVER.inode(str(paths.user))
+    assert owner(paths.ipc) == DRIVER.inode(str(paths.user))
     await DRIVER.remove(paths)
     assert leftovers() == []
 
