@@ -26,13 +26,13 @@ def sealed(program: Path) -> Path:
 
     A program that has been replaced is copied again. Its first copy stays: something may just be about to run it.
     """
-    if program.name not in _COPY_THEMSELVES or _SELINUX.exists():
+    if program.name not in _COPY_THEMSELVES:
         return program
     try:
         status = program.stat()
         key = program, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         if key not in _copies:
-            _copies[key] = _copy(program)
+            _copies[key] = program if _SELINUX.exists() else _copy(program)
         return _copies[key]
     except OSError:  # also where the node allows no program in memory
         return program
