@@ -188,9 +188,7 @@ async def run_in_own_thread(function: Callable[[], T]) -> T:
     It cannot be stopped: a caller that is cancelled, be it by anyio or by ``Task.cancel``, is so when it has ended.
     """
     await anyio.lowlevel.checkpoint_if_cancelled()
-    result = await threads.call(partial(contextvars.copy_context().run, _coming_back, function))
-    await anyio.lowlevel.checkpoint_if_cancelled()
-    return result
+    return await threads.call(partial(contextvars.copy_context().run, _coming_back, function))
 
 
 def _coming_back(function: Callable[[], T]) -> T:
