@@ -69,8 +69,8 @@ class Rootfs(Protocol):
         """
         ...
 
-    async def remove(self, container_id: str) -> None:
-        """Unmount and remove the writable layer; idempotent."""
+    async def remove(self, container_id: str, *trees: str) -> None:
+        """Unmount and remove the writable layer, and ``trees`` as ``Files.remove_trees`` does; idempotent."""
         ...
 
 

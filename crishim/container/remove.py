@@ -65,7 +65,7 @@ class RemoveContainer:
             await self.release(container.id)
             return
         await self.delete(container.id)
-        await self._remove_bundle(container.id)  # all it has
+        await self._files.remove_trees(self._bundle(container.id))  # all it has
 
     async def _forget(self, container: Container) -> None:
         """After a crash in the middle of this, recovery gives the image back."""
@@ -78,7 +78,7 @@ class RemoveContainer:
         """Undo what the node has of a container, whether or not there is a record of it; it has ended, or is killed."""
         await self.delete(container_id)
         reach(ContainerFaultPoint.REMOVE_DELETED)
-        await both(self._rootfs.remove(container_id), self._remove_bundle(container_id))
+        await self._rootfs.remove(container_id, self._bundle(container_id))
         reach(ContainerFaultPoint.REMOVE_FILES)
 
     async def delete(self, container_id: str) -> None:
@@ -86,5 +86,5 @@ class RemoveContainer:
         await self._watch.end(container_id)  # its own deletion may be under way
         await self._runtime.delete(container_id)
 
-    async def _remove_bundle(self, container_id: str) -> None:
-        await self._files.remove_trees(str(self._layout.bundle(container_id)))
+    def _bundle(self, container_id: str) -> str:
+        return str(self._layout.bundle(container_id))

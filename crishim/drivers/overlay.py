@@ -50,15 +50,15 @@ class OverlayDriver:
         layers = (*layers, *self._below) if layers else ()
         return await threads.run_alone(_mount_container, self._containers / container_id, layers, ids, label)
 
-    async def remove(self, container_id: str) -> None:
-        """Unmount and remove the writable layer; nothing there is fine.
+    async def remove(self, container_id: str, *trees: str) -> None:
+        """Unmount and remove the writable layer, then ``trees``, see ``remove_trees``; nothing there is fine.
 
         The last who holds on to an overlay has to wait until all of the file system below is written back. That is a
         thread which nobody waits for, and which does not get into the way of what the caller does next.
         """
         held: list[int] = []
         try:
-            await threads.run(_remove_container, self._containers / container_id, held)
+            await threads.run(_remove_container, self._containers / container_id, trees, held)
         finally:
             for root in held:
                 asyncio.get_running_loop().call_later(_LATER_SECONDS, _close_apart, root)
@@ -105,12 +105,12 @@ def _mount_container(directory: Path, layers: Sequence[str], ids: IdMap | None, 
     return str(root)
 
 
-def _remove_container(directory: Path, held: list[int]) -> None:
+def _remove_container(directory: Path, trees: Sequence[str], held: list[int]) -> None:
     root = directory / "rootfs"
     with suppress(FileNotFoundError, NotADirectoryError):
         held.append(os.open(root, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
     unmount_all(str(root))
-    remove_trees(str(directory))
+    remove_trees(str(directory), *trees)
 
 
 def _owner(status: os.stat_result, ids: IdMap | None) -> tuple[int, int]:

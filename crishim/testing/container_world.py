@@ -156,9 +156,9 @@ class ContainerWorld:
     """
 
     def __init__(self, owner: TaskOwner) -> None:
-        self.store, self.rootfs, self.images = MemoryStore(), FakeRootfs(), FakeImages(BUSYBOX)
+        self.store, self.images = MemoryStore(), FakeImages(BUSYBOX)
         self.node, self.files = FakeNode(), FakeMounts()
-        self.runtime = FakeRuntime(self.files)
+        self.rootfs, self.runtime = FakeRootfs(self.files), FakeRuntime(self.files)
         self.pods = FakePods(example_sandbox())
         self.host = HostFacts(cgroup_mode=CgroupMode.V2)
         self.told: list[tuple[str, Event]] = []

@@ -167,8 +167,8 @@ class FakeRuntime:
 class FakeRootfs:
     """``mounted`` holds the layers below each mounted root, ``labels`` the SELinux label that each was given."""
 
-    def __init__(self) -> None:
-        self.failures = Failures()
+    def __init__(self, files: FakeMounts) -> None:
+        self.failures, self._files = Failures(), files
         self.mounted: dict[str, tuple[str, ...]] = {}
         self.labels: dict[str, str] = {}
 
@@ -178,10 +178,11 @@ class FakeRootfs:
         self.failures.strike("mount")
         return f"/roots/{container_id}"
 
-    async def remove(self, container_id: str) -> None:
+    async def remove(self, container_id: str, *trees: str) -> None:
         """Remove it."""
         self.failures.strike("remove")
         self.mounted.pop(container_id, None)
+        await self._files.remove_trees(*trees)
 
 
 class FakeImages:
