@@ -21,7 +21,7 @@ from cni_runtime.net.netfilter import Netfilter
 from cni_runtime.net.nft import STATE, Owner
 from cni_runtime.net.quiesce import Reaper
 from cni_runtime.plugins.spelling import name_of, spelled
-from cni_runtime.result import DNS, Result, decode_result
+from cni_runtime.result import DNS, Interface, Result, decode_result
 from cni_runtime.versions import CURRENT, at_least, version_of
 
 log = logging.getLogger(__name__)
@@ -194,7 +194,8 @@ def argument(call: PluginCall, name: str) -> str:
 def netns_of(call: PluginCall) -> str:
     """The path of the container's namespace; raises CniError when the call has none."""
     if not call.netns:
-        raise CniError("this needs the container's network namespace", code=ErrorCode.INVALID_ENVIRONMENT)
+        message = f"{where_of(call)}: expected the container's network namespace, found none"
+        raise CniError(message, code=ErrorCode.INVALID_ENVIRONMENT)
     return call.netns
 
 
@@ -202,7 +203,7 @@ def require_one_per_family(call: PluginCall, families: Sequence[int]) -> None:
     """Of each family CNI before 0.3.0 knows one address only. Raises ConfigError."""
     version = version_of(call.config)
     if len(families) > len(set(families)) and not at_least(version, "0.3.0"):
-        raise ConfigError(f"CNI version {version} does not support more than one address per family")
+        raise ConfigError(f"{where_of(call)}: CNI version {version} does not know more than one address of a family")
 
 
 def previous_of(call: PluginCall) -> Result | None:
@@ -215,8 +216,17 @@ def require_previous(call: PluginCall) -> Result:
     """The result of the chain so far; raises ConfigError when there is none."""
     previous = previous_of(call)
     if previous is None:
-        raise ConfigError(f"plugin {call.type} needs a prevResult")
+        raise ConfigError(f"{where_of(call)}: expected a prevResult, found none")
     return previous
+
+
+def pod_interface(call: PluginCall, previous: Result) -> Interface:
+    """The interface in the pod as the chain's result has it; raises ConfigError when it does not."""
+    netns = netns_of(call)
+    for interface in previous.interfaces:
+        if (interface.name, interface.sandbox) == (call.ifname, netns):
+            return interface
+    raise ConfigError(f"{where_of(call)}: prevResult does not have the interface {call.ifname} in {netns}")
 
 
 class _ValidAttachment(Struct, rename={"container_id": "containerID"}):

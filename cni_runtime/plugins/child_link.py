@@ -19,7 +19,16 @@ from cni_runtime.net.inspect import Link, find_link, get_link, list_routes, read
 from cni_runtime.net.plan import Plan, Where
 from cni_runtime.net.sockets import NetlinkSocket, in_namespace, opened, run_in_own_thread
 from cni_runtime.net.wait import wait_addresses_settled
-from cni_runtime.plugins.base import Context, Plugin, dns_or, netns_of, nothing_done_yet, require_previous, where_of
+from cni_runtime.plugins.base import (
+    Context,
+    Plugin,
+    dns_or,
+    netns_of,
+    nothing_done_yet,
+    pod_interface,
+    require_previous,
+    where_of,
+)
 from cni_runtime.plugins.delegate import IpamConfig, ipam_addresses, ipam_call, ipam_of
 from cni_runtime.plugins.pod_link import check_pod_link, pod_link_plan
 from cni_runtime.plugins.veth import attach
@@ -180,10 +189,7 @@ def _check(call: PluginCall, wanted: Wanted, result: Result) -> None:
 
 def compare(call: PluginCall, child: Child, result: Result, link: Link | None) -> None:
     """Raises CniError that says what is other than ADD left it. Pure."""
-    name, netns = call.ifname, netns_of(call)
-    expected = next((one for one in result.interfaces if (one.name, one.sandbox) == (name, netns)), None)
-    if expected is None:
-        raise ConfigError(f"{where_of(call)}: prevResult does not have the interface {name} in {netns}")
+    name, netns, expected = call.ifname, netns_of(call), pod_interface(call, result)
     if link is None or link.kind != child.kind:
         raise CniError(f"there is no {child.kind} {name} in {netns}")
     # As the reference plugins do; a tuning that comes after in the chain may have set another MTU.

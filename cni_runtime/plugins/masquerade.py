@@ -27,10 +27,18 @@ from cni_runtime.plugins.base import Context, decode_some, network_of, owner_of,
 log = logging.getLogger(__name__)
 
 PREFIX = "cni_runtime_masquerade"
+_BACKENDS = ("iptables", "nftables")  # of the reference plugins; here it is always nftables
 _MULTICAST = {4: "224.0.0.0/4", 6: "ff00::/8"}
 
 # Names of the reference plugins.
 _THEIR_TABLE, _THEIR_CHAIN = "inet cni_plugins_masquerade", "masq_checks"
+
+
+def backend_problem(name: str) -> str:
+    """What is wrong with an ``ipMasqBackend``, empty when nothing is. Pure."""
+    if not name or name in _BACKENDS:
+        return ""
+    return f"ipMasqBackend: expected {' or '.join(_BACKENDS)}, got {name[:80]!r}"
 
 
 def masquerade(call: PluginCall, context: Context, addresses: Iterable[str]) -> Plan:

@@ -32,11 +32,13 @@ from cni_runtime.plugins.base import (
     dns_or,
     netns_of,
     nothing_done_yet,
+    pod_interface,
     require_previous,
     where_of,
 )
 from cni_runtime.plugins.delegate import IpamConfig, ipam_addresses, ipam_call, ipam_of
 from cni_runtime.plugins.masquerade import (
+    backend_problem,
     collect_masquerade,
     end_masquerade,
     masquerade,
@@ -106,8 +108,8 @@ def ptp_config(call: PluginCall, context: Context) -> PtpConfig:
     config = decode(call, PtpConfig, context)
     if not config.ipam.type:
         raise ConfigError(f"{where_of(call)}: expected an IPAM plugin in `$.ipam.type`")
-    if config.ip_masq_backend not in ("", "iptables", "nftables"):
-        raise ConfigError(f"{where_of(call)}: ipMasqBackend: expected 'iptables' or 'nftables'")
+    if problem := backend_problem(config.ip_masq_backend):
+        raise ConfigError(f"{where_of(call)}: {problem}")
     return config
 
 
@@ -175,9 +177,7 @@ def _check(call: PluginCall, context: Context, result: Result) -> None:
     netns = netns_of(call)
     view = read_netns(netns, table=0)
     link = view.link(call.ifname)
-    expected = next((one for one in result.interfaces if (one.name, one.sandbox) == (call.ifname, netns)), None)
-    if expected is None:
-        raise ConfigError(f"{where_of(call)}: prevResult does not have the interface {call.ifname} in {netns}")
+    expected = pod_interface(call, result)
     if link is None or link.kind != "veth":
         raise CniError(f"there is no veth {call.ifname} in {netns}")
     if expected.mac and expected.mac != link.mac:

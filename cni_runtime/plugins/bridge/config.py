@@ -11,6 +11,7 @@ from cni_runtime.call import PluginCall
 from cni_runtime.errors import ConfigError
 from cni_runtime.plugins.base import Context, argument, cni_arguments, decode, runtime_config, where_of
 from cni_runtime.plugins.delegate import IpamConfig
+from cni_runtime.plugins.masquerade import backend_problem
 
 _VlanId = Annotated[int, Meta(ge=1, le=4094)]
 
@@ -108,8 +109,8 @@ def _contradiction(config: BridgeConfig) -> str:
         return "hairpinMode and promiscMode cannot both be true"
     if config.ipam.type and config.disable_container_interface:
         return "an interface that is kept down (disableContainerInterface) cannot have addresses (ipam)"
-    if config.ip_masq_backend not in ("", "iptables", "nftables"):
-        return f"ipMasqBackend: expected 'iptables' or 'nftables', got {config.ip_masq_backend[:80]!r}"
+    if problem := backend_problem(config.ip_masq_backend):
+        return problem
     if config.vlan and config.gateway and len(config.vlan_link) > 15:
         return f"the link name {config.vlan_link} is longer than 15 bytes"
     return ""

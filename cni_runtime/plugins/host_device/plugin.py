@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 
 from cni_runtime import faults
 from cni_runtime.call import PluginCall
-from cni_runtime.errors import CniError, ConfigError
+from cni_runtime.errors import CniError
 from cni_runtime.net import plan as plans
 from cni_runtime.net.inspect import Link, list_links, read_netns
 from cni_runtime.net.moving import MoveIn, move_out, reclaim
@@ -26,8 +26,8 @@ from cni_runtime.plugins.base import (
     netns_of,
     network_of,
     nothing_done_yet,
+    pod_interface,
     require_previous,
-    where_of,
 )
 from cni_runtime.plugins.delegate import ipam_addresses, ipam_call, ipam_of
 from cni_runtime.plugins.host_device.config import HostDeviceConfig, Selected, host_device_config, select
@@ -61,7 +61,7 @@ class HostDevice(Plugin):
     async def check(self, call: PluginCall, context: Context) -> None:
         config = host_device_config(call, context)
         await ipam_call(call, context, config.ipam)
-        await run_in_own_thread(partial(_check, call, config, require_previous(call)))
+        await run_in_own_thread(partial(_check, call, require_previous(call)))
 
     async def gc(self, call: PluginCall, context: Context) -> None:
         await ipam_call(call, context, ipam_of(call))
@@ -126,11 +126,8 @@ def _delete(call: PluginCall, device: str) -> None:
         reclaim(device)
 
 
-def _check(call: PluginCall, config: HostDeviceConfig, result: Result) -> None:
-    netns = netns_of(call)
-    expected = next((one for one in result.interfaces if (one.name, one.sandbox) == (call.ifname, netns)), None)
-    if expected is None:
-        raise ConfigError(f"{where_of(call)}: prevResult does not have the interface {call.ifname} in {netns}")
+def _check(call: PluginCall, result: Result) -> None:
+    netns, expected = netns_of(call), pod_interface(call, result)
     view = read_netns(netns, table=0)
     link = view.link(call.ifname)
     if link is None:

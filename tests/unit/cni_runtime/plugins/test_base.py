@@ -3,21 +3,24 @@ from __future__ import annotations
 import logging
 
 import pytest
-from msgspec import Struct, structs
+from msgspec import Struct
+from msgspec.structs import replace
 
-from cni_runtime.errors import ConfigError
+from cni_runtime.errors import CniError, ConfigError
 from cni_runtime.plugins.base import (
     Context,
     argument,
     decode,
     decode_ipam,
     dns_or,
+    netns_of,
+    pod_interface,
     require_previous,
     result_part,
     runtime_config,
     valid_attachments,
 )
-from cni_runtime.result import DNS, Route
+from cni_runtime.result import DNS, Result, Route
 from tests.unit.cni_runtime.plugins.conftest import MakeCall
 
 
@@ -73,7 +76,7 @@ def test_capability_arguments_that_are_no_object_count_as_none(call: MakeCall) -
 def test_an_argument_by_its_name(call: MakeCall) -> None:
     assert argument(call("x", cni_args={"ip": "10.0.0.1"}), "IP") == "10.0.0.1"
     assert argument(call("x"), "IP") == ""
-    twice = structs.replace(call("x"), args=(("IP", "10.0.0.1"), ("IP", "10.0.0.2")))
+    twice = replace(call("x"), args=(("IP", "10.0.0.1"), ("IP", "10.0.0.2")))
     assert argument(twice, "IP") == "10.0.0.2"
 
 
@@ -100,5 +103,18 @@ def test_a_result_is_in_the_first_version_when_nothing_else_is_said(call: MakeCa
 
 
 def test_a_previous_result_that_is_missing(call: MakeCall) -> None:
-    with pytest.raises(ConfigError, match="needs a prevResult"):
+    with pytest.raises(ConfigError, match=r"network net, plugin .*: expected a prevResult"):
         require_previous(call("x"))
+
+
+def test_the_interface_of_the_pod_is_the_one_in_its_namespace(call: MakeCall) -> None:
+    listed = [{"name": "eth0", "sandbox": sandbox, "mac": mac} for sandbox, mac in (("", "02:01"), ("/pod", "02:02"))]
+    asked = replace(call("x", prevResult={"cniVersion": "1.0.0", "interfaces": listed}), netns="/pod")
+    assert pod_interface(asked, require_previous(asked)).mac == "02:02"
+    with pytest.raises(ConfigError, match=r"network net, plugin x: prevResult does not have .* eth0 in /pod"):
+        pod_interface(asked, Result())
+
+
+def test_a_namespace_that_is_missing(call: MakeCall) -> None:
+    with pytest.raises(CniError, match=r"network net, plugin x: expected the container's network namespace"):
+        netns_of(replace(call("x"), netns=""))
