@@ -9,7 +9,7 @@ from cni_runtime import files
 from crishim.core.errors import UnavailableError
 from crishim.drivers import threads
 from crishim.drivers.process.command import run
-from crishim.drivers.process.programs import find_program
+from crishim.drivers.process.programs import find_program, program_path
 from crishim.drivers.syscalls import system_call
 
 ABI = "abi/3.0"
@@ -51,7 +51,7 @@ async def load_profile(text: str, file: Path, *, parser: str = PARSER, seconds: 
     program = await threads.run(find_program, parser)
     with system_call("write", str(file)):
         await threads.run(files.replace, file, text.encode(), 0o644)
-    env = {"PATH": os.environ.get("PATH", os.defpath)}
+    env = {"PATH": program_path()}
     try:
         ended = await run((str(program), "-Kr", str(file)), env=env, seconds=seconds)
         if ended.status != 0:

@@ -15,6 +15,7 @@ from crishim.drivers.devices import DeviceNode, stat_device
 from crishim.drivers.host_facts import HostFacts, refreshed
 from crishim.drivers.overlay import OverlayDriver
 from crishim.drivers.process.command import run
+from crishim.drivers.process.programs import program_path
 from crishim.drivers.propagation import Propagation, propagations_of
 from crishim.drivers.relabel import relabel
 from crishim.drivers.rooted import read_in_root
@@ -120,7 +121,7 @@ def _open_directory(root: str, path: str) -> int | None:
 
 async def _copy(source: int, target: str) -> None:
     argv = ("cp", "-a", "--reflink=auto", f"/proc/{os.getpid()}/fd/{source}/.", target)
-    ended = await run(argv, env={"PATH": os.environ.get("PATH", os.defpath)}, seconds=math.inf)  # it may be much
+    ended = await run(argv, env={"PATH": program_path()}, seconds=math.inf)  # it may be much
     if ended.status != 0:
         said = ended.stderr.decode(errors="replace")
         raise SystemCallError(f"copy the image's content into volume {target}: {said}")

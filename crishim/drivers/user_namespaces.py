@@ -19,6 +19,7 @@ from crishim.core.sysctls import NamespaceKind
 from crishim.drivers import threads
 from crishim.drivers.process.child import Child
 from crishim.drivers.process.command import run
+from crishim.drivers.process.programs import program_path
 from crishim.drivers.process.spawn import Program
 from crishim.drivers.process.stream import OutputFile
 from crishim.drivers.syscalls import system_call
@@ -131,7 +132,7 @@ def _map_ids(held: Held, userns: UserNamespace) -> None:
 
 
 def _environment() -> dict[str, str]:
-    return {"PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/bin:/bin", "LC_ALL": "C"}
+    return {"PATH": f"{program_path()}:/usr/bin:/bin", "LC_ALL": "C"}
 
 
 def _line(text: bytes) -> str:

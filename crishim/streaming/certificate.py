@@ -12,6 +12,7 @@ import anyio
 
 from crishim.core.errors import ConfigError, CrishimError, UnavailableError
 from crishim.drivers.process import command
+from crishim.drivers.process.programs import program_path
 
 _DAYS = 3650  # it is gone with the process that made it, so this only has to be longer than any of them runs
 _SECONDS = 30.0
@@ -52,7 +53,7 @@ def _load_text(context: ssl.SSLContext, text: bytes) -> None:
 async def _self_signed(address: str) -> bytes:
     """A key and a certificate for ``address``, one after the other."""
     try:
-        made = await command.run(_command(address), env={"PATH": os.environ.get("PATH", os.defpath)}, seconds=_SECONDS)
+        made = await command.run(_command(address), env={"PATH": program_path()}, seconds=_SECONDS)
     except CrishimError as error:
         raise UnavailableError(f"streaming server: cannot make a certificate: {error}") from error
     if made.status:

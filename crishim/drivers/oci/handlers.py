@@ -5,7 +5,6 @@ Each program is asked once, at the start of the server.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from msgspec import Struct
 from crishim.core.config.types import RuntimeHandler
 from crishim.core.errors import CrishimError, UnavailableError, explain
 from crishim.drivers.process.command import run
-from crishim.drivers.process.programs import find_program
+from crishim.drivers.process.programs import find_program, program_path
 
 _log = structlog.get_logger()
 
@@ -78,7 +77,7 @@ async def probe(configured: Mapping[str, RuntimeHandler], *, systemd: bool = Fal
 
 async def ask(program: Path) -> Features:
     """What an OCI runtime can do. Raises a CrishimError when it does not even tell its version."""
-    env = {"PATH": os.environ.get("PATH", os.defpath)}
+    env = {"PATH": program_path()}
     features = await run((str(program), "features"), env=env, seconds=PROBE_SECONDS)
     if features.status == 0:
         return parse_features(features.stdout)

@@ -13,6 +13,7 @@ from msgspec import Struct
 from crishim.core.errors import RuntimeFailedError
 from crishim.drivers.oci.sealed import sealed
 from crishim.drivers.process.command import Ended, run
+from crishim.drivers.process.programs import program_path
 
 _RUNC_LINE = re.compile(r'^time="[^"]*" level=(\w+) msg="(.*)"$')
 
@@ -88,5 +89,5 @@ class _State(Struct, frozen=True):
 
 def environment() -> Mapping[str, str]:
     """What monitors and OCI runtimes get of our environment. More could reach hooks, or the container."""
-    wanted = {"PATH": os.environ.get("PATH", os.defpath), "TZ": os.environ.get("TZ", "")}
+    wanted = {"PATH": program_path(), "TZ": os.environ.get("TZ", "")}
     return {name: value for name, value in wanted.items() if value}
