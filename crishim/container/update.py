@@ -40,5 +40,5 @@ class UpdateContainer:
         host = of_handler(self._hosts, container.runtime_handler)
         resources = updated(container.resources, wanted)
         check_resources(resources, host, "linux")
-        await self._runtime.update(container, linux_resources(resources, host))
+        await self._runtime.update(container, linux_resources(resources, host, container.resources))
         await self._index.change(container.id, resources=resources)

@@ -22,11 +22,14 @@ _SWAP_FILE = "memory.swap.max"
 _INT64_MAX = 2**63 - 1
 
 
-def linux_resources(resources: Resources, host: HostFacts) -> Json:
-    """The ``resources`` object, without devices; what is 0 or empty is left out, and stays as it is in an update."""
+def linux_resources(resources: Resources, host: HostFacts, before: Resources | None = None) -> Json:
+    """The ``resources`` object, without devices; what is 0 or empty is left out, and stays as it is in an update.
+
+    ``before`` are the limits in force, of a container that is updated.
+    """
     cpu = {
         "shares": _shares(resources.cpu_shares),
-        "quota": resources.cpu_quota,
+        "quota": _quota(resources.cpu_quota, before.cpu_quota if before else 0),
         "period": resources.cpu_period,
         "cpus": resources.cpuset_cpus,
         "mems": resources.cpuset_mems,
@@ -98,6 +101,14 @@ def _check_unified(resources: Resources, host: HostFacts, field: str) -> None:
 def _shares(asked: int) -> int:
     """OCI runtimes make of others a weight of version 2 that the kernel refuses."""
     return min(max(asked, _LEAST_SHARES), _MOST_SHARES) if asked else 0
+
+
+def _quota(asked: int, before: int) -> int:
+    """None is asked for (-1) only where there was one: crun 1.8 can not write that to cgroup v1.
+
+    kubelet asks for none for whoever has processors of its own.
+    """
+    return 0 if asked < 0 and before <= 0 else asked
 
 
 def _memory(resources: Resources, host: HostFacts) -> Json:

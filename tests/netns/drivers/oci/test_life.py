@@ -142,6 +142,13 @@ async def test_memory_can_be_raised_past_what_was_allowed_with_swap(lab: Lab) ->
     assert lab.group_file("memory", "memory.limit_in_bytes", "memory.max") == f"{64 << 20}\n"
 
 
+async def test_processors_can_be_given_to_a_container_without_a_quota(lab: Lab) -> None:
+    container, host = await lab.run("sleep", "1000"), await gather()
+    resources = Resources(cpu_quota=-1, cpu_period=100_000, cpuset_cpus="0")
+    await lab.driver.update(container, linux_resources(resources, host, resources))
+    assert lab.group_file("cpuset", "cpuset.cpus", "cpuset.cpus") == "0\n"
+
+
 async def test_containers_do_not_wait_for_each_other(lab: Lab) -> None:
     names = [f"c{number}" for number in range(5)]
     containers = await asyncio.gather(*(lab.run("sh", "-c", "exit 3", container_id=name) for name in names))

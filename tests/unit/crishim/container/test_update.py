@@ -37,6 +37,13 @@ async def test_a_new_memory_limit_is_that_of_swap_too(
     assert world.runtime.updates[-1][1]["memory"] == memory
 
 
+async def test_a_quota_is_lifted_once(world: ContainerWorld) -> None:
+    container_id = await world.run(resources=Resources(cpu_quota=50))
+    for wanted in (Resources(cpu_quota=-1), Resources(cpu_shares=9)):
+        await world.containers.update(container_id, wanted)
+    assert [parts["cpu"] for _, parts in world.runtime.updates] == [{"quota": -1}, {"shares": 9}]
+
+
 async def test_an_update_is_refused_by_what_would_come_of_it(world: ContainerWorld) -> None:
     container_id = await world.run(resources=Resources(memory_limit_in_bytes=100))
     with pytest.raises(InvalidArgumentError, match=r"^linux\.memory_swap_limit_in_bytes"):

@@ -23,7 +23,8 @@ UNLIMITED = {"limit": -1, "swap": -1}
         ({"cpu_shares": 2, "cpuset_cpus": "0"}, {}, {"cpu": {"shares": 2, "cpus": "0"}}),
         ({"cpu_shares": 1}, {}, {"cpu": {"shares": 2}}),
         ({"cpu_shares": 262_145}, {}, {"cpu": {"shares": 262_144}}),
-        ({"cpu_quota": -1, "cpu_period": 3, "cpuset_mems": "1"}, {}, {"cpu": {"quota": -1, "period": 3, "mems": "1"}}),
+        ({"cpu_quota": 4, "cpu_period": 3, "cpuset_mems": "1"}, {}, {"cpu": {"quota": 4, "period": 3, "mems": "1"}}),
+        ({"cpu_quota": -1, "cpu_period": 3}, {}, {"cpu": {"period": 3}}),
         ({"memory_limit_in_bytes": 5}, {}, {"memory": {"limit": 5, "swap": 5}}),
         ({"memory_limit_in_bytes": 5}, {"swap": False}, {"memory": {"limit": 5}}),
         (
@@ -46,6 +47,11 @@ UNLIMITED = {"limit": -1, "swap": -1}
 )
 def test_the_object(resources: dict[str, Any], host: dict[str, Any], expected: dict[str, Any]) -> None:
     assert linux_resources(Resources(**resources), replace(HOST, **host)) == expected
+
+
+@pytest.mark.parametrize(("before", "expected"), [(0, {}), (-1, {}), (5, {"cpu": {"quota": -1}})])
+def test_an_update_lifts_a_quota_only_where_there_is_one(before: int, expected: dict[str, Any]) -> None:
+    assert linux_resources(Resources(cpu_quota=-1), HOST, Resources(cpu_quota=before)) == expected
 
 
 def test_an_update_changes_what_it_says() -> None:
