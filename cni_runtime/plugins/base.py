@@ -132,7 +132,8 @@ def decode_some_ipam(call: PluginCall, kind: type[T]) -> T:
 
 
 def _ipam_options(call: PluginCall) -> Mapping[str, Any]:
-    options = next((value for key, value in call.config.items() if name_of(key, ("ipam",))), None)
+    said = [value for key, value in call.config.items() if value is not None and name_of(key, ("ipam",))]
+    options = said[-1] if said else None  # the last counts, as in ``convert``
     if not isinstance(options, Mapping):
         raise ConfigError(f"network {network_of(call)}, plugin {call.type}: expected an object `$.ipam`")
     return options

@@ -12,6 +12,7 @@ from cni_runtime.plugins.base import (
     argument,
     decode,
     decode_ipam,
+    decode_some_ipam,
     dns_or,
     netns_of,
     pod_interface,
@@ -20,6 +21,7 @@ from cni_runtime.plugins.base import (
     runtime_config,
     valid_attachments,
 )
+from cni_runtime.plugins.delegate import IpamConfig, ipam_of
 from cni_runtime.result import DNS, Result, Route
 from tests.unit.cni_runtime.plugins.conftest import MakeCall
 
@@ -46,6 +48,12 @@ def test_options_inside_others_are_known_in_any_case_too(call: MakeCall, context
     assert result_part(given, routes=[{"DST": "10.0.0.0/8", "Gw": "10.0.0.1"}]).routes == (
         Route(dst="10.0.0.0/8", gw="10.0.0.1"),
     )
+
+
+def test_of_two_spellings_the_last_one_that_says_something_counts(call: MakeCall, context: Context) -> None:
+    twice = call("x", ipam={"type": "a", "mtu": 1}, IPAM={"type": "b", "mtu": 2}, Ipam=None)
+    assert ipam_of(twice) == IpamConfig("b")
+    assert decode_some_ipam(twice, Options) == Options(mtu=2)
 
 
 def test_an_unknown_option_is_named_once(call: MakeCall, context: Context, caplog: pytest.LogCaptureFixture) -> None:
