@@ -30,6 +30,7 @@ _INDEX = Path("/sys/module/overlay/parameters/index")
 _LATER_SECONDS = 0.02
 _AGAIN_SECONDS = 0.5  # until there may be another thread, when there could be no more
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_MOST_LAYERS = 500  # below the writable one; OVL_MAX_STACK in the kernel's fs/overlayfs
 
 
 class OverlayDriver:
@@ -47,7 +48,8 @@ class OverlayDriver:
 
         With ``ids`` the files show the ids of that user namespace, with ``label`` all have that SELinux label.
         """
-        layers = (*layers, *self._below) if layers else ()
+        if 0 < len(layers) < _MOST_LAYERS:  # else the OCI runtime makes what is missing
+            layers = (*layers, *self._below)
         return await threads.run_alone(_mount_container, self._containers / container_id, layers, ids, label)
 
     async def remove(self, container_id: str, *trees: str) -> None:
