@@ -132,8 +132,7 @@ def decode_some_ipam(call: PluginCall, kind: type[T]) -> T:
 
 
 def _ipam_options(call: PluginCall) -> Mapping[str, Any]:
-    said = [value for key, value in call.config.items() if value is not None and name_of(key, ("ipam",))]
-    options = said[-1] if said else None  # the last counts, as in ``convert``
+    options = _said(call.config, "ipam")
     if not isinstance(options, Mapping):
         raise ConfigError(f"network {network_of(call)}, plugin {call.type}: expected an object `$.ipam`")
     return options
@@ -149,12 +148,19 @@ def _decode(call: PluginCall, given: Mapping[str, Any], kind: type[T], context: 
 
 def runtime_config(call: PluginCall, kind: type[T]) -> T:
     """``runtimeConfig``, the capability arguments, as a ``kind``; what it does not name is left alone. ConfigError."""
-    return convert(_object(call.config.get("runtimeConfig")), kind, f"{where_of(call)}, runtimeConfig")
+    return convert(_object(_said(call.config, "runtimeConfig")), kind, f"{where_of(call)}, runtimeConfig")
 
 
 def cni_arguments(call: PluginCall, kind: type[T]) -> T:
     """``args.cni``, the arguments inside the configuration, as a ``kind``; see ``runtime_config``."""
-    return convert(_object(_object(call.config.get("args")).get("cni")), kind, f"{where_of(call)}, args.cni")
+    arguments = _said(_object(_said(call.config, "args")), "cni")
+    return convert(_object(arguments), kind, f"{where_of(call)}, args.cni")
+
+
+def _said(options: Mapping[str, Any], name: str) -> object:
+    """The option of that name in any case, None when it is not said; the last one counts, as in ``convert``."""
+    values = [value for key, value in options.items() if value is not None and name_of(key, (name,))]
+    return values[-1] if values else None
 
 
 def _object(value: object) -> Mapping[str, Any]:
@@ -250,7 +256,7 @@ class _Attachments(Struct):
 
 def dns_or(call: PluginCall, otherwise: DNS) -> DNS:
     """The DNS settings of the network's configuration if it has any, else those of IPAM. Raises ConfigError."""
-    own = result_part(call, dns=call.config.get("dns")).dns
+    own = result_part(call, dns=_said(call.config, "dns")).dns
     return otherwise if own == DNS() else own
 
 

@@ -10,6 +10,7 @@ from cni_runtime.errors import CniError, ConfigError
 from cni_runtime.plugins.base import (
     Context,
     argument,
+    cni_arguments,
     decode,
     decode_ipam,
     decode_some_ipam,
@@ -48,6 +49,12 @@ def test_options_inside_others_are_known_in_any_case_too(call: MakeCall, context
     assert result_part(given, routes=[{"DST": "10.0.0.0/8", "Gw": "10.0.0.1"}]).routes == (
         Route(dst="10.0.0.0/8", gw="10.0.0.1"),
     )
+
+
+def test_options_that_every_plugin_has_are_known_in_any_case_too(call: MakeCall) -> None:
+    given = call("x", DNS={"domain": "a"}, Args={"CNI": {"mtu": 5}}, RuntimeConfig={"mtu": 6})
+    assert dns_or(given, DNS()) == DNS(domain="a")
+    assert (cni_arguments(given, Options).mtu, runtime_config(given, Options).mtu) == (5, 6)
 
 
 def test_of_two_spellings_the_last_one_that_says_something_counts(call: MakeCall, context: Context) -> None:
