@@ -16,6 +16,7 @@ from crishim.container.ports import Images, OciRuntime, Pods, Rootfs
 from crishim.container.prepare import Prepare
 from crishim.container.remove import RemoveContainer
 from crishim.container.spec.inputs import HostFacts
+from crishim.container.spec.mounts import mounted_at_files
 from crishim.container.spec.selinux import selinux_labels
 from crishim.container.spec.signals import stop_signal
 from crishim.container.watch import OnChange, Watch
@@ -110,7 +111,8 @@ class CreateContainer:
             reach(ContainerFaultPoint.RECORDED)
             self._prepare.begin(sandbox, container.config)
             label = selinux_labels(container.config, sandbox, host).mount
-            root = await self._rootfs.mount(container.id, image.layers, sandbox.id_map, label)
+            at_files = mounted_at_files(container.config)
+            root = await self._rootfs.mount(container.id, image.layers, sandbox.id_map, label, at_files)
             reach(ContainerFaultPoint.ROOTFS)
             prepared = await self._prepare.prepare(sandbox, container, image, root, host)
             # What is held is written while the OCI runtime is at work, which leaves this process little to do.

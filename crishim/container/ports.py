@@ -62,10 +62,13 @@ class Images(Protocol):
 class Rootfs(Protocol):
     """Root file systems of containers."""
 
-    async def mount(self, container_id: str, layers: Sequence[str], ids: IdMap | None, label: str) -> str:
+    async def mount(
+        self, container_id: str, layers: Sequence[str], ids: IdMap | None, label: str, at_files: Sequence[str]
+    ) -> str:
         """Mount an overlay of a new writable layer over ``layers``, with the ids of a user namespace if there is one.
 
-        ``label`` is its SELinux label, empty for none. Returns the path of the root.
+        ``label`` is its SELinux label, empty for none; ``at_files`` is what ``mounted_at_files`` tells of the
+        container. Returns the path of the root.
         """
         ...
 

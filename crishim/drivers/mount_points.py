@@ -11,7 +11,8 @@ from pathlib import Path
 from crishim.drivers.syscalls import system_call
 
 _DIRECTORIES = ("dev", "etc", "proc", "sys")
-_FILES = ("etc/hostname", "etc/hosts", "etc/resolv.conf")
+FILES = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
+"""Those of them that are files, as a container sees them."""
 
 
 def make_mount_points(layer: Path) -> None:
@@ -20,6 +21,6 @@ def make_mount_points(layer: Path) -> None:
         for directory in (layer, *(layer / name for name in _DIRECTORIES)):
             directory.mkdir(exist_ok=True, parents=True)
             directory.chmod(0o755)
-        for file in (layer / name for name in _FILES):
+        for file in (layer / name.lstrip("/") for name in FILES):
             file.touch()
             file.chmod(0o644)

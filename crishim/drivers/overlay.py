@@ -43,14 +43,25 @@ class OverlayDriver:
         """``below`` is what lies below the layers of every container's image; see ``mount_points``."""
         self._containers, self._below = containers, (str(below),) if below else ()
 
-    async def mount(self, container_id: str, layers: Sequence[str], ids: IdMap | None = None, label: str = "") -> str:
+    async def mount(
+        self,
+        container_id: str,
+        layers: Sequence[str],
+        ids: IdMap | None = None,
+        label: str = "",
+        at_files: Sequence[str] = (),
+    ) -> str:
         """Mount a new writable layer over ``layers``, topmost first; the path of the root.
 
         With ``ids`` the files show the ids of that user namespace, with ``label`` all have that SELinux label.
+        ``at_files`` will be mounted at files of what lies below.
         """
-        if 0 < len(layers) < _MOST_LAYERS:  # else the OCI runtime makes what is missing
-            layers = (*layers, *self._below)
-        return await threads.run_alone(_mount_container, self._containers / container_id, layers, ids, label)
+
+        def mount() -> str:
+            stack = (*layers, *self._below) if _has_room_below(layers, at_files) else layers
+            return _mount_container(self._containers / container_id, stack, ids, label)
+
+        return await threads.run_alone(mount)
 
     async def remove(self, container_id: str, *trees: str) -> None:
         """Unmount and remove the writable layer, then ``trees``, see ``remove_trees``; nothing there is fine.
@@ -86,6 +97,11 @@ def _close_apart(root: int) -> None:
         threads.start_alone(os.close, root)
     except RuntimeError:  # there can be no more threads, and here it would hold up everybody
         asyncio.get_running_loop().call_later(_AGAIN_SECONDS, _close_apart, root)
+
+
+def _has_room_below(layers: Sequence[str], at_files: Sequence[str]) -> bool:
+    """Else the OCI runtime makes what is missing: a directory, where one is mounted, and not a file."""
+    return 0 < len(layers) < _MOST_LAYERS and all(map(os.path.isfile, at_files))
 
 
 def _mount_container(directory: Path, layers: Sequence[str], ids: IdMap | None, label: str) -> str:

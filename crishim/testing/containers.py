@@ -165,16 +165,20 @@ class FakeRuntime:
 
 
 class FakeRootfs:
-    """``mounted`` holds the layers below each mounted root, ``labels`` the SELinux label that each was given."""
+    """What each root was given: ``mounted`` holds its layers, ``labels`` its SELinux label, and ``at_files``."""
 
     def __init__(self, files: FakeMounts) -> None:
         self.failures, self._files = Failures(), files
         self.mounted: dict[str, tuple[str, ...]] = {}
         self.labels: dict[str, str] = {}
+        self.at_files: dict[str, tuple[str, ...]] = {}
 
-    async def mount(self, container_id: str, layers: Sequence[str], ids: IdMap | None, label: str) -> str:
+    async def mount(
+        self, container_id: str, layers: Sequence[str], ids: IdMap | None, label: str, at_files: Sequence[str]
+    ) -> str:
         """Mount a root."""
         self.mounted[container_id], self.labels[container_id] = tuple(layers), label
+        self.at_files[container_id] = tuple(at_files)
         self.failures.strike("mount")
         return f"/roots/{container_id}"
 

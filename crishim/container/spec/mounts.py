@@ -9,6 +9,7 @@ from crishim.container.spec.inputs import HostFacts, Json, PodFiles, SpecInputs
 from crishim.container.spec.mount_paths import depth, normal_path
 from crishim.container.spec.namespaces import oci_mappings
 from crishim.core.errors import InvalidArgumentError, refusal
+from crishim.drivers.mount_points import FILES
 from crishim.drivers.propagation import Propagation
 from crishim.model.container import ContainerConfig, Mount, MountPropagation
 from crishim.model.pod import IDMapping, NamespaceMode, UserNamespace
@@ -45,6 +46,11 @@ def root_propagation(config: ContainerConfig) -> Json:
 def host_paths(config: ContainerConfig) -> list[str]:
     """The paths of the node that must be there; what is missing is to be made, as a directory."""
     return [mount.host_path for mount in config.mounts if mount.host_path]
+
+
+def mounted_at_files(config: ContainerConfig) -> list[str]:
+    """The paths of the node, empty for an image, that are mounted where a file lies below every image."""
+    return [mount.host_path for mount in config.mounts if normal_path(mount.container_path) in FILES]
 
 
 def relabelled_paths(config: ContainerConfig, sandbox: Sandbox, files: PodFiles) -> list[str]:

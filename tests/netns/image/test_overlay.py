@@ -54,6 +54,20 @@ async def test_below_an_image_are_the_places_that_it_lacks(tmp_path: Path) -> No
     await driver.remove("c1")
 
 
+@pytest.mark.parametrize("what", ["directory", "missing", ""])
+async def test_no_file_is_where_a_directory_will_be_mounted(tmp_path: Path, what: str) -> None:
+    make_mount_points(tmp_path / "mount-points")
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "file").touch()
+    layers = [str(path) for path in unpack_all(tmp_path, LAYERS)]
+    driver = OverlayDriver(tmp_path / "containers", tmp_path / "mount-points")
+    at_files = [str(tmp_path / "file"), str(tmp_path / what) if what else ""]
+    assert "etc" not in look(Path(await driver.mount("c1", layers, None, "", at_files)))
+    assert "etc/hosts" in look(Path(await driver.mount("c2", layers, None, "", at_files[:1])))
+    for name in ("c1", "c2"):
+        await driver.remove(name)
+
+
 async def test_an_image_without_layers(tmp_path: Path) -> None:
     driver = OverlayDriver(tmp_path / "containers")
     root = Path(await driver.mount("c1", []))

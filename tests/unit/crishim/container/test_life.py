@@ -33,6 +33,12 @@ async def test_a_container_is_made_of_its_image(world: ContainerWorld) -> None:
     assert world.runtime.made[container.id]["process"]["args"] == ["sh"]
 
 
+async def test_a_root_is_told_what_is_mounted_at_its_files(world: ContainerWorld) -> None:
+    mounts = (Mount("/etc/hosts", "/srv/hosts"), Mount("/b", "/srv/b"))
+    container_id = await world.containers.create("pod", example_container(mounts=mounts))
+    assert world.rootfs.at_files == {container_id: ("/srv/hosts",)}
+
+
 async def test_a_log_lies_below_the_directory_of_the_pod(world: ContainerWorld) -> None:
     container_id = await world.containers.create("pod", example_container(log_path="/etc/foo.log"))
     assert world.containers.get(container_id).log_path == "/var/log/pods/pod/etc/foo.log"

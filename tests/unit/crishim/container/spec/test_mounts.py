@@ -10,6 +10,7 @@ from crishim.container.spec.mounts import (
     check_mounts,
     check_propagation,
     host_paths,
+    mounted_at_files,
     mounts,
     propagating_paths,
     relabelled_paths,
@@ -152,6 +153,12 @@ def test_paths_for_the_caller() -> None:
     config = asked(mounts=(Mount("/a", "/1"), shared, image))
     assert host_paths(config) == ["/1", "/2"]
     assert propagating_paths(config) == ["/2"]
+
+
+def test_what_is_mounted_at_files_that_lie_below_every_image() -> None:
+    image = Mount("/etc/resolv.conf", image=ImageSpec("i"))
+    config = asked(mounts=(Mount("/etc/hosts2", "/1"), Mount("//etc/./hosts/", "/2"), image))
+    assert mounted_at_files(config) == ["/2", ""]
 
 
 def test_paths_that_get_a_label() -> None:
