@@ -51,7 +51,7 @@ async def come(outcome: Outcome[_T]) -> _T:
     try:
         await outcome.there
     except asyncio.CancelledError as cancelled:
-        with suppress(BaseException):
+        with suppress(Exception, asyncio.CancelledError):  # of the outcome, and once more
             await to_the_end(outcome)
         raise cancelled from outcome.exception()
     return outcome.result()

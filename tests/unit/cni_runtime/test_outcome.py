@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from cni_runtime.net import threads
+from cni_runtime.outcome import Outcome, come
 
 pytestmark = pytest.mark.anyio
 
@@ -52,6 +53,16 @@ async def test_who_is_cancelled_again_goes_on_to_wait() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended.is_set()
+
+
+async def test_a_wait_that_is_thrown_away_ends_in_peace() -> None:
+    """As with a task that is pending when its event loop is closed."""
+    outcome = Outcome[None]()
+    waiting = come(outcome)
+    waiting.send(None)
+    waiting.throw(asyncio.CancelledError())
+    waiting.close()
+    assert not outcome.done()
 
 
 async def test_anyio_does_not_cancel_again_and_again() -> None:
