@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from cni_runtime.net import codec
 from cni_runtime.net.codec import Reply, Request, attributes, get_text, get_u32
+from cni_runtime.net.routes import MAIN_TABLE
 from cni_runtime.net.rtnl import (
     ADDRESS,
     LINK,
@@ -79,7 +80,7 @@ class Route(Struct, frozen=True):
     gateway: str = ""
     link: int | None = None
     source: str = ""
-    table: int = 254
+    table: int = MAIN_TABLE
     priority: int = 0
     scope: int = 0
     protocol: int = 0
@@ -130,8 +131,8 @@ async def inspect_host_links(netns: str, ifname: str) -> HostLinks | None:
     return await anyio.to_thread.run_sync(read_host_links, netns, ifname)
 
 
-def read_netns(path: str | None = None, table: int = 254) -> NetnsView:
-    """The blocking form of ``inspect_netns``, with the routes of ``table`` (254: main; 0: all)."""
+def read_netns(path: str | None = None, table: int = MAIN_TABLE) -> NetnsView:
+    """The blocking form of ``inspect_netns``, with the routes of ``table`` (0: all)."""
     with opened(path or "/proc/thread-self/ns/net") as fd:
         inode = Path(f"/proc/self/fd/{fd}").stat().st_ino
         with in_namespace(fd if path else None, NetlinkSocket) as nl:
@@ -202,8 +203,8 @@ def list_addresses(nl: NetlinkSocket, link: int = 0) -> tuple[Address, ...]:
     return tuple(map(_address_of, replies))
 
 
-def list_routes(nl: NetlinkSocket, table: int = 254) -> tuple[Route, ...]:
-    """The routes of both families in ``table`` (254: main; 0: all)."""
+def list_routes(nl: NetlinkSocket, table: int = MAIN_TABLE) -> tuple[Route, ...]:
+    """The routes of both families in ``table`` (0: all)."""
     found: list[Route] = []
     for family in (socket.AF_INET, socket.AF_INET6):
         body = ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)

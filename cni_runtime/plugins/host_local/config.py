@@ -69,13 +69,13 @@ class HostLocalConfig(Struct, frozen=True):
 def host_local_config(call: PluginCall, context: Context) -> HostLocalConfig:
     """The validated options of ``call``. Raises ConfigError."""
     ipam = decode_ipam(call, _Ipam, context)
-    runtime = runtime_config(call, _Arguments)
+    runtime, arguments = runtime_config(call, _Arguments), cni_arguments(call, _Arguments)
     try:
         sets = _sets(ipam, runtime)
-        require_one_per_family(call, [ranges[0].subnet.version for ranges in sets])
-        requested = _requested(call, runtime)
+        requested = _requested(call, arguments.ips + runtime.ips)
     except ConfigError as exc:
         raise ConfigError(f"{where_of(call)}: {exc.message}") from exc
+    require_one_per_family(call, [ranges[0].subnet.version for ranges in sets])
     return HostLocalConfig(
         directory=_directory(call, context, ipam.data_dir),
         sets=sets,
@@ -106,7 +106,7 @@ def _sets(ipam: _Ipam, runtime: _Arguments) -> tuple[RangeSet, ...]:
     return sets
 
 
-def _requested(call: PluginCall, runtime: _Arguments) -> tuple[Address, ...]:
+def _requested(call: PluginCall, given: tuple[str, ...]) -> tuple[Address, ...]:
     from_args = argument(call, "IP")
-    texts = ((from_args,) if from_args else ()) + cni_arguments(call, _Arguments).ips + runtime.ips
+    texts = ((from_args,) if from_args else ()) + given
     return tuple(dict.fromkeys(address_of(text, "requested address") for text in texts))

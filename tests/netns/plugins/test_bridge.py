@@ -271,21 +271,23 @@ async def test_check_finds_what_is_wrong(pods: Pods) -> None:
         await pods.check("a", BRIDGE, answer)
 
 
-async def test_check_finds_an_interface_that_was_set_down(pods: Pods) -> None:
-    config = {**BRIDGE, "isDefaultGateway": False, "isGateway": True}
-    answer = await pods.add("a", config)
-    await pods.check("a", config, answer)
-    pods.host.run("ip", "link", "set", "eth0", "down", netns=pods.netns["a"])
-    with pytest.raises(PluginError, match=r"no route to 10\.1\.0\.0/24"):
-        await pods.check("a", config, answer)
+GATEWAY_ONLY = {**BRIDGE, "isDefaultGateway": False, "isGateway": True}
+OTHER_TABLE = {**BRIDGE, "ipam": {**BRIDGE["ipam"], "routes": [{"dst": "198.51.100.0/24", "table": 99}]}}
 
 
-async def test_check_finds_routes_of_other_tables(pods: Pods) -> None:
-    config = {**BRIDGE, "ipam": {**BRIDGE["ipam"], "routes": [{"dst": "198.51.100.0/24", "table": 99}]}}
+@pytest.mark.parametrize(
+    ("config", "damage", "message"),
+    [
+        (GATEWAY_ONLY, "link set eth0 down", r"no route to 10\.1\.0\.0/24"),
+        (OTHER_TABLE, "route flush table 99", r"route 198\.51\.100\.0/24 is not in"),
+    ],
+    ids=["interface set down", "routes of another table"],
+)
+async def test_check_finds_damage(pods: Pods, config: dict[str, Any], damage: str, message: str) -> None:
     answer = await pods.add("a", config)
     await pods.check("a", config, answer)
-    pods.host.run("ip", "route", "flush", "table", "99", netns=pods.netns["a"])
-    with pytest.raises(PluginError, match=r"route 198\.51\.100\.0/24 is not in"):
+    pods.host.run("ip", *damage.split(), netns=pods.netns["a"])
+    with pytest.raises(PluginError, match=message):
         await pods.check("a", config, answer)
 
 

@@ -153,6 +153,12 @@ def test_configurations_that_cannot_be(call: MakeCall, context: Context, options
         host_local_config(call("host-local", **options), context)
 
 
+def test_a_version_that_knows_one_address_of_a_family(call: MakeCall, context: Context) -> None:
+    ipam = {"ranges": [[TINY], [{"subnet": "10.2.0.0/24"}]]}
+    with pytest.raises(ConfigError, match=r"^network net, plugin host-local: CNI version 0\.2\.0 does not know"):
+        host_local_config(call("host-local", ipam=ipam, cniVersion="0.2.0"), context)
+
+
 def test_resolv_conf() -> None:
     text = (
         "# c\n; c\nnameserver 10.0.0.1 x\nnameserver\ndomain a b\nsearch a b\noptions ndots:5\noptions rotate\nfoo bar"
