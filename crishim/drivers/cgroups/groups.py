@@ -13,6 +13,7 @@ from crishim.drivers import threads
 from crishim.drivers.cgroups.files import read_pairs
 from crishim.drivers.cgroups.hierarchy import Hierarchies, hierarchies
 from crishim.drivers.cgroups.moves import Moves, own_group
+from crishim.drivers.kernel_log import killed_in
 from crishim.drivers.mounts import read_mounts
 from crishim.drivers.process.identity import ProcessId, ended, identify, send
 from crishim.drivers.syscalls import step, system_call
@@ -70,16 +71,28 @@ class ControlGroups:
         with system_call("rmdir", group):
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
-    def oom_kills(self, group: str) -> int:
-        """How many processes of the group the kernel killed because memory ran out; 0 when it is not there.
+    async def ran_out_of_memory(self, group: str) -> bool:
+        """Whether the kernel killed a process of the group because memory ran out.
 
-        Reads one short file.
+        Reads one short file, if the group is still there. systemd removes a scope as soon as the last process has
+        ended; then it may take the kernel's log.
         """
         directory = self._mounted.directory("memory", group)
         if directory is None:
-            return 0
+            return False
+        kills = self._oom_kills(directory)
+        if kills is None and not self._none_in_parent(directory):
+            return await threads.run(killed_in, group)
+        return bool(kills)
+
+    def _oom_kills(self, directory: Path) -> int | None:
+        """How many processes the kernel killed for want of memory; None when the group is not there."""
         name = "memory.oom_control" if "memory" in self._mounted.controllers else "memory.events"
-        return read_pairs(directory / name).get("oom_kill", 0)
+        return read_pairs(directory / name).get("oom_kill")
+
+    def _none_in_parent(self, directory: Path) -> bool:
+        """Whether no group was ever hit below the parent, which counts what is removed too, but only in version 2."""
+        return "memory" not in self._mounted.controllers and self._oom_kills(directory.parent) == 0
 
 
 def _processes(directories: Iterable[Path]) -> frozenset[int]:

@@ -195,7 +195,7 @@ class OciDriver:
         note = self._notes.find(container.id)
         if note is not None and note.monitor is not None:
             await ended(note.monitor)
-        out_of_memory = note is not None and note.by_oci_runtime and self._ran_out_of_memory(note)
+        out_of_memory = note is not None and note.by_oci_runtime and await self._ran_out_of_memory(note)
         found = read_exit(self._places.exits / container.id) or await self._end_unwatched(container, note)
         note = self._notes.find(container.id)  # of now
         started_at = (note and note.start_begun) or container.started_at
@@ -286,9 +286,10 @@ class OciDriver:
             _log.warning("container.monitor_lost", container=container.id, killed=killed)
         return Exit(_KILLED if killed else UNKNOWN_EXIT_CODE, now_ns())
 
-    def _ran_out_of_memory(self, note: Note) -> bool:
-        killed = self._groups.oom_kills(note.group) if note.group else 0
-        return killed > 0 or files_of(note, self._places).out_of_memory.exists()
+    async def _ran_out_of_memory(self, note: Note) -> bool:
+        if files_of(note, self._places).out_of_memory.exists():
+            return True
+        return bool(note.group) and await self._groups.ran_out_of_memory(note.group)
 
     def _open_places(self) -> None:
         for directory in self._places.all:

@@ -128,6 +128,19 @@ async def test_want_of_memory_is_told(lab: Lab) -> None:
     assert ended.exit_code == 137
 
 
+@pytest.mark.parametrize(
+    ("code", "killed"), [("dd if=/dev/zero of=/dev/null bs=64M; exit $?", True), ("exit 137", False)]
+)
+async def test_want_of_memory_is_told_when_the_group_is_gone(lab: Lab, code: str, killed: bool) -> None:
+    """systemd removes it with the last process, before anybody can look."""
+    container = await lab.run("sh", "-c", code, memory=16 << 20)
+    await until(lambda: lab.state("exits") == ["c1"])
+    await lab.close()
+    (lab.bundle() / "oom").unlink(missing_ok=True)  # which the monitor writes when it is quick enough
+    ended = await lab.driver.wait(container)
+    assert (ended.exit_code, ended.oom_killed) == (137, killed)
+
+
 async def test_resources_can_be_changed(lab: Lab) -> None:
     container = await lab.run("sleep", "1000")
     await lab.driver.update(container, {"memory": {"limit": 32 << 20}})

@@ -75,18 +75,23 @@ async def test_whoever_is_not_one_living_process_is_not_killed(unified: Path, co
     assert await ControlGroups(Hierarchies({}, unified)).kill("/g") == frozenset()
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "kills"),
-    [("memory.events", "oom 3\noom_kill 2\n", 2), ("memory.events", "oom_kill 0\n", 0), ("other", "", 0)],
-)
-def test_kills_for_want_of_memory_in_version_2(unified: Path, name: str, text: str, kills: int) -> None:
-    (unified / "g" / name).write_text(text)
-    assert ControlGroups(Hierarchies({}, unified)).oom_kills("/g") == kills
+@pytest.mark.parametrize(("text", "hit"), [("oom 3\noom_kill 2\n", True), ("oom 1\noom_kill 0\n", False)])
+async def test_want_of_memory_in_version_2(unified: Path, text: str, hit: bool) -> None:
+    (unified / "g/memory.events").write_text(text)
+    assert await ControlGroups(Hierarchies({}, unified)).ran_out_of_memory("/g") == hit
 
 
-def test_kills_for_want_of_memory_in_version_1(unified: Path) -> None:
-    (unified / "g/memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
-    assert ControlGroups(Hierarchies({"memory": unified}, unified)).oom_kills("/g") == 1
+@pytest.mark.parametrize("kills", [0, 1])
+async def test_want_of_memory_in_version_1(unified: Path, kills: int) -> None:
+    (unified / "g/memory.oom_control").write_text(f"oom_kill_disable 0\nunder_oom 0\noom_kill {kills}\n")
+    assert await ControlGroups(Hierarchies({"memory": unified}, unified)).ran_out_of_memory("/g") == bool(kills)
+
+
+@pytest.mark.parametrize("of_parent", ["oom_kill 0\n", "oom_kill 1\n", None])
+async def test_of_a_group_that_is_gone_and_was_not_hit_nothing_is_said(unified: Path, of_parent: str | None) -> None:
+    if of_parent is not None:
+        (unified / "g/memory.events").write_text(of_parent)
+    assert not await ControlGroups(Hierarchies({}, unified)).ran_out_of_memory("/g/crishim-never-there.scope")
 
 
 def nest(top: Path, name: str, depth: int) -> int:
