@@ -34,6 +34,7 @@ _PR_SET_PDEATHSIG = 1
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 _MNT_DETACH = 2
 _PRIVATE_COPIES = ("/etc", "/var/lib")
+_SECURITY = "/sys/kernel/security"
 _HIDDEN = ("/etc/cni", "/var/lib/cni")  # in the private copies
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -153,7 +154,10 @@ def _mount_sys() -> None:
     keep = Path("/run/.cgroup")
     keep.mkdir()
     _mount("/sys/fs/cgroup", str(keep), "", _MS_BIND | _MS_REC)
+    shows_security = os.path.ismount(_SECURITY)
     _mount("sysfs", "/sys", "sysfs")
+    if shows_security:
+        _mount("securityfs", _SECURITY, "securityfs")
     _mount(str(keep), "/sys/fs/cgroup", "", _MS_MOVE)
     keep.rmdir()
 
