@@ -85,6 +85,15 @@ class ControlGroups:
             return await threads.run(killed_in, group)
         return bool(kills)
 
+    def lift_cpu_quota(self, group: str) -> bool:
+        """Take the CPU quota of a group away in version 1; False, and nothing is done, in version 2."""
+        if "cpu" not in self._mounted.controllers:
+            return False
+        file = self._mounted.controllers["cpu"] / group.lstrip("/") / "cpu.cfs_quota_us"
+        with system_call("write", str(file)):
+            file.write_text("-1")
+        return True
+
     def _oom_kills(self, directory: Path) -> int | None:
         """How many processes the kernel killed for want of memory; None when the group is not there."""
         name = "memory.oom_control" if "memory" in self._mounted.controllers else "memory.events"

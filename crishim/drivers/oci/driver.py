@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from cni_runtime import faults
 from cni_runtime.tasks import finish
 from crishim.core.clock import now_ns
-from crishim.core.errors import ConfigError, explain
+from crishim.core.errors import ConfigError, RuntimeFailedError, explain
 from crishim.drivers import threads
 from crishim.drivers.cgroups.groups import ControlGroups
 from crishim.drivers.conmon.attach import Attachment, attach
@@ -216,10 +216,20 @@ class OciDriver:
     async def update(self, container: Container, resources: Mapping[str, Any]) -> None:
         """Change the resources of a container to an OCI ``linux.resources`` object."""
         note = self._notes.get(container.id)
+        try:
+            await self._update(note, resources)
+        except RuntimeFailedError:
+            # crun 1.8 can not write that a CPU quota is to go to cgroup v1.
+            cpu = dict(resources.get("cpu", {}))
+            if cpu.pop("quota", 0) >= 0 or not self._groups.lift_cpu_quota(note.group):
+                raise
+            await self._update(note, {**resources, "cpu": cpu})
+
+    async def _update(self, note: Note, resources: Mapping[str, Any]) -> None:
         program, path = program_of(note, self._places), Path(note.bundle) / "resources.json"
         try:
             await threads.run(_write, path, msgspec.json.encode(resources))
-            await program.call("update", f"--resources={path}", container.id, seconds=self._limits.update)
+            await program.call("update", f"--resources={path}", note.container_id, seconds=self._limits.update)
         finally:
             path.unlink(missing_ok=True)
 

@@ -169,3 +169,10 @@ async def test_containers_do_not_wait_for_each_other(lab: Lab) -> None:
     assert [end.exit_code for end in ends] == [3] * 5
     await asyncio.gather(*(lab.driver.delete(name) for name in names))
     assert lab.leftovers() == []
+
+
+async def test_a_cpu_quota_can_be_taken_away(lab: Lab) -> None:
+    container = await lab.run("sleep", "1000")
+    for quota, v1, v2 in ((20_000, "20000\n", "20000 100000\n"), (-1, "-1\n", "max 100000\n")):
+        await lab.driver.update(container, {"cpu": {"quota": quota, "period": 100_000, "shares": 512}})
+        assert lab.group_file("cpu", "cpu.cfs_quota_us", "cpu.max") in (v1, v2)
