@@ -10,16 +10,30 @@ import msgspec
 import typer
 from rich.console import Console
 
+from crishim import __version__
 from crishim.cli_image import image_app
 from crishim.cli_options import Address, ConfigFile, fail, loaded, server_address
 from crishim.cli_serve import serve_cri
 from crishim.core.config import default_toml
 from crishim.core.errors import CrishimError
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="A Kubernetes container runtime service.")
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 config_app = typer.Typer(no_args_is_help=True, help="Show and check the configuration.")
 app.add_typer(config_app, name="config")
 app.add_typer(image_app, name="image")
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"crishim {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def crishim(
+    version: Annotated[bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """A Kubernetes container runtime service."""
 
 
 @app.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
