@@ -244,10 +244,19 @@ def names_in(directory: int) -> Iterator[tuple[bytes, int]]:
 
 
 def open_process(pid: int) -> int:
-    """A pidfd for ``pid``, to be closed by the caller; refuses what would mean init or a whole group of processes."""
+    """A pidfd for ``pid``, to be closed by the caller; refuses what would mean init or a whole group of processes.
+
+    Raises ProcessLookupError when no process has the id, or only a thread.
+    """
     if pid <= 1:
         raise OSError(errno.EINVAL, "not the id of a process that may be signalled", str(pid))
-    return os.pidfd_open(pid)
+    try:
+        return os.pidfd_open(pid)
+    except OSError as error:
+        # Before Linux 6.9 that is what is said of a thread, and of a process that is being reaped just then.
+        if error.errno == errno.EINVAL:
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), str(pid)) from error
+        raise
 
 
 def _text(value: str | bytes) -> bytes:

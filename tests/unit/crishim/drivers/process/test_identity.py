@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -31,6 +32,20 @@ def test_a_name_can_hold_anything() -> None:
 )
 def test_a_process_lives_as_long_as_any_of_its_threads(state: str, threads: int, has_ended: bool) -> None:
     assert Stat(state, 1, 1, threads, 1).has_ended is has_ended
+
+
+def test_a_thread_is_no_process() -> None:
+    go_on = threading.Event()
+    thread = threading.Thread(target=go_on.wait)
+    thread.start()
+    assert thread.native_id is not None
+    stat = read_stat(thread.native_id)
+    assert stat is not None
+    try:
+        assert not send(ProcessId(thread.native_id, stat.start), 0)
+    finally:
+        go_on.set()
+        thread.join()
 
 
 def test_this_process_is_known() -> None:
