@@ -32,6 +32,7 @@ STALE_SECONDS = 5.0
 DISK_SECONDS = 10.0
 FEW = 16
 _LEAST_NS = 10**8  # between two looks; processor time is counted in steps of milliseconds
+_ANSWER_SECONDS = 0.05  # for an answer from the snapshot; reading a hundred groups beside it would hold it up
 _CALM_SECONDS = 0.2  # for what else a start begins; starts in a burst are then read together
 
 
@@ -153,6 +154,7 @@ class Stats:
             await self._read([each for each in found if each and _is_read(each)], [])
 
     async def _renew(self) -> None:
+        await asyncio.sleep(_ANSWER_SECONDS)
         sandboxes = [sandbox for sandbox in self._sandboxes() if sandbox.state is SandboxState.READY]
         await self._read(self._running(), sandboxes)
 

@@ -114,9 +114,11 @@ async def test_many_that_are_old_are_read_for_the_next_caller(world: ContainerWo
     owner, now = TaskOwner(), [1000.0]
     stats = Stats(world.index, usage, owner, no_sandboxes, clock=lambda: now[0])
     await stats.of_containers(containers)
+    usage.looked.clear()
     now[0] += FRESH_SECONDS
     found = await stats.of_containers(containers)
     assert (usage.looks, {each.nano_cores for each in found}) == (1, {None})
+    await usage.looked.wait()
     for _ in range(100):  # until the renewal is through
         await asyncio.sleep(0)
     assert {each.nano_cores for each in await stats.of_containers(containers)} == {10**9 // 2}
