@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from crishim.drivers.cdi import ContainerEdits
 from crishim.drivers.cgroups.stats import GroupStats
+from crishim.drivers.descriptors import Descriptors
 from crishim.drivers.devices import DeviceNode
 from crishim.drivers.host_facts import HostFacts
 from crishim.drivers.infra.dressing import InfraProcess
@@ -249,6 +250,10 @@ class Usage(Protocol):
 
     async def interfaces(self, sandboxes: Sequence[Sandbox]) -> dict[str, tuple[InterfaceUsage, ...]]:
         """Network interfaces by sandbox id."""
+        ...
+
+    async def descriptors(self, containers: Sequence[Container]) -> dict[str, Descriptors]:
+        """What the processes of containers have open, by id. Takes some microseconds for each descriptor."""
         ...
 
 

@@ -4,7 +4,7 @@ Who asks for up to ``FEW`` gets what is younger than ``FRESH_SECONDS``: the rest
 gets the snapshot, in which what has just come still lacks its numbers, and begins a renewal for the next caller; only
 when something in it is older than ``STALE_SECONDS`` that renewal is waited for. A container that starts is read soon
 after, so that its processor time per second is known at the first question. The disk is walked much less often than the
-groups are read.
+groups are read. What containers have open is read for each question about metrics, and for no other.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from crishim.container.index import ContainerIndex
 from crishim.container.ports import Usage
@@ -22,6 +23,7 @@ from crishim.core.clock import monotonic
 from crishim.core.tasks import TaskOwner
 from crishim.core.trying import survive
 from crishim.drivers.cgroups.stats import GroupStats, total
+from crishim.drivers.descriptors import Descriptors
 from crishim.drivers.usage import DiskUsage, InterfaceUsage
 from crishim.model.container import Container, Event, State
 from crishim.model.sandbox import Sandbox
@@ -43,6 +45,7 @@ class ContainerStats(Struct, frozen=True):
     group: GroupStats | None
     disk: DiskUsage | None = None
     nano_cores: int | None = None
+    descriptors: Descriptors | None = None
 
 
 class PodStats(Struct, frozen=True):
@@ -104,6 +107,13 @@ class Stats:
         members = {sandbox.id: self._living(sandbox.id) for sandbox in sandboxes}
         await self._look([container for each in members.values() for container in each], sandboxes)
         return [self._of_pod(sandbox, members[sandbox.id]) for sandbox in sandboxes]
+
+    async def for_metrics(self, sandboxes: Sequence[Sandbox]) -> list[PodStats]:
+        """As ``of_pods``, and what the containers have open."""
+        pods = await self.of_pods(sandboxes)
+        containers = [each.container for pod in pods for each in pod.containers]
+        found = await survive(self._usage.descriptors(containers), "stats.unreadable", what="descriptors") or {}
+        return [_with_descriptors(pod, found) for pod in pods]
 
     def _living(self, sandbox_id: str) -> list[Container]:
         return list(filter(_is_read, self._index.of_sandbox(sandbox_id)))
@@ -216,6 +226,11 @@ class Stats:
 def _is_read(container: Container) -> bool:
     """Whether somebody may ask what a container uses."""
     return container.state is State.RUNNING and not container.infra
+
+
+def _with_descriptors(pod: PodStats, found: Mapping[str, Descriptors]) -> PodStats:
+    containers = (replace(each, descriptors=found.get(each.container.id)) for each in pod.containers)
+    return replace(pod, containers=tuple(containers))
 
 
 def _ids(containers: Iterable[Container], sandboxes: Iterable[Sandbox]) -> list[str]:

@@ -1,9 +1,9 @@
-"""What containers and pods use of the machine: control groups, writable layers, network interfaces."""
+"""What containers and pods use of the machine: control groups, writable layers, network interfaces, descriptors."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from crishim.core.errors import CrishimError, explain
 from crishim.drivers import syscalls, threads
 from crishim.drivers.cgroups.hierarchy import Hierarchies
 from crishim.drivers.cgroups.stats import GroupStats, read_stats
+from crishim.drivers.descriptors import Descriptors, read_descriptors
+from crishim.drivers.process.identity import ProcessId
 from crishim.drivers.tree import tree_usage
 from crishim.model.container import Container
 from crishim.model.sandbox import Sandbox
@@ -72,10 +74,7 @@ class UsageDriver:
 
     async def groups(self, containers: Sequence[Container], sandboxes: Sequence[Sandbox]) -> dict[str, GroupStats]:
         """The control groups of containers and pods, by id."""
-        paths: dict[str, str] = {}
-        for container in containers:
-            with suppress(CrishimError):
-                paths[container.id] = self._group_of_container(container)
+        paths = self._groups_of(containers)
         for sandbox in sandboxes:
             with suppress(CrishimError):
                 if sandbox.config.cgroup_parent:
@@ -95,6 +94,20 @@ class UsageDriver:
         paths = {sandbox.id: sandbox.namespaces.net for sandbox in sandboxes}
         own = {key: path for key, path in paths.items() if path}
         return await threads.run_alone(_interfaces, own) if own else {}
+
+    async def descriptors(self, containers: Sequence[Container]) -> dict[str, Descriptors]:
+        """What the processes of containers have open, by id."""
+        paths = self._groups_of(containers)
+        places = {key: self._mounted.few_directories(path) for key, path in paths.items()}
+        firsts = {container.id: ProcessId(container.pid, container.pid_start) for container in containers}
+        return await threads.run(_descriptors, places, firsts)
+
+    def _groups_of(self, containers: Iterable[Container]) -> dict[str, str]:
+        paths: dict[str, str] = {}
+        for container in containers:
+            with suppress(CrishimError):
+                paths[container.id] = self._group_of_container(container)
+        return paths
 
 
 def _disk(layers: str, trees: Iterable[Path]) -> DiskUsage:
@@ -130,4 +143,16 @@ def _interfaces(netns: dict[str, str]) -> dict[str, tuple[InterfaceUsage, ...]]:
             continue
         except Exception as error:  # whatever a pod has done, the numbers of the others are there
             _log.warning("usage.unreadable", netns=path, error=explain(error))
+    return found
+
+
+def _descriptors(places: Mapping[str, Iterable[Path]], firsts: Mapping[str, ProcessId]) -> dict[str, Descriptors]:
+    found: dict[str, Descriptors] = {}
+    for key, directories in places.items():
+        try:
+            read = read_descriptors(directories, firsts[key])
+        except Exception as error:  # whatever a container has done, the numbers of the others are there
+            _log.warning("usage.unreadable", container=key, error=explain(error))
+        else:
+            found |= {key: read} if read else {}
     return found

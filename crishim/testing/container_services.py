@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from crishim.container.stats import ContainerStats, PodStats
 from crishim.core.errors import NotFoundError, UnimplementedError
 from crishim.drivers.cgroups.stats import CpuStats, GroupStats, MemoryStats
+from crishim.drivers.descriptors import Descriptors
 from crishim.events import Events
-from crishim.model.container import Container, ContainerConfig, ContainerFilter, State
+from crishim.model.container import Container, ContainerConfig, ContainerFilter, ContainerMetadata, ImageSpec, State
 from crishim.model.pod import Resources
 from crishim.model.process import ExecResult
 from crishim.model.sandbox import Sandbox
@@ -21,6 +22,19 @@ from crishim.rpc.registry import Handlers
 from crishim.rpc.runtime_service import runtime_service
 
 GROUP = GroupStats(timestamp=5, cpu=CpuStats(usage=7_000_000_000), memory=MemoryStats(working_set=3), processes=2)
+DESCRIPTORS = Descriptors(timestamp=6, opened=8, sockets=3, soft_limit=1024)
+
+
+def _created(container_id: str, sandbox_id: str, config: ContainerConfig) -> Container:
+    return Container(
+        id=container_id,
+        sandbox_id=sandbox_id,
+        config=config,
+        runtime_handler="",
+        created_at=1,
+        boot_id="boot",
+        state=State.CREATED,
+    )
 
 
 @dataclass
@@ -39,15 +53,7 @@ class FakeContainerService:
         if privileged_pod:
             self.calls.append(("create privileged", sandbox_id))
         container_id = f"{len(self.containers):064x}"
-        self.containers[container_id] = Container(
-            id=container_id,
-            sandbox_id=sandbox_id,
-            config=config,
-            runtime_handler="",
-            created_at=1,
-            boot_id="boot",
-            state=State.CREATED,
-        )
+        self.containers[container_id] = _created(container_id, sandbox_id, config)
         return container_id
 
     async def start(self, container_id: str) -> None:
@@ -103,6 +109,14 @@ class FakeStatsService:
     async def of_pods(self, sandboxes: Sequence[Sandbox]) -> Sequence[PodStats]:
         """``GROUP`` for each."""
         return [PodStats(sandbox, GROUP) for sandbox in sandboxes]
+
+    async def for_metrics(self, sandboxes: Sequence[Sandbox]) -> Sequence[PodStats]:
+        """``GROUP`` for each, and one container that has ``DESCRIPTORS`` open."""
+        config = ContainerConfig(ContainerMetadata("main"), ImageSpec("busybox"))
+        pods = await self.of_pods(sandboxes)
+        containers = [_created("c", pod.sandbox.id, config) for pod in pods]
+        stats = [ContainerStats(container, GROUP, descriptors=DESCRIPTORS) for container in containers]
+        return [replace(pod, containers=(each,)) for pod, each in zip(pods, stats, strict=True)]
 
 
 class FakeStreamService:

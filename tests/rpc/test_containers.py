@@ -116,8 +116,19 @@ async def test_every_metric_has_a_descriptor_with_as_many_labels(runtime: Runtim
     listed = await runtime.ListMetricDescriptors(pb.ListMetricDescriptorsRequest())
     labels = {descriptor.name: len(descriptor.label_keys) for descriptor in listed.descriptors}
     (pod,) = (await runtime.ListPodSandboxMetrics(pb.ListPodSandboxMetricsRequest())).pod_metrics
+    (container,) = pod.container_metrics
     assert {metric.name for metric in pod.metrics} >= {"container_cpu_usage_seconds_total", "container_processes"}
-    assert all(labels[metric.name] == len(metric.label_values) for metric in pod.metrics)
+    assert {metric.name for metric in container.metrics} >= {"container_file_descriptors", "container_ulimits_soft"}
+    for metric in (*pod.metrics, *container.metrics):
+        assert labels[metric.name] == len(metric.label_values)
+
+
+async def test_the_stream_of_metrics_is_the_list(runtime: RuntimeServiceStub) -> None:
+    metadata = pb.PodSandboxMetadata(name="web", namespace="n", uid="u")
+    await runtime.RunPodSandbox(pb.RunPodSandboxRequest(config=pb.PodSandboxConfig(metadata=metadata)))
+    listed = await runtime.ListPodSandboxMetrics(pb.ListPodSandboxMetricsRequest())
+    chunks = [chunk async for chunk in runtime.StreamPodSandboxMetrics(pb.StreamPodSandboxMetricsRequest())]
+    assert [pod for chunk in chunks for pod in chunk.pod_sandbox_metrics] == list(listed.pod_metrics)
 
 
 async def test_a_checkpoint_is_refused_with_the_reason(runtime: RuntimeServiceStub) -> None:

@@ -104,7 +104,8 @@ class ControlGroups:
         return "memory" not in self._mounted.controllers and self._oom_kills(directory.parent) == 0
 
 
-def _processes(directories: Iterable[Path]) -> frozenset[int]:
+def processes(directories: Iterable[Path]) -> frozenset[int]:
+    """The ids of the processes in the groups and below them. Raises SystemCallError."""
     groups = (group for directory in directories for group in _groups(directory))
     return frozenset(pid for name, parent in groups for pid in _read_procs(f"{name}/cgroup.procs", parent))
 
@@ -163,9 +164,9 @@ def _kill(directories: Sequence[Path]) -> frozenset[ProcessId]:
         _kill_at_once(directory / "cgroup.kill")
     killed: set[ProcessId] = set()
     for _ in range(_ROUNDS):
-        named = [process for pid in _processes(directories) if (process := identify(pid))]
+        named = [process for pid in processes(directories) if (process := identify(pid))]
         # An id that is still listed after it was looked up was not looked up for a stranger.
-        listed = _processes(directories) if named else ()
+        listed = processes(directories) if named else ()
         fresh = {process for process in named if process.pid in listed} - killed
         if not fresh:
             break

@@ -15,6 +15,7 @@ from typing import Generic, NamedTuple, TypeVar
 from crishim.container.stats import ContainerStats, PodStats
 from crishim.drivers.cgroups.io import DeviceIo, device_path
 from crishim.drivers.cgroups.stats import GroupStats
+from crishim.drivers.descriptors import Descriptors
 from crishim.drivers.usage import DiskUsage, InterfaceUsage
 from crishim.model.container import Container
 from crishim.model.sandbox import Sandbox
@@ -193,6 +194,13 @@ _SPEC = (
     ),
 )
 
+_RESERVATION = ("container_spec_memory_reservation_limit_bytes", "Memory that is never reclaimed; 0 for none.")
+_RESERVATION_FILE = "memory.min"  # cAdvisor's choice with cgroup v2; CRI has nothing for it with v1
+
+_FILES = ("container_file_descriptors", "Descriptors that all processes have open.")
+_SOCKETS = ("container_sockets", "Sockets among the open descriptors.")
+_ULIMIT = ("container_ulimits_soft", "Soft limit of the first process.")
+
 _LABELS = ("container", "id", "image", "name", "namespace", "pod")
 
 
@@ -202,7 +210,8 @@ def descriptors() -> list[pb.MetricDescriptor]:
     found += [_descriptor(each.name, each.help, "device") for each in (*_DISK, *_IO)]
     found.append(_descriptor(*_BLKIO, "device", "major", "minor", "operation"))
     found += [_descriptor(each.name, each.help, "interface") for each in _INTERFACE]
-    found += [_descriptor(*_START), *(_descriptor(each.name, each.help) for each in _SPEC)]
+    found += [_descriptor(*_START), *(_descriptor(each.name, each.help) for each in _SPEC), _descriptor(*_RESERVATION)]
+    found += [_descriptor(*_FILES), _descriptor(*_SOCKETS), _descriptor(*_ULIMIT, "ulimit")]
     return found
 
 
@@ -231,6 +240,9 @@ def _container_metrics(sandbox: Sandbox, stats: ContainerStats) -> pb.ContainerM
     metrics.append(_message(_START[0], pb.GAUGE, timestamp, labels, container.started_at // _SECOND))
     specs = ((each.name, each.value(container)) for each in _SPEC)
     metrics += [_message(key, pb.GAUGE, timestamp, labels, value) for key, value in specs if value > 0]
+    metrics.append(_message(_RESERVATION[0], pb.GAUGE, timestamp, labels, _reservation(container)))
+    if stats.descriptors:
+        metrics += _of_descriptors(stats.descriptors, labels)
     if disk := stats.disk:
         values = (*labels, disk.mountpoint)
         metrics += [_message(each.name, pb.GAUGE, disk.timestamp, values, each.value(disk)) for each in _DISK]
@@ -259,6 +271,23 @@ def _of_device(device: DeviceIo, timestamp: int, labels: tuple[str, ...]) -> Ite
     for operation, value in _OPERATIONS.items():
         details = (*values, *device.number.split(":"), operation)
         yield _message(_BLKIO[0], pb.COUNTER, timestamp, details, value(device))
+
+
+def _of_descriptors(found: Descriptors, labels: tuple[str, ...]) -> Iterator[pb.Metric]:
+    numbers = (
+        (_FILES[0], labels, found.opened),
+        (_SOCKETS[0], labels, found.sockets),
+        (_ULIMIT[0], (*labels, "max_open_files"), found.soft_limit),
+    )
+    for name, values, value in numbers:
+        if value is not None:
+            yield _message(name, pb.GAUGE, found.timestamp, values, value)
+
+
+def _reservation(container: Container) -> int:
+    """As it was asked for; 0 for what is no plain number, or more than CRI can carry."""
+    asked = container.resources.unified.get(_RESERVATION_FILE, "0")
+    return int(asked) if asked.isdecimal() and len(asked) < 20 else 0
 
 
 def _descriptor(name: str, text: str, *more: str) -> pb.MetricDescriptor:

@@ -81,14 +81,14 @@ class StatsHandlers:
 
     async def list_metrics(self, request: pb.ListPodSandboxMetricsRequest) -> pb.ListPodSandboxMetricsResponse:
         """The metrics of ready pods."""
-        found = await self._of_pods(pb.PodSandboxStatsFilter())
+        found = await self._for_metrics()
         return pb.ListPodSandboxMetricsResponse(pod_metrics=map(pod_metrics, found))
 
     async def stream_metrics(
         self, request: pb.StreamPodSandboxMetricsRequest
     ) -> AsyncGenerator[pb.StreamPodSandboxMetricsResponse, None]:
         """The metrics of ready pods in chunks."""
-        found = await self._of_pods(pb.PodSandboxStatsFilter())
+        found = await self._for_metrics()
         for start in range(0, len(found), _CHUNK):
             chunk = map(pod_metrics, found[start : start + _CHUNK])
             yield pb.StreamPodSandboxMetricsResponse(pod_sandbox_metrics=chunk)
@@ -103,3 +103,6 @@ class StatsHandlers:
         by = SandboxFilter(id=wanted.id, ready=True, labels=dict(wanted.label_selector))
         found: Sequence[Sandbox] = self._sandboxes.list(by)
         return await self._stats.of_pods(found)
+
+    async def _for_metrics(self) -> Sequence[PodStats]:
+        return await self._stats.for_metrics(self._sandboxes.list(SandboxFilter(ready=True)))

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from crishim.container.stats import DISK_SECONDS, FEW, FRESH_SECONDS, Stats, nano_cores
 from crishim.core.tasks import TaskOwner
 from crishim.drivers.cgroups.stats import CpuStats, GroupStats, MemoryStats
+from crishim.drivers.descriptors import Descriptors
 from crishim.drivers.usage import DiskUsage, InterfaceUsage, parse_interfaces
 from crishim.model.container import Container, Event
 from crishim.model.sandbox import Sandbox
@@ -30,6 +32,7 @@ class CountingUsage:
     def __init__(self) -> None:
         self.looks, self.looked = 0, asyncio.Event()
         self.read: set[str] = set()
+        self.counted: list[str] = []  # whose descriptors were
         self.failures = Failures()
         self.hold: asyncio.Event | None = None  # holds back what the next look at groups has found
         self.endless = ""  # the container whose disk takes for ever
@@ -54,6 +57,11 @@ class CountingUsage:
     async def interfaces(self, sandboxes: Sequence[Sandbox]) -> dict[str, tuple[InterfaceUsage, ...]]:
         self.failures.strike("interfaces")
         return {sandbox.id: (ETH0,) for sandbox in sandboxes}
+
+    async def descriptors(self, containers: Sequence[Container]) -> dict[str, Descriptors]:
+        self.counted += [container.id for container in containers]
+        self.failures.strike("descriptors")
+        return {container.id: Descriptors(1, 8, 3) for container in containers[:1]}
 
 
 def no_sandboxes() -> Iterable[Sandbox]:
@@ -201,6 +209,31 @@ async def test_what_can_be_read_is_told(world: ContainerWorld, usage: CountingUs
     owner = TaskOwner()
     (found,) = await Stats(world.index, usage, owner, no_sandboxes).of_pods([example_sandbox()])
     assert (found.group and found.group.cpu.usage, len(found.containers)) == (10**9 // 2, 1)
+    await owner.aclose()
+
+
+async def test_descriptors_are_counted_for_metrics_only(world: ContainerWorld, usage: CountingUsage) -> None:
+    ids = [await world.run(name) for name in ("a", "b")]
+    owner = TaskOwner()
+    stats = Stats(world.index, usage, owner, no_sandboxes)
+    (pod,) = await stats.of_pods([example_sandbox()])
+    await stats.of_containers([each.container for each in pod.containers])
+    assert usage.counted == []
+    (found,) = await stats.for_metrics([example_sandbox()])
+    assert usage.counted == ids
+    assert [each.descriptors for each in found.containers] == [Descriptors(1, 8, 3), None]
+    assert replace(found, containers=pod.containers) == pod
+    await owner.aclose()
+
+
+async def test_descriptors_that_can_not_be_counted_keep_no_figure_away(
+    world: ContainerWorld, usage: CountingUsage
+) -> None:
+    await world.run()
+    usage.failures["descriptors"] = OSError("too many open files")
+    owner = TaskOwner()
+    (found,) = await Stats(world.index, usage, owner, no_sandboxes).for_metrics([example_sandbox()])
+    assert [(each.group is not None, each.descriptors) for each in found.containers] == [(True, None)]
     await owner.aclose()
 
 
