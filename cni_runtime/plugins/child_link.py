@@ -110,11 +110,6 @@ def temporary_name(call: PluginCall) -> str:
     return f"cni{hashlib.sha256(attachment.encode()).hexdigest()[:10]}"
 
 
-def notify_sysctls(ifname: str) -> tuple[tuple[str, str], ...]:
-    """Sysctls that make a link tell its neighbours of a new address or MAC."""
-    return (f"net/ipv4/conf/{ifname}/arp_notify", "1"), (f"net/ipv6/conf/{ifname}/ndisc_notify", "1")
-
-
 def _add(call: PluginCall, wanted: Wanted, given: Result) -> Result:
     result = structs.replace(given, ips=tuple(structs.replace(ip, interface=0) for ip in given.ips))
     with opened(netns_of(call)) as pod:

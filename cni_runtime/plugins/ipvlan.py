@@ -15,8 +15,9 @@ from cni_runtime.call import PluginCall, Verb
 from cni_runtime.errors import ConfigError
 from cni_runtime.net.children import Child
 from cni_runtime.plugins.base import Context, decode, previous_of, where_of
-from cni_runtime.plugins.child_link import ChildLinkPlugin, Wanted, notify_sysctls
+from cni_runtime.plugins.child_link import ChildLinkPlugin, Wanted
 from cni_runtime.plugins.delegate import IpamConfig
+from cni_runtime.plugins.pod_link import notify_sysctls
 
 
 class IpvlanConfig(Struct, frozen=True, rename={"link_in_container": "linkInContainer"}):

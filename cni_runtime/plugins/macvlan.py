@@ -13,8 +13,9 @@ from cni_runtime import names
 from cni_runtime.call import PluginCall, Verb
 from cni_runtime.net.children import Child
 from cni_runtime.plugins.base import Context, argument, decode, runtime_config
-from cni_runtime.plugins.child_link import ChildLinkPlugin, Wanted, notify_sysctls
+from cni_runtime.plugins.child_link import ChildLinkPlugin, Wanted
 from cni_runtime.plugins.delegate import IpamConfig
+from cni_runtime.plugins.pod_link import notify_sysctls
 from cni_runtime.result import Result
 
 

@@ -50,6 +50,11 @@ def route_specs(ips: Iterable[IPConfig], routes: Iterable[Route]) -> tuple[Route
     return tuple(dict.fromkeys(specs))
 
 
+def notify_sysctls(ifname: str) -> tuple[tuple[str, str], ...]:
+    """Sysctls that make a link tell its neighbours of a new address or MAC."""
+    return (f"net/ipv4/conf/{ifname}/arp_notify", "1"), (f"net/ipv6/conf/{ifname}/ndisc_notify", "1")
+
+
 def forwarding_sysctls(addresses: Iterable[str]) -> tuple[tuple[str, str], ...]:
     """Sysctls that let the host forward packets of the addresses' families."""
     keys = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}

@@ -10,7 +10,7 @@ from cni_runtime.net.effects import AddBridge, AddVeth, ChangeLink, Configure, C
 from cni_runtime.net.inspect import Address, Link
 from cni_runtime.net.plan import Effect, Plan, Where
 from cni_runtime.plugins.bridge.config import BridgeConfig
-from cni_runtime.plugins.pod_link import forwarding_sysctls, pod_link_plan
+from cni_runtime.plugins.pod_link import forwarding_sysctls, notify_sysctls, pod_link_plan
 from cni_runtime.result import Interface, IPConfig, Result, Route
 
 POD_INDEX = 2
@@ -118,8 +118,7 @@ def pod_plan(config: BridgeConfig, ifname: str, result: Result) -> Plan:
     if not config.ipam.type:
         return (Configure(Where.POD, ifname),)
     dad = (("enhanced_dad", "1"), ("accept_dad", "1")) if config.enabledad else (("accept_dad", "0"),)
-    sysctls = tuple((f"net/ipv6/conf/{ifname}/{key}", value) for key, value in dad)
-    sysctls = (*sysctls, (f"net/ipv4/conf/{ifname}/arp_notify", "1"))
+    sysctls = (*((f"net/ipv6/conf/{ifname}/{key}", value) for key, value in dad), *notify_sysctls(ifname))
     return pod_link_plan(ifname, result.ips, result.routes, dad=config.enabledad, sysctls=sysctls)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -351,16 +350,8 @@ async def test_gc_releases_what_is_not_valid(pods: Pods) -> None:
     assert "10.1.0.3" not in pods.host.run("nft", "list", "set", "inet", "cni_runtime_masquerade_10.1.0.0-24", "pods0")
 
 
-async def test_del_is_quick(pods: Pods) -> None:
-    for number in range(5):
-        await pods.add(f"pod{number}", BRIDGE)
-    started = time.perf_counter()
-    for number in range(5):
-        await pods.delete(f"pod{number}", BRIDGE)
-    assert (time.perf_counter() - started) / 5 < 0.03  # one deleted link alone takes 0.02
-
-
 async def test_an_address_can_move_to_another_pod_at_once(pods: Pods) -> None:
+    await pods.add("other", DUAL)  # or the bridge goes down in between, and what the host knows is forgotten
     for pod in ("a", "b", "c"):
         answer = await pods.add(pod, DUAL, ips=["10.1.0.9", "fd00:1::9"])
         for position in (0, 1):
