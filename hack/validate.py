@@ -1,7 +1,8 @@
 """Runs the CRI validation suite against crishim on a throw-away host, for hack/critest.
 
-    crun|runc|runc-current [CRITEST ARGUMENT…]
+    crun|runc|runc-current [--systemd] [CRITEST ARGUMENT…]
 
+With --systemd that makes the control groups, and the host is this machine itself: one to throw away, as of hack/vm.
 Ends with what failed and what was skipped, and leaves the server's log and the suite's report in .build/critest.
 """
 
@@ -15,9 +16,9 @@ from tests.lab.critest import RUNTIMES, outcome, run_suite, serving_containers
 KEPT = Path(__file__).resolve().parents[1] / ".build/critest"
 
 
-def run(runtime: str, arguments: list[str]) -> bytes:
+def run(runtime: str, arguments: list[str], *, systemd: bool) -> bytes:
     """One run of the suite; its exit status."""
-    with serving_containers(Path("/run/critest"), runtime) as node:
+    with serving_containers(Path("/run/critest"), runtime, systemd=systemd) as node:
         try:
             specs = run_suite(node.daemon.socket, KEPT / "report.json", *arguments)
         finally:
@@ -33,4 +34,7 @@ def run(runtime: str, arguments: list[str]) -> bytes:
 if len(sys.argv) < 2 or sys.argv[1] not in RUNTIMES:
     sys.exit(__doc__)
 KEPT.mkdir(parents=True, exist_ok=True)
-sys.exit(run_on_throwaway_host(lambda: run(sys.argv[1], sys.argv[2:]))[0])
+_, chosen, *more = sys.argv
+if more[:1] == ["--systemd"]:
+    sys.exit(run(chosen, more[1:], systemd=True)[0])
+sys.exit(run_on_throwaway_host(lambda: run(chosen, more, systemd=False))[0])

@@ -102,10 +102,13 @@ def serving_images(directory: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def serving_containers(home: Path, runtime: str) -> Iterator[Node]:
-    """A node that serves images and containers of ``runtime``, one of RUNTIMES; its files lie below ``home``."""
+def serving_containers(home: Path, runtime: str, *, systemd: bool = False) -> Iterator[Node]:
+    """A node that serves images and containers of ``runtime``, one of RUNTIMES; its files lie below ``home``.
+
+    ``systemd``, which has to run, makes the control groups.
+    """
     with serving_images(home / "registry") as hosts:
-        node = Node(home / "node", functools.partial(_container_server, runtime, hosts))
+        node = Node(home / "node", functools.partial(_container_server, runtime, systemd, hosts))
         node.serve(NETWORK, own={"plugins": "builtin"})
         try:
             yield node
@@ -114,12 +117,19 @@ def serving_containers(home: Path, runtime: str) -> Iterator[Node]:
 
 
 def _container_server(
-    runtime: str, hosts: Path, home: Path, bin_dirs: Sequence[Path], cni: Mapping[str, Any], own: Mapping[str, Any]
+    runtime: str,
+    systemd: bool,
+    hosts: Path,
+    home: Path,
+    bin_dirs: Sequence[Path],
+    cni: Mapping[str, Any],
+    own: Mapping[str, Any],
 ) -> Daemon:
     server = crishim(home, bin_dirs, cni, own)
     plugins = server.settings["plugins"]
     plugins[_IMAGES] = {"registry": {"config_path": str(hosts)}}
-    options = {"runtime_type": "io.containerd.runc.v2", "options": {"BinaryName": RUNTIMES[runtime]}}
+    of_program = {"BinaryName": RUNTIMES[runtime], "SystemdCgroup": systemd}
+    options = {"runtime_type": "io.containerd.runc.v2", "options": of_program}
     plugins[_RUNTIME] |= {
         "restrict_oom_score_adj": True,
         "containerd": {"default_runtime_name": runtime, "runtimes": {runtime: options}},

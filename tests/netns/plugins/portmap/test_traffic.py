@@ -66,6 +66,7 @@ async def test_traffic_that_is_for_no_port_of_the_host_keeps_its_source(ports: P
     assert not ask("tcp", pod, 8080, outside)
 
 
+@pytest.mark.skipif(not Path("/proc/sys/net/bridge").exists(), reason="br_netfilter is not loaded")
 @pytest.mark.parametrize("filtered", ["0", "1"])
 async def test_loopback_works_whether_bridges_are_filtered_or_not(ports: Ports, filtered: str) -> None:
     await ports.add("a", *BOTH)
