@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.critest import WEBSOCKET, outcome, run_suite, serving_containers
+from tests.lab.kernel import shifts_ids_in_memory
 from tests.lab.node import Node
 
 # 122 with five benchmarks, which run only when asked for, and one spec that is left out.
@@ -53,6 +54,7 @@ def test_the_whole_suite(container_node: Node, tmp_path: Path) -> None:
     assert len(found.passed) + len(found.skipped) == SPECS
 
 
+@shifts_ids_in_memory
 @pytest.mark.parametrize("container_node", ["runc-current"], indirect=True)
 def test_what_newer_runtimes_can(container_node: Node, tmp_path: Path) -> None:
     focus = f"-ginkgo.focus={'|'.join(NEWER_CAN)}"

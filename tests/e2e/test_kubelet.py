@@ -21,6 +21,7 @@ import pytest
 from cni_runtime.testing.host import Host
 from tests.lab.conflists import PORTMAP, bridge, conflist
 from tests.lab.daemon import PEER, TOOLS
+from tests.lab.kernel import shifts_ids_in_memory
 from tests.lab.kubelet import (
     IMAGE,
     NODE_IP,
@@ -127,6 +128,7 @@ def test_a_pod_of_many_parts_becomes_ready(kubelet: Kubelet) -> None:
             assert answer.read() == b"from the first\n"
 
 
+@shifts_ids_in_memory
 @pytest.mark.parametrize("kubelet", [str(TOOLS / "oci/runc")], ids=["runc-current"], indirect=True)
 def test_a_pod_has_users_of_its_own(kubelet: Kubelet) -> None:
     script = f"echo done > /dev/termination-log; touch /data/made; {SLEEP}"

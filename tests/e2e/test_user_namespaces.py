@@ -22,9 +22,13 @@ from tests.lab.containers import Containers, leftovers, prepare, remove_group
 from tests.lab.cri import NODE, pod_config
 from tests.lab.critest import RUNTIMES
 from tests.lab.daemon import PEER, Daemon, crishim
+from tests.lab.kernel import shifts_ids_in_memory
 from tests.lab.node import Node, Pod, eventually, refusal
 
-pytestmark = pytest.mark.skipif(PEER, reason="it is about handlers that are configured for crishim")
+pytestmark = [
+    pytest.mark.skipif(PEER, reason="it is about handlers that are configured for crishim"),
+    shifts_ids_in_memory,
+]
 NETWORK = conflist("pods", bridge("cni0", "10.88.0.0/24"))
 ROOT, SIZE = 196608, 65536  # on the node: what the pods' root is, and how many ids there are
 IDS = [{"host_id": ROOT, "container_id": 0, "length": SIZE}, {"host_id": 300000, "container_id": 70000, "length": 10}]

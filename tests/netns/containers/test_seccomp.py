@@ -12,6 +12,7 @@ import pytest
 
 from crishim.model.container import Capabilities, ContainerSecurity, Mount
 from crishim.model.pod import ProfileType, SecurityProfile
+from tests.lab.kernel import KERNEL
 from tests.netns.containers.oci import OWN_PID, Bundle, asked
 
 pytestmark = [
@@ -19,7 +20,6 @@ pytestmark = [
     pytest.mark.skipif(platform.machine() != "x86_64", reason="knows the numbers of x86_64"),
 ]
 
-KERNEL = tuple(map(int, platform.release().split(".")[:2]))
 PYTHON = Path(sys.executable).resolve()
 MOUNTS = tuple(Mount(path, path, readonly=True) for path in {"/usr", "/lib", "/lib64", str(PYTHON.parents[1])})
 

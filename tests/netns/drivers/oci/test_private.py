@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,11 +15,11 @@ from crishim.model.container import Container
 from crishim.model.pod import IDMapping, NamespaceMode, UserNamespace
 from crishim.model.sandbox import IdMap, NamespacePaths, NamespaceSpec
 from tests.lab.critest import RUNTIMES
+from tests.lab.kernel import shifts_ids_in_memory
 from tests.netns.drivers.oci.lab import ROOTFS, STATE, Lab, process, with_process
 
 pytestmark = pytest.mark.anyio
 
-KERNEL = tuple(map(int, platform.release().split(".")[:2]))
 KEPT, NOBODY = STATE / "kept", 65534
 IDS = (IDMapping(host_id=1 << 16, container_id=0, length=1 << 16),)
 USERNS = UserNamespace(NamespaceMode.POD, IDS, IDS)
@@ -68,12 +67,15 @@ def can(*command: str, user: int) -> bool:
 @pytest.mark.parametrize("watched", [True, False])
 @pytest.mark.parametrize(
     ("lab", "with_ids"),
-    [("crun", False), ("runc", False), ("crun", True), (RUNTIMES["runc-current"], True)],
+    [
+        ("crun", False),
+        ("runc", False),
+        pytest.param("crun", True, marks=shifts_ids_in_memory),
+        pytest.param(RUNTIMES["runc-current"], True, marks=shifts_ids_in_memory),
+    ],
     indirect=["lab"],
 )
 async def test_users_of_the_node_reach_nothing_of_a_container(lab: Lab, with_ids: bool, watched: bool) -> None:
-    if with_ids and KERNEL < (6, 3):
-        pytest.skip("this kernel does not shift the ids of a tmpfs, which is where the image lies")
     async with user_namespace(wanted=with_ids) as ids:
         container = await make(lab, ids, watched=watched)
     written = await lab.driver.exec_sync(container, process("sh", "-c", "echo x > /made && echo $PASSWORD"), None)
