@@ -38,7 +38,7 @@ class Attachment(Struct, frozen=True, kw_only=True):
     def validate(self) -> None:
         """Raises CniError when a part cannot be handed to a plugin.
 
-        The host's own namespace can not: DEL would take an interface of the host down.
+        The host's own namespace cannot: DEL would take an interface of the host down.
         """
         names.container_id(self.container_id)
         names.interface_name(self.ifname)

@@ -106,7 +106,7 @@ def _closing_all_but(hand_down: Iterable[int]) -> list[tuple[str, int] | tuple[s
     """
     kept = sorted(set(hand_down))
     if kept and kept[0] < _FIRST:
-        raise ValueError(f"a standard stream can not be handed down as well: {kept[0]}")
+        raise ValueError(f"a standard stream cannot be handed down as well: {kept[0]}")
     parked = list(enumerate(kept, _FIRST))
     return [
         *[("adddup2", number, place) for place, number in parked],

@@ -72,7 +72,7 @@ def config_default() -> None:
 
 @config_app.command("check")
 def config_check(config: ConfigFile = None) -> None:
-    """Load a configuration and print every warning; ends with 1 when it can not be used."""
+    """Load a configuration and print every warning; ends with 1 when it cannot be used."""
     found = loaded(config)
     for warning in found.warnings:
         typer.echo(f"warning: {warning}")

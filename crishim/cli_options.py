@@ -17,7 +17,7 @@ Address = Annotated[Path | None, typer.Option(help="Unix socket of the server.")
 
 
 def loaded(config: Path | None) -> Loaded:
-    """The configuration; ends the command when it can not be used."""
+    """The configuration; ends the command when it cannot be used."""
     try:
         return load_config(config, {})
     except CrishimError as error:

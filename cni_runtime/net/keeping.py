@@ -31,7 +31,7 @@ async def keep_tables(state: Path = STATE, *, pause: float = 0.3, again: float =
 
     ``pause`` (seconds) is how long changes gather before they are looked at, and so the least time between two looks:
     a program that flushes again and again keeps nobody busy. When there is no descriptor or thread left to look, or
-    the state can not be read, that is tried ``again`` seconds later. Raises OSError when the kernel has no nftables.
+    the state cannot be read, that is tried ``again`` seconds later. Raises OSError when the kernel has no nftables.
     """
     nft, netfilter = open_nft(), Netfilter()
     try:

@@ -66,7 +66,7 @@ class ContainerParts(Struct, frozen=True):
 class OciParts(Struct, frozen=True):
     """The OCI runtime with what was found out about it, by runtime handler; "" is the default one.
 
-    ``without_user_namespaces`` holds the reason for every handler whose pods can not have one of their own.
+    ``without_user_namespaces`` holds the reason for every handler whose pods cannot have one of their own.
     ``apparmor`` is the profile that containers have unless they say otherwise.
     """
 

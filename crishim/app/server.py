@@ -48,7 +48,7 @@ STOP_GRACE_SECONDS = 10.0
 async def serve(config: Config) -> None:
     """Run the server until SIGTERM or SIGINT, then stop it gracefully.
 
-    Raises CrishimError when it can not start, or when a task failed without which it can not go on.
+    Raises CrishimError when it cannot start, or when a task failed without which it cannot go on.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

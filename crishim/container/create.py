@@ -142,7 +142,7 @@ class CreateContainer:
             raise FailedPreconditionError(f"container {holder.id}, whose PID namespace was to be joined, has ended")
 
     async def _undo(self, container: Container, error: BaseException) -> None:
-        """Leave nothing of a container whose making failed; what can not be undone now is tried at the next start."""
+        """Leave nothing of a container whose making failed; what cannot be undone now is tried at the next start."""
         try:
             async with asyncio.timeout(UNDO_SECONDS):
                 await self._remove.undo(container)

@@ -39,7 +39,7 @@ class Exec:
         """The OCI process for ``command`` in ``container``; raises InvalidArgumentError for an empty command."""
         spec = self.spec(container)
         if spec is None:
-            raise UnavailableError(f"container {container.id}: its OCI configuration can not be read")
+            raise UnavailableError(f"container {container.id}: its OCI configuration cannot be read")
         return exec_process(spec["process"], command, tty=tty)
 
     def spec(self, container: Container) -> dict[str, Any] | None:

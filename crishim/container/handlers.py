@@ -17,4 +17,4 @@ def of_handler(known: Mapping[str, T], name: str) -> T:
     """
     if name in known:
         return known[name]
-    raise UnavailableError(f"runtime handler {name!r} can not be used: it is not configured any more")
+    raise UnavailableError(f"runtime handler {name!r} cannot be used: it is not configured any more")

@@ -69,7 +69,7 @@ class Prepare:
         self._device_ownership = device_ownership
 
     async def check(self, sandbox: Sandbox, config: ContainerConfig) -> HostFacts:
-        """Refuse, before anything is touched, what can not be made. Returns what the node can do now.
+        """Refuse, before anything is touched, what cannot be made. Returns what the node can do now.
 
         Raises InvalidArgumentError, and UnavailableError when the runtime handler is not configured any more.
         """

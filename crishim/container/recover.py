@@ -86,7 +86,7 @@ class RecoverContainers:
                 self._watch.begin(container)  # which tries again what could not be done
 
     async def _settle_start(self, container: Container) -> Container:
-        """The container as it is, a start of it may have been cut off; one that can not be asked about is killed.
+        """The container as it is, a start of it may have been cut off; one that cannot be asked about is killed.
 
         ``started_at`` of one that was not started is what earlier versions recorded before a start.
         """

@@ -20,7 +20,7 @@ async def start(
     """Start ``container``; raises FailedPreconditionError unless it is in CREATED, and its sandbox ready.
 
     The runtime keeps account of starts: after a crash here, recovery asks it.
-    A container that can not be started is EXITED with reason StartError, and the error goes to the caller. What there
+    A container that cannot be started is EXITED with reason StartError, and the error goes to the caller. What there
     is of it is killed: it still waits, or even runs, if the runtime failed after it had let it.
     """
     if container.state is not State.CREATED:

@@ -24,7 +24,7 @@ from crishim.model.sandbox import Sandbox
 
 
 def check_config(config: ContainerConfig, sandbox: Sandbox, host: HostFacts) -> None:
-    """Raise InvalidArgumentError naming the field that can not be honoured, what was found and expected.
+    """Raise InvalidArgumentError naming the field that cannot be honoured, what was found and expected.
 
     Left to the making are the refusals that need the image: no command, an unknown user, a wrong stop signal.
     """

@@ -21,7 +21,7 @@ _PARSER_FILES = Path("/etc/apparmor.d")
 
 
 def loaded_profiles(sys: Path = Path("/sys")) -> frozenset[str]:
-    """The names in ``NAME (MODE)`` lines; a name may hold blanks. Empty when they can not be read. Blocks."""
+    """The names in ``NAME (MODE)`` lines; a name may hold blanks. Empty when they cannot be read. Blocks."""
     try:
         text = os.fsdecode((sys / "kernel/security/apparmor/profiles").read_bytes())
     except OSError:

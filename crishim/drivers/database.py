@@ -29,7 +29,7 @@ class Database:
         """Open or make the file; ``schema`` makes the tables of a new one, ``version`` is that of the schema.
 
         A file that is empty, corrupt or not a database of ours is renamed to ``NAME.corrupt-N``. Raises
-        UnavailableError when it can not be opened or another process uses it, FailedPreconditionError when a
+        UnavailableError when it cannot be opened or another process uses it, FailedPreconditionError when a
         newer program wrote it.
         """
         self.problems: list[str] = []

@@ -39,7 +39,7 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     ``selinux``: it has SELinux; ``selinux_labels``: and containers are to have its labels. ``capabilities`` are those
     of the server's bounding set, as ``CAP_`` names. ``apparmor``: it has AppArmor, and containers are to have profiles.
     ``apparmor_profiles`` are the loaded ones. ``recursive_read_only``, ``id_mapped_mounts`` and ``systemd_cgroup``
-    depend on the OCI runtime too: whoever knows the handler takes them back where that can not do it. ``swap`` and
+    depend on the OCI runtime too: whoever knows the handler takes them back where that cannot do it. ``swap`` and
     ``hugetlb``: the cgroups have that controller. ``cgroup2_options`` are those of the node's own mount that another
     mount of it would reset. ``oom_score_adj_min`` is the lowest value the server may set. ``open_files`` are the soft
     and the hard limit of open files that containers get, where they are not to have the server's: whoever raises that
@@ -77,7 +77,7 @@ async def gather(
     ``restrict_oom_score_adj``: never go below the server's own value, even where the kernel would allow it.
     ``enable_selinux``: containers are to have labels where the node has SELinux.
     ``disable_apparmor``: no container has a profile, as on a node without AppArmor.
-    Raises SystemCallError when what every Linux has can not be read.
+    Raises SystemCallError when what every Linux has cannot be read.
     """
     cgroups = await detect(systemd_configured)
     systemd = cgroups.driver is CgroupDriver.SYSTEMD

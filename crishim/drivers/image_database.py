@@ -87,7 +87,7 @@ class ImageDatabase:
             try:
                 records.append(msgspec.json.decode(data, type=kind))
             except msgspec.DecodeError as error:
-                self._problems.append(f"{table}: the record {key} can not be read: {error}")
+                self._problems.append(f"{table}: the record {key} cannot be read: {error}")
         return records
 
 

@@ -19,7 +19,7 @@ _GROUP, _AFTER_GROUP = "task_memcg=", ",task="  # of dump_oom_victim in mm/oom_k
 def killed_in(group: str, log: Path = _LOG) -> bool:
     """Whether the kernel says that it killed a process in the control group ``group``, a path, or below it.
 
-    False when it has said so much since then that this is lost, or the log can not be read. Blocks.
+    False when it has said so much since then that this is lost, or the log cannot be read. Blocks.
     """
     with suppress(OSError):
         # The kernel starts at its own root, which a node that is a container itself does not see.

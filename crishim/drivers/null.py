@@ -1,4 +1,4 @@
-"""The node's /dev/null for processes in containers, which can not change it.
+"""The node's /dev/null for processes in containers, which cannot change it.
 
 A process may change owner, mode and attributes of whatever file it has open, as far as it is allowed to: root of a
 container those of the node's /dev/null, and nobody else on the node could open that any more. So what a container is

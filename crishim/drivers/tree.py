@@ -56,7 +56,7 @@ def count(found: Iterable[Found], most: float) -> tuple[int, int]:
 
 
 def walk(top: int, *, across_mounts: bool) -> Generator[Found, None, None]:
-    """Everything below the open directory ``top``, a directory before what is in it; what can not be read is left out.
+    """Everything below the open directory ``top``, a directory before what is in it; what cannot be read is left out.
 
     What is found can be used until the next is asked for. No link is followed. Only the uppermost directories stay
     open: from one below them ".." leads back. When that has been moved elsewhere meanwhile, the walk goes on in the

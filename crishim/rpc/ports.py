@@ -86,7 +86,7 @@ class ContainerService(Protocol):
         ...
 
     async def checkpoint(self, container_id: str) -> None:
-        """Raises UnimplementedError with the reason why checkpoints can not be made."""
+        """Raises UnimplementedError with the reason why checkpoints cannot be made."""
         ...
 
     async def reopen_log(self, container_id: str) -> None:

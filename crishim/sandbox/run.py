@@ -138,7 +138,7 @@ class RunSandbox:
         reach(FaultPoint.RUN_FILES)
 
     async def _undo(self, sandbox_id: str, error: BaseException) -> None:
-        """Leave nothing of a sandbox whose making failed; what can not be undone now stays listed, with the reason."""
+        """Leave nothing of a sandbox whose making failed; what cannot be undone now stays listed, with the reason."""
         try:
             async with asyncio.timeout(UNDO_SECONDS):
                 await self._teardown.discard(sandbox_id, reason=f"RunPodSandbox failed: {explain(error)}")

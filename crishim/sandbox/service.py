@@ -33,7 +33,7 @@ class Sandboxes:
         default_handler: str,
         without_user_namespaces: Mapping[str, str],
     ) -> None:
-        """``without_user_namespaces`` says by handler why its pods can not have a user namespace of their own."""
+        """``without_user_namespaces`` says by handler why its pods cannot have a user namespace of their own."""
         self._index, self._run, self._teardown, self._in_flight = index, run, teardown, in_flight
         self._handlers, self._default_handler = handlers, default_handler
         self._without_user_namespaces = without_user_namespaces

@@ -58,7 +58,7 @@ class Teardown:
     def fail(self, sandbox_id: str, *, reason: str | None = None) -> None:
         """Mark a sandbox that is being made as failed; any other stays as it is.
 
-        That can not fail itself, when the disk is full for example: such a sandbox would be hidden for ever. It is not
+        That cannot fail itself, when the disk is full for example: such a sandbox would be hidden for ever. It is not
         written, because a new server undoes what was being made as well.
         """
         sandbox = self._index.find(sandbox_id)

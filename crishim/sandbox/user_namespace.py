@@ -17,7 +17,7 @@ _IDS = 2**32 - 1  # the last number means "no id"
 
 
 def check_user_namespace(options: NamespaceOptions) -> None:
-    """Raise InvalidArgumentError naming the field for ids that can not be had, and for what needs the node's ids.
+    """Raise InvalidArgumentError naming the field for ids that cannot be had, and for what needs the node's ids.
 
     The kernel mounts /proc and /dev/mqueue only for who owns the PID and the IPC namespace. A pod on the node's network
     is possible: it sees the node's /sys, mounted already.
@@ -39,7 +39,7 @@ def check_user_namespace(options: NamespaceOptions) -> None:
 def check_ability(config: PodConfig, handler: str, obstacles: Mapping[str, str]) -> None:
     """Raise InvalidArgumentError when the pod wants a user namespace and ``handler`` is one of ``obstacles``."""
     if config.user_namespace is not None and handler in obstacles:
-        message = f"runtime handler {handler!r} can not have user namespaces: {obstacles[handler]}"
+        message = f"runtime handler {handler!r} cannot have user namespaces: {obstacles[handler]}"
         raise InvalidArgumentError(f"{_FIELD}.userns_options: {message}")
 
 

@@ -17,7 +17,7 @@ _HOSTNAME_LIMIT = 64  # sethostname(2): __NEW_UTS_LEN
 
 
 def check_config(config: PodConfig, cgroup_driver: CgroupDriver) -> None:
-    """Raise InvalidArgumentError naming the field that can not be honoured, what was found and expected."""
+    """Raise InvalidArgumentError naming the field that cannot be honoured, what was found and expected."""
     check_cgroup_parent(config.cgroup_parent, cgroup_driver)
     _check_hostname(config.hostname)
     _check_namespaces(config.namespaces)

@@ -154,7 +154,7 @@ def test_who_can_not_have_one_and_who_has_is_told(serving: Node) -> None:
     for handler in ("runc", "crun"):
         refused = refusal(functools.partial(serving.cri.run, config, handler))
         assert refused.code() == grpc.StatusCode.INVALID_ARGUMENT
-        assert f"runtime handler '{handler}' can not have user namespaces" in refused.details()
+        assert f"runtime handler '{handler}' cannot have user namespaces" in refused.details()
     handlers = connect(serving).stub.Status(pb.StatusRequest()).runtime_handlers
     assert {each.name for each in handlers if each.features.user_namespaces} == {"", "runc-current"}
     pod = connect(serving).run_pod("web")

@@ -17,7 +17,7 @@ from crishim.container.spec.selinux import selinux_labels
 
 
 def build_spec(inputs: SpecInputs) -> Json:
-    """The content of ``config.json``; raises InvalidArgumentError naming the field that can not be had."""
+    """The content of ``config.json``; raises InvalidArgumentError naming the field that cannot be had."""
     spec = {
         "ociVersion": OCI_VERSION,
         "process": process(inputs),

@@ -50,7 +50,7 @@ def allowing(node: DeviceNode, access: str) -> list[Json]:
 
 
 def check_devices(config: ContainerConfig) -> None:
-    """Refuse devices that can not be what was meant."""
+    """Refuse devices that cannot be what was meant."""
     for index, device in enumerate(config.devices):
         field = f"config.devices[{index}]"
         check_path(f"{field}.host_path", device.host_path)

@@ -18,7 +18,7 @@ _OOM_SCORE_ADJ = -998  # its end would be the pod's
 
 def needs_oci_runtime(sandbox: Sandbox, host: HostFacts) -> bool:
     """Whether only an OCI runtime can start it: in a user namespace, where SELinux goes by a program's file, or where
-    its system calls can not be filtered.
+    its system calls cannot be filtered.
     """
     return sandbox.id_map is not None or host.selinux or not host.seccomp or host.architecture not in SUPPORTED
 

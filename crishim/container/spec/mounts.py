@@ -61,7 +61,7 @@ def relabelled_paths(config: ContainerConfig, sandbox: Sandbox, files: PodFiles)
 
 
 def check_mounts(config: ContainerConfig, host: HostFacts, userns: UserNamespace | None = None) -> None:
-    """Refuse mounts that make no sense or that this node can not make; ``userns`` is the pod's own."""
+    """Refuse mounts that make no sense or that this node cannot make; ``userns`` is the pod's own."""
     for index, mount in enumerate(config.mounts):
         field = f"config.mounts[{index}]"
         _check_paths(field, mount)
@@ -122,7 +122,7 @@ def _check_recursion(field: str, mount: Mount, host: HostFacts) -> None:
     if mount.propagation is not MountPropagation.PRIVATE:
         raise InvalidArgumentError(f"{field}.recursive_read_only: needs PROPAGATION_PRIVATE")
     if not host.recursive_read_only:
-        raise InvalidArgumentError(f"{field}.recursive_read_only: the OCI runtime or this node can not do it")
+        raise InvalidArgumentError(f"{field}.recursive_read_only: the OCI runtime or this node cannot do it")
 
 
 def _is_replaced(path: str, taken: set[str]) -> bool:

@@ -88,7 +88,7 @@ def oci_user(user: User) -> Json:
 
 
 def check_process(config: ContainerConfig) -> None:
-    """Refuse commands and paths that can not be passed on."""
+    """Refuse commands and paths that cannot be passed on."""
     check_texts("config.command", config.command)
     check_texts("config.args", config.args)
     if config.working_dir:

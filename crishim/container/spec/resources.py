@@ -104,7 +104,7 @@ def _shares(asked: int) -> int:
 
 
 def _quota(asked: int, before: int) -> int:
-    """None is asked for (-1) only where there was one: crun 1.8 can not write that to cgroup v1.
+    """None is asked for (-1) only where there was one: crun 1.8 cannot write that to cgroup v1.
 
     kubelet asks for none for whoever has processors of its own.
     """

@@ -48,7 +48,7 @@ def selinux_labels(config: ContainerConfig, sandbox: Sandbox, host: HostFacts) -
 
 
 def check_selinux(config: ContainerConfig, sandbox: Sandbox, host: HostFacts) -> None:
-    """Refuse a label that can not be passed on."""
+    """Refuse a label that cannot be passed on."""
     options = config.security.selinux or SELinuxOptions()
     for name in options.__struct_fields__:
         check_text(f"{SECURITY}.selinux_options.{name}", getattr(options, name))

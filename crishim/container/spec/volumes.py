@@ -23,5 +23,5 @@ def _checked(path: str) -> str:
     check_text("image: config.Volumes", path)
     normal = normal_path(path)
     if normal == "/":
-        raise InvalidArgumentError(f"image: config.Volumes: {path!r} can not be a volume")
+        raise InvalidArgumentError(f"image: config.Volumes: {path!r} cannot be a volume")
     return normal

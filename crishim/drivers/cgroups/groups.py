@@ -124,7 +124,7 @@ def _read_procs(path: str, parent: int | None) -> list[int]:
 def _groups(top: Path) -> Iterator[tuple[str, int | None]]:
     """All groups below ``top``, the lowest first, then itself: its name, and the open directory that it is in, if any.
 
-    A container can nest groups deeper than functions nest and paths are long, but it can not move one elsewhere. So one
+    A container can nest groups deeper than functions nest and paths are long, but it cannot move one elsewhere. So one
     directory at a time is open, and ".." leads back.
     """
     with system_call("open", str(top)):

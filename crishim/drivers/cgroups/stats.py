@@ -67,7 +67,7 @@ class CpuStats(Struct, frozen=True):
 
 
 class MemoryStats(Struct, frozen=True):
-    """Memory in use. ``limit`` None: none. ``working_set`` is what can not be reclaimed easily."""
+    """Memory in use. ``limit`` None: none. ``working_set`` is what cannot be reclaimed easily."""
 
     usage: int | None = None
     working_set: int | None = None

@@ -74,7 +74,7 @@ class MonitorFiles(Struct, frozen=True):
 
 
 def command_line(monitor: Monitor) -> tuple[str, ...]:
-    """The command line for ``monitor``. Raises InvalidArgumentError for a log path that conmon can not take."""
+    """The command line for ``monitor``. Raises InvalidArgumentError for a log path that conmon cannot take."""
     if ":" in monitor.log_path:  # conmon would cut the path there
         raise refusal("log_path", "a path without a colon", monitor.log_path)
     flags = {

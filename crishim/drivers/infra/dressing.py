@@ -110,7 +110,7 @@ def _limit(spawned: Spawned) -> None:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Nobody's garbage is collected in this thread meanwhile, which can not do what that may take."""
+    """Nobody's garbage is collected in this thread meanwhile, which cannot do what that may take."""
     with _turn:
         collecting = gc.isenabled()
         gc.disable()

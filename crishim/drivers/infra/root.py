@@ -64,7 +64,7 @@ class EmptyRoot:
         syscalls.mount("", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
         syscalls.mount("infra", place, "tmpfs", flags, f"mode=755,size={len(content) + _ROOM},nr_inodes={_MOST_FILES}")
         program.write_bytes(content)
-        program.chmod(0o111)  # who may not read its own program can not be traced by others of the same user
+        program.chmod(0o111)  # who may not read its own program cannot be traced by others of the same user
         nothing.touch()
         nothing.chmod(0o444)
         _make_read_only(place, flags)

@@ -143,7 +143,7 @@ class OciDriver:
     async def start_infra(self, container: Container, bundle: Path, wanted: InfraProcess) -> Started:
         """As ``run``, but by no OCI runtime: the process that holds a pod's PID namespace. Raises SystemCallError.
 
-        It has no control group of its own. A process that is root of a user namespace can not be started so.
+        It has no control group of its own. A process that is root of a user namespace cannot be started so.
         """
         try:
             return await self._infra.start(container.id, bundle, wanted)
@@ -219,7 +219,7 @@ class OciDriver:
         try:
             await self._update(note, resources)
         except RuntimeFailedError:
-            # crun 1.8 can not write that a CPU quota is to go to cgroup v1.
+            # crun 1.8 cannot write that a CPU quota is to go to cgroup v1.
             cpu = dict(resources.get("cpu", {}))
             if cpu.pop("quota", 0) >= 0 or not self._groups.lift_cpu_quota(note.group):
                 raise

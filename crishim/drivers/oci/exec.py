@@ -65,7 +65,7 @@ class Exec(Struct, frozen=True):
     oom_score_adj: int | None = None
 
     async def start(self, program: OciProgram, streams: Streams) -> Child:
-        """Start the command. Raises RuntimeFailedError when it can not be started."""
+        """Start the command. Raises RuntimeFailedError when it cannot be started."""
         if self.owner is not None:
             give((streams.stdin, streams.stdout, streams.stderr), self.owner)
         pid_file, log = self.directory / "pid", self.directory / "log"

@@ -28,7 +28,7 @@ async def exec_sync(
 ) -> ExecResult:
     """Run ``process``; ``drain_seconds`` limits the wait for output that it has left to others to write.
 
-    Raises DeadlineError when either time has passed, RuntimeFailedError when it can not be started; then all that it
+    Raises DeadlineError when either time has passed, RuntimeFailedError when it cannot be started; then all that it
     started is killed. What a command leaves behind that ended in time, and that holds no output, goes on.
     """
     result: ExecResult | None = None

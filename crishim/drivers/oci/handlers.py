@@ -44,17 +44,17 @@ class Handler(Struct, frozen=True, kw_only=True):
 
 
 class Handlers:
-    """The configured handlers by name; ``problems`` has the reason for each one that can not be used."""
+    """The configured handlers by name; ``problems`` has the reason for each one that cannot be used."""
 
     def __init__(self, handlers: Mapping[str, Handler], problems: Mapping[str, str]) -> None:
         self.usable, self.problems = handlers, problems
 
     def get(self, name: str) -> Handler:
-        """The handler of this name; raises UnavailableError with the reason when it can not be used."""
+        """The handler of this name; raises UnavailableError with the reason when it cannot be used."""
         if name in self.usable:
             return self.usable[name]
         reason = self.problems.get(name, "it is not configured any more")
-        raise UnavailableError(f"runtime handler {name!r} can not be used: {reason}")
+        raise UnavailableError(f"runtime handler {name!r} cannot be used: {reason}")
 
 
 async def probe(configured: Mapping[str, RuntimeHandler], *, systemd: bool = False) -> Handlers:

@@ -50,7 +50,7 @@ def _copy(program: Path) -> Path:
         fcntl.fcntl(writing, fcntl.F_ADD_SEALS, _SEALS)
         reading = os.open(f"/proc/self/fd/{writing}", os.O_RDONLY | os.O_CLOEXEC)
     finally:
-        os.close(writing)  # what is open for writing can not be executed
+        os.close(writing)  # what is open for writing cannot be executed
     return Path(f"/proc/{os.getpid()}/fd/{reading}")
 
 

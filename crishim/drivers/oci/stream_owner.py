@@ -1,7 +1,7 @@
 """Who the pipes belong to that a container's processes write to.
 
 A process may write to its standard output whoever owns it, but it can open it by name, as /dev/stdout, only when the
-owner is one it knows. An OCI runtime gives the pipes to the process's user, which it can not where a user namespace
+owner is one it knows. An OCI runtime gives the pipes to the process's user, which it cannot where a user namespace
 does not have their owner; so they are given here to who that user is on the node.
 """
 

@@ -1,6 +1,6 @@
 """Marks that a process hands on to all it starts, however far they run away from it.
 
-A tree of processes can not be followed by parent, process group or session: a process changes each of them at will,
+A tree of processes cannot be followed by parent, process group or session: a process changes each of them at will,
 and an orphan loses the first. Resource limits it inherits and keeps. ``RLIMIT_RTTIME`` (microseconds of real-time
 scheduling without a system call, see getrlimit(2)) is set to a random number of more than a hundred thousand years:
 as good as no limit, and on no other process of the machine.

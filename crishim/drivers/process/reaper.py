@@ -4,7 +4,7 @@ Every other child belongs to whoever started it, in this program or in a library
 started what, the kernel does not tell. But
 
 - what is started here in a PID namespace of its own has its ``Child`` from the start, so any other zombie of such a
-  namespace is an orphan and is reaped at once: until it is, the first process of that namespace can not end, and
+  namespace is an orphan and is reaped at once: until it is, the first process of that namespace cannot end, and
   neither can its container;
 - whoever waits for a child does so at once, so what is a zombie for ``GRACE_SECONDS`` is an orphan too.
 """

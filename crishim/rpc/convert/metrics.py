@@ -80,7 +80,7 @@ _GROUP = (
     _GroupMetric("container_memory_usage_bytes", "Memory in use, with all caches.", pb.GAUGE, lambda g: g.memory.usage),
     _GroupMetric(
         "container_memory_working_set_bytes",
-        "Memory that can not be reclaimed easily.",
+        "Memory that cannot be reclaimed easily.",
         pb.GAUGE,
         lambda g: g.memory.working_set,
     ),

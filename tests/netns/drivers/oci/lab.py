@@ -203,7 +203,7 @@ def own_score() -> int:
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float = 10.0) -> None:
-    """Wait for what a test can not be told of."""
+    """Wait for what a test cannot be told of."""
     for _ in range(int(seconds / 0.01)):
         answer = condition()
         if answer if isinstance(answer, bool) else await answer:

@@ -317,10 +317,10 @@ async def test_the_name_of_a_container_that_ran_is_reserved(world: ContainerWorl
 async def test_a_runtime_handler_that_is_not_configured_any_more_is_named(world: ContainerWorld) -> None:
     container_id = await world.run()
     await world.index.change(container_id, runtime_handler="kata")
-    with pytest.raises(UnavailableError, match="runtime handler 'kata' can not be used"):
+    with pytest.raises(UnavailableError, match="runtime handler 'kata' cannot be used"):
         await world.containers.update(container_id, Resources(cpu_shares=512))
     world.pods.sandboxes["pod"] = replace(world.pods.get("pod"), runtime_handler="kata")
-    with pytest.raises(UnavailableError, match="runtime handler 'kata' can not be used"):
+    with pytest.raises(UnavailableError, match="runtime handler 'kata' cannot be used"):
         await world.containers.create("pod", example_container("other", security=POD_PID))
 
 

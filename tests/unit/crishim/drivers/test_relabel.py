@@ -57,7 +57,7 @@ async def test_deeper_than_any_path(tree: Path) -> None:
         found = [os.getxattr(f"/proc/self/fd/{at}/d", ATTRIBUTE) for at, _, _ in walk(directory, across_mounts=False)]
         os.close(directory)
     finally:
-        remove_trees(str(top))  # what comes after a test can not
+        remove_trees(str(top))  # what comes after a test cannot
     assert found == 3000 * [b"label"]
 
 

@@ -51,7 +51,7 @@ def test_a_tree_deeper_than_any_path_is_measured(tmp_path: Path) -> None:
     top.mkdir()
     nest(top, 3000)
     found = tree_usage(top)
-    remove_trees(str(top))  # what comes after a test can not
+    remove_trees(str(top))  # what comes after a test cannot
     assert found[1] == 3001
 
 

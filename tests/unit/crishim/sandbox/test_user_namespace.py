@@ -98,7 +98,7 @@ async def test_a_pod_without_one_is_given_nothing(world: World) -> None:
 
 
 async def test_a_handler_that_can_not_is_named_with_the_reason(world: World) -> None:
-    with pytest.raises(InvalidArgumentError, match="runtime handler 'old' can not have user namespaces: it has none"):
+    with pytest.raises(InvalidArgumentError, match="runtime handler 'old' cannot have user namespaces: it has none"):
         await world.sandboxes.run(pod(), "old")
     await world.sandboxes.run(example_pod(), "old")
 

@@ -95,7 +95,7 @@ async def test_of_a_group_that_is_gone_and_was_not_hit_nothing_is_said(unified: 
 
 
 def nest(top: Path, name: str, depth: int) -> int:
-    """The lowest of ``depth`` directories in each other, open; by one path it can not be reached."""
+    """The lowest of ``depth`` directories in each other, open; by one path it cannot be reached."""
     parent = os.open(top, os.O_RDONLY)
     for _ in range(depth):
         os.mkdir(name, dir_fd=parent)

@@ -60,17 +60,17 @@ async def test_a_program_without_the_command_has_no_features(tmp_path: Path) -> 
 async def test_a_program_that_is_broken_makes_its_handler_unusable(tmp_path: Path, text: str) -> None:
     handlers = await probed(script(tmp_path / "broken", text))
     assert list(handlers.problems) == ["h"]
-    with pytest.raises(UnavailableError, match="runtime handler 'h' can not be used: "):
+    with pytest.raises(UnavailableError, match="runtime handler 'h' cannot be used: "):
         handlers.get("h")
 
 
 async def test_a_program_that_is_not_there_is_named() -> None:
-    with pytest.raises(UnavailableError, match="'h' can not be used: nowhere-runtime was not found in"):
+    with pytest.raises(UnavailableError, match="'h' cannot be used: nowhere-runtime was not found in"):
         (await probed("nowhere-runtime")).get("h")
 
 
 def test_a_handler_that_is_not_configured_is_named() -> None:
-    with pytest.raises(UnavailableError, match="'gone' can not be used: it is not configured any more"):
+    with pytest.raises(UnavailableError, match="'gone' cannot be used: it is not configured any more"):
         Handlers({}, {}).get("gone")
 
 

@@ -1,4 +1,4 @@
-"""Changes of the store whose records can not be written, and that meet each other."""
+"""Changes of the store whose records cannot be written, and that meet each other."""
 
 from __future__ import annotations
 
