@@ -3,7 +3,7 @@
 record says        and                       then
 CREATING           -                         undo, forget
 CREATED, RUNNING   another boot              it has ended; how, nobody knows
-CREATED            its start was begun       ask the OCI runtime: it runs, or can be started again; watch it
+CREATED            its start was begun       finish it, or ask the OCI runtime: it runs, or can be started; watch it
 CREATED, RUNNING   otherwise                 watch it; one that ended meanwhile is recorded at once
 EXITED             -                         remove what the OCI runtime may still have of it
 REMOVING           -                         remove

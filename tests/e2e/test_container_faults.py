@@ -42,7 +42,15 @@ def live(containers: Containers, pod: str) -> None:
     containers.remove(container)
 
 
-OF_THE_OCI_DRIVER = ("oci.create.noted", "oci.create.spawned", "oci.start.started", "oci.exec.spawned")
+OF_THE_OCI_DRIVER = (
+    "oci.create.noted",
+    "oci.create.spawned",
+    "oci.start.noted",
+    "oci.start.let_run",
+    "oci.start.started",
+    "oci.exec.spawned",
+)
+HAVE_BEGUN_TO_START = (ContainerFaultPoint.STARTED, *OF_THE_OCI_DRIVER[2:])
 
 
 @pytest.mark.parametrize("point", [*ContainerFaultPoint, *OF_THE_OCI_DRIVER], ids=str)
@@ -55,7 +63,7 @@ def test_killed_at(serving: Node, point: str) -> None:
     serving.restart()
     containers = connect(serving)
     states = containers.states()
-    if point in (ContainerFaultPoint.STARTED, "oci.start.started", "oci.exec.spawned"):
+    if point in HAVE_BEGUN_TO_START:
         assert list(states.values()) == [pb.CONTAINER_RUNNING]
     for container, state in states.items():
         assert state != pb.CONTAINER_RUNNING or containers.answers(container)

@@ -17,6 +17,7 @@ from crishim.core.errors import InvalidArgumentError, NotFoundError, RuntimeFail
 from crishim.drivers.cgroups.hierarchy import group_path
 from crishim.drivers.conmon.argv import Monitor, MonitorFiles
 from crishim.drivers.oci.deadline import within
+from crishim.drivers.oci.exec_fifo import starts_by_fifo
 from crishim.drivers.oci.handlers import Handler
 from crishim.drivers.oci.notes import Note, Notes
 from crishim.drivers.oci.places import Places
@@ -49,6 +50,7 @@ def plan_note(container: Container, handler: Handler, bundle: Path, spec: Mappin
         group=group,
         own_pids=any(entry["type"] == "pid" and not entry.get("path") for entry in linux.get("namespaces", ())),
         userns=user_namespace(linux),
+        starts_by_fifo=starts_by_fifo(handler.program, spec),
     )
 
 

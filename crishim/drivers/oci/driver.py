@@ -33,6 +33,7 @@ from crishim.drivers.null import take_back_null
 from crishim.drivers.oci.creation import files_of, plan_note, prepare, program_of, run_unwatched
 from crishim.drivers.oci.criu import checkpoint_obstacle
 from crishim.drivers.oci.exec import Execs
+from crishim.drivers.oci.exec_fifo import let_run
 from crishim.drivers.oci.exec_streams import ExecSession, Wanted, open_session
 from crishim.drivers.oci.exec_sync import exec_sync
 from crishim.drivers.oci.handlers import Handlers
@@ -156,21 +157,27 @@ class OciDriver:
         note = replace(self._notes.get(container.id), start_begun=now_ns())
         self._notes.write(note)
         faults.reach("oci.start.noted")
-        await program_of(note, self._places).call("start", container.id, seconds=self._limits.start)
+        if not self._let_run(note):
+            await program_of(note, self._places).call("start", container.id, seconds=self._limits.start)
         faults.reach("oci.start.started")
         return note.start_begun
 
     async def started_at(self, container: Container) -> int:
         """When a container was let run, nanoseconds since the epoch, be it that it has ended since; 0 if it was not.
 
-        For after a crash in ``start``; unless one was begun, the OCI runtime is not asked. Raises RuntimeFailedError
-        when it does not know the container, or its answer makes no sense.
+        For after a crash in ``start``, which is finished if it can be; unless one was begun, the OCI runtime is not
+        asked. Raises RuntimeFailedError when it does not know the container, or its answer makes no sense.
         """
         note = self._notes.find(container.id)
         if note is None or not note.start_begun:
             return 0
+        self._let_run(note)
         answer = await program_of(note, self._places).call("state", container.id, seconds=self._limits.start)
         return 0 if parse_status(answer.stdout) in ("creating", "created") else note.start_begun
+
+    def _let_run(self, note: Note) -> bool:
+        """Start a container without its OCI runtime, in memory and so without a thread; False if it has to be asked."""
+        return note.starts_by_fifo and let_run(program_of(note, self._places).state / note.container_id)
 
     def is_there(self, container: Container) -> bool:
         """Whether the first process of a container is there, be it as a zombie: so long nobody else has its id."""

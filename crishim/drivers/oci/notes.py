@@ -22,8 +22,9 @@ class Note(Struct, frozen=True, kw_only=True):
 
     ``program`` is the OCI runtime; empty for an infra process that was started without one, which is its own monitor.
     ``group`` is its control group, empty when it has none. ``own_pids``: it has a PID namespace of its own, so all of
-    it ends with its first process. ``userns``: the ids of its user namespace. ``monitor`` None: it was not started.
-    ``start_begun`` is when the container's start was, nanoseconds since the epoch, 0 if it was not.
+    it ends with its first process. ``userns``: the ids of its user namespace. ``starts_by_fifo``: see ``exec_fifo``.
+    ``monitor`` None: it was not started. ``start_begun`` is when the container's start was, nanoseconds since the
+    epoch, 0 if it was not.
     """
 
     container_id: str
@@ -34,6 +35,7 @@ class Note(Struct, frozen=True, kw_only=True):
     group: str = ""
     own_pids: bool = False
     userns: UserNamespace | None = None
+    starts_by_fifo: bool = False
     monitor: ProcessId | None = None
     start_begun: int = 0
 
