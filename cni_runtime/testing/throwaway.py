@@ -34,7 +34,7 @@ _PR_SET_PDEATHSIG = 1
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 _MNT_DETACH = 2
 _PRIVATE_COPIES = ("/etc", "/var/lib")
-_SECURITY = "/sys/kernel/security"
+_SECURITY = {"/sys/kernel/security": "securityfs", "/sys/fs/selinux": "selinuxfs"}
 _HIDDEN = ("/etc/cni", "/var/lib/cni")  # in the private copies
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -154,10 +154,10 @@ def _mount_sys() -> None:
     keep = Path("/run/.cgroup")
     keep.mkdir()
     _mount("/sys/fs/cgroup", str(keep), "", _MS_BIND | _MS_REC)
-    shows_security = os.path.ismount(_SECURITY)
+    shown = [place for place in _SECURITY if os.path.ismount(place)]
     _mount("sysfs", "/sys", "sysfs")
-    if shows_security:
-        _mount("securityfs", _SECURITY, "securityfs")
+    for place in shown:
+        _mount(_SECURITY[place], place, _SECURITY[place])
     _mount(str(keep), "/sys/fs/cgroup", "", _MS_MOVE)
     keep.rmdir()
 

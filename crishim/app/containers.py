@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from crishim.app.apparmor import open_apparmor
+from crishim.app.selinux import open_selinux
 from crishim.container.create import CreateContainer
 from crishim.container.exec import Exec
 from crishim.container.handlers import of_handler
@@ -43,6 +44,7 @@ from crishim.drivers.preflight import NeededProfile
 from crishim.drivers.store import Store
 from crishim.drivers.usage import UsageDriver
 from crishim.events import Events
+from crishim.image.configure import image_settings
 from crishim.image.service import Images
 from crishim.model.container import Container, Event
 from crishim.model.node import RuntimeHandler
@@ -67,7 +69,7 @@ class OciParts(Struct, frozen=True):
     """The OCI runtime with what was found out about it, by runtime handler; "" is the default one.
 
     ``without_user_namespaces`` holds the reason for every handler whose pods cannot have one of their own.
-    ``apparmor`` is the profile that containers have unless they say otherwise.
+    ``apparmor`` is the profile that containers have unless they say otherwise, ``selinux`` what ``open_selinux`` tells.
     """
 
     driver: OciDriver
@@ -75,6 +77,7 @@ class OciParts(Struct, frozen=True):
     handlers: dict[str, Handler]
     without_user_namespaces: dict[str, str]
     apparmor: NeededProfile | None
+    selinux: str | None
 
     @property
     def hosts(self) -> dict[str, HostFacts]:
@@ -111,8 +114,9 @@ async def open_oci(config: Config, *, systemd: bool) -> OciParts:
     await driver.prepare()
     places = container_layout(config)
     await threads.run(make_mount_points, places.mount_points)
-    overlay = OverlayDriver(places.kept)
-    return OciParts(driver, known, handlers, await _without_user_namespaces(known, overlay), apparmor)
+    selinux = await open_selinux(facts, places.kept, image_settings(config).root)
+    without = await _without_user_namespaces(known, OverlayDriver(places.kept))
+    return OciParts(driver, known, handlers, without, apparmor, selinux)
 
 
 def with_runtime(facts: HostFacts, handler: OciHandler) -> HostFacts:

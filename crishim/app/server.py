@@ -160,6 +160,7 @@ def _node(
         bin_dirs=config.cni.bin_dirs,
         runtimes=oci.known,
         apparmor=oci.apparmor,
+        selinux=oci.selinux,
     )
 
     async def preflight() -> list[dict[str, object]]:

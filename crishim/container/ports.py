@@ -201,6 +201,10 @@ class Node(Protocol):
         """``facts`` with what changes while the server runs: the node's devices and its AppArmor profiles."""
         ...
 
+    async def knows_label(self, label: str) -> bool:
+        """Whether the node's SELinux policy has this label."""
+        ...
+
     async def relabel(self, path: str, label: str) -> None:
         """Give ``path`` and all below it an SELinux label; raises InvalidArgumentError for one the node needs."""
         ...

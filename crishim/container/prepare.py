@@ -15,6 +15,7 @@ from crishim.container.ports import Images, Node
 from crishim.container.spec.annotations import passed_on
 from crishim.container.spec.build import build_spec
 from crishim.container.spec.cdi import cdi_devices
+from crishim.container.spec.fields import SECURITY
 from crishim.container.spec.inputs import HostFacts, PodFiles, SpecInputs, User
 from crishim.container.spec.mounts import check_propagation, host_paths, propagating_paths, relabelled_paths
 from crishim.container.spec.namespaces import pid_mode
@@ -24,7 +25,7 @@ from crishim.container.spec.volumes import image_volumes
 from crishim.container.users import ImageUsers
 from crishim.container.validate import check_config
 from crishim.core.config import RuntimeHandler
-from crishim.core.errors import FailedPreconditionError, InvalidArgumentError
+from crishim.core.errors import FailedPreconditionError, InvalidArgumentError, refusal
 from crishim.model.container import Container, ContainerConfig, State
 from crishim.model.image import ImageRoot
 from crishim.model.pod import NamespaceMode
@@ -77,6 +78,10 @@ class Prepare:
         if config.security.privileged or host.apparmor:
             host = await self._node.refreshed(host)
         check_config(config, sandbox, host)
+        labels = selinux_labels(config, sandbox, host)
+        for label in filter(None, (labels.process, labels.mount)):
+            if not await self._node.knows_label(label):
+                raise refusal(f"{SECURITY}.selinux_options", "a label that the node's SELinux policy has", label)
         return host
 
     def begin(self, sandbox: Sandbox, config: ContainerConfig) -> None:

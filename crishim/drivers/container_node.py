@@ -17,8 +17,8 @@ from crishim.drivers.overlay import OverlayDriver
 from crishim.drivers.process.command import run
 from crishim.drivers.process.programs import program_path
 from crishim.drivers.propagation import Propagation, propagations_of
-from crishim.drivers.relabel import relabel
 from crishim.drivers.rooted import read_in_root
+from crishim.drivers.selinux import knows_label, relabel
 from crishim.drivers.syscalls import system_call
 from crishim.model.sandbox import IdMap
 
@@ -49,8 +49,12 @@ class ContainerNode:
         """See ``host_facts.refreshed``."""
         return await refreshed(facts)
 
+    async def knows_label(self, label: str) -> bool:
+        """See ``selinux.knows_label``."""
+        return await knows_label(label)
+
     async def relabel(self, path: str, label: str) -> None:
-        """See ``relabel.relabel``."""
+        """See ``selinux.relabel``."""
         await relabel(path, label)
 
     async def make_missing_dirs(self, *paths: str) -> None:

@@ -42,7 +42,8 @@ class NeededProfile(Struct, frozen=True):
 class Requirements(Struct, frozen=True):
     """What the configuration points to; ``runtimes`` are the runtime handlers with what was found of them.
 
-    ``apparmor`` is nothing where containers have no AppArmor profiles.
+    ``apparmor`` is nothing where containers have no AppArmor profiles, and ``selinux`` where they have no labels:
+    else the reason why their layers have none, if they have none.
     """
 
     netns_dir: Path
@@ -51,6 +52,7 @@ class Requirements(Struct, frozen=True):
     bin_dirs: tuple[Path, ...] = ()
     runtimes: Handlers = Handlers({}, {})
     apparmor: NeededProfile | None = None
+    selinux: str | None = None
 
 
 async def check_node(requirements: Requirements, proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> list[Check]:
@@ -73,6 +75,7 @@ def _check_node(requirements: Requirements, proc: Path, sys: Path) -> list[Check
         _check_cgroups(mounts),
         *_check_runtimes(requirements.runtimes),
         *_check_apparmor(requirements.apparmor, sys),
+        *_check_selinux(requirements.selinux),
         _check_program("nft"),
         *(_check_directory("CNI conf dir", directory) for directory in requirements.conf_dirs),
         *(_check_directory("CNI bin dir", directory) for directory in requirements.bin_dirs),
@@ -141,6 +144,13 @@ def _check_apparmor(profile: NeededProfile | None, sys: Path) -> Iterator[Check]
         why = profile.problem or "it was taken away"
         message = f"{profile.name} is not loaded, containers run without or are refused: {why}"
         yield Check("AppArmor profile", False, message)
+
+
+def _check_selinux(problem: str | None) -> Iterator[Check]:
+    if problem:
+        yield Check("SELinux labels", False, f"containers may not be let run what is in their images: {problem}")
+    elif problem is not None:
+        yield Check("SELinux labels", True, "layers of images have theirs")
 
 
 def _check_program(name: str) -> Check:

@@ -51,7 +51,8 @@ def example_container(name: str = "main", **more: Any) -> ContainerConfig:
 
 
 class FakeNode:
-    """A node with files from a dictionary; ``made``: directories that were made; ``labels``: those of SELinux.
+    """A node with files from a dictionary; ``made``: directories that were made; ``labels``: those of SELinux, whose
+    policy lacks ``unknown_types``.
 
     ``reads`` counts how often files of an image were asked for.
     """
@@ -62,6 +63,7 @@ class FakeNode:
         self.reads = 0
         self.made: set[str] = set()
         self.labels: dict[str, str] = {}
+        self.unknown_types: set[str] = set()
         self.apparmor_profiles: frozenset[str] = frozenset()
         self.name = "node"
 
@@ -72,6 +74,10 @@ class FakeNode:
     async def refreshed(self, facts: HostFacts) -> HostFacts:
         """With the profiles that are loaded."""
         return replace(facts, apparmor_profiles=self.apparmor_profiles)
+
+    async def knows_label(self, label: str) -> bool:
+        """Whether its type is none of the unknown ones."""
+        return label.split(":")[2] not in self.unknown_types
 
     async def relabel(self, path: str, label: str) -> None:
         """Remember it."""

@@ -114,13 +114,18 @@ def _serves(health: health_pb2_grpc.HealthStub) -> bool:
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-def crishim(home: Path, bin_dirs: Sequence[Path], cni: Mapping[str, Any], own: Mapping[str, Any]) -> Daemon:
-    """A crishim that runs executables from ``bin_dirs``. ``cni`` adds to ``.cni``, ``own`` to ``[crishim.cni]``."""
+def crishim(
+    home: Path, bin_dirs: Sequence[Path], cni: Mapping[str, Any], own: Mapping[str, Any], *, run_by: Sequence[str] = ()
+) -> Daemon:
+    """A crishim that runs executables from ``bin_dirs``. ``cni`` adds to ``.cni``, ``own`` to ``[crishim.cni]``.
+
+    ``run_by`` is a command that runs another one.
+    """
     runtime = {"cni": _cni_table(home, bin_dirs, cni)}
     settings = {"version": 3, "plugins": {_RUNTIME: runtime}, "crishim": {"cni": {"plugins": "exec", **own}}}
     program, config, socket = Path(sys.executable).with_name("crishim"), home / "config.toml", home / "cri.sock"
     places = ("--address", socket, "--root", home / "root", "--state", home / "state")
-    return Daemon("crishim", home, (program, "serve", "--config", config, *places), settings)
+    return Daemon("crishim", home, (*run_by, program, "serve", "--config", config, *places), settings)
 
 
 def choose_runtime(server: Daemon, runtime: str) -> None:

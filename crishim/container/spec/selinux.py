@@ -18,6 +18,9 @@ from crishim.model.container import ContainerConfig
 from crishim.model.pod import SELinuxOptions
 from crishim.model.sandbox import Sandbox
 
+# What all containers can read and run, and none can change. The root of one has its own label for all files, but the
+# kernel looks at the file below as well when a program is mapped into memory. The name is container-selinux's.
+LAYERS_LABEL = "system_u:object_r:container_ro_file_t:s0"
 _CATEGORIES = 1024
 _LEVEL = re.compile(r"[A-Za-z0-9_:.,-]+")
 

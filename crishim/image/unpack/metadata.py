@@ -16,6 +16,7 @@ from crishim.image.unpack.reader import Entry
 OVERLAY_PREFIX = "trusted.overlay."
 OPAQUE_XATTR = "trusted.overlay.opaque"
 _ORIGIN_XATTR = "trusted.overlay.origin"
+_SELINUX_XATTR = "security.selinux"
 
 _MAX_ID = 0xFFFF_FFFE
 _MIN_TIME, _MAX_TIME = -(1 << 31) * 1_000_000_000, (1 << 33) * 1_000_000_000
@@ -84,9 +85,11 @@ def copy_xattrs(source: bytes, destination: bytes) -> None:
 
 
 def _set_xattrs(file: int | bytes, entry: Entry) -> None:
-    """Attributes the file system does not take are left out, as other unpackers do; so are overlayfs' own."""
+    """Attributes the file system does not take are left out, as other unpackers do; so are overlayfs' own, and the
+    labels that files had where they were packed.
+    """
     for name, value in entry.xattrs.items():
-        if name.startswith(OVERLAY_PREFIX):
+        if name.startswith(OVERLAY_PREFIX) or name == _SELINUX_XATTR:
             continue
         try:
             if isinstance(file, int):

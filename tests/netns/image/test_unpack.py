@@ -274,8 +274,9 @@ def test_lower_layers_are_never_written(tmp_path: Path) -> None:
     assert look(base[0]) == before
 
 
-def test_steering_attributes_of_overlayfs_are_left_out(tmp_path: Path) -> None:
-    unpack(tmp_path / "l", [with_xattr(directory("d"), **{"trusted_overlay.redirect": b"/etc"})])
+@pytest.mark.parametrize("name", ["trusted_overlay.redirect", "security_selinux"])
+def test_attributes_that_steer_overlayfs_or_selinux_are_left_out(tmp_path: Path, name: str) -> None:
+    unpack(tmp_path / "l", [with_xattr(directory("d"), **{name: b"/etc"})])
     assert os.listxattr(tmp_path / "l/d") == []
 
 

@@ -94,6 +94,16 @@ async def test_all_that_a_container_sees_gets_its_label(world: ContainerWorld, s
     assert "/srv/b" not in world.node.labels
 
 
+@pytest.mark.parametrize("unknown", ["container_t", "container_file_t"])
+async def test_a_label_that_the_policy_of_the_node_lacks_is_refused(world: ContainerWorld, unknown: str) -> None:
+    world.node.unknown_types.add(unknown)
+    await world.containers.create("pod", example_container("first"))
+    world.host = replace(world.host, selinux_labels=True)
+    await world.restart()
+    with pytest.raises(InvalidArgumentError, match=rf"selinux_options: expected a label .*; found .*{unknown}"):
+        await world.containers.create("pod", example_container())
+
+
 async def test_it_runs_after_its_start(world: ContainerWorld) -> None:
     container = world.containers.get(await world.run())
     assert (container.state, container.started_at > 0) == (State.RUNNING, True)

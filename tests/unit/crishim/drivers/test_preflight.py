@@ -83,6 +83,17 @@ async def test_no_apparmor_is_no_fault(tmp_path: Path) -> None:
     assert "AppArmor profile" not in await check(Requirements(tmp_path, tmp_path), tmp_path)
 
 
+@pytest.mark.parametrize(("problem", "ok"), [("", True), ("no such label", False)])
+async def test_the_labels_of_selinux(tmp_path: Path, problem: str, ok: bool) -> None:
+    found = (await check(Requirements(tmp_path, tmp_path, selinux=problem), tmp_path))["SELinux labels"]
+    assert found.ok is ok
+    assert problem in found.message
+
+
+async def test_no_selinux_is_no_fault(tmp_path: Path) -> None:
+    assert "SELinux labels" not in await check(Requirements(tmp_path, tmp_path), tmp_path)
+
+
 async def test_a_missing_proc_is_no_crash(tmp_path: Path) -> None:
     checks = await check(Requirements(tmp_path, tmp_path), tmp_path)
     assert checks["root"].message == "runs as user unknown"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crishim.core.errors import InvalidArgumentError, SystemCallError
-from crishim.drivers.relabel import relabel
+from crishim.drivers.selinux import relabel, relabel_once
 from crishim.drivers.tree import walk
 from crishim.drivers.tree_removal import remove_trees
 from crishim.testing.memory import traced_memory
@@ -39,6 +39,16 @@ async def test_all_below(tree: Path) -> None:
     found = [os.getxattr(tree / name, ATTRIBUTE) for name in ("a", "a/b", "a/b/file")]
     assert found == 3 * [b"label"]
     assert os.listxattr(tree / "outside") == []
+
+
+async def test_once(tree: Path) -> None:
+    (tree / "a/link").unlink()
+    await relabel_once(str(tree / "a"), "label", ATTRIBUTE)
+    os.setxattr(tree / "a/b", ATTRIBUTE, b"its own")
+    await relabel_once(str(tree / "a"), "label", ATTRIBUTE)
+    assert os.getxattr(tree / "a/b", ATTRIBUTE) == b"its own"
+    await relabel_once(str(tree / "a"), "another", ATTRIBUTE)
+    assert os.getxattr(tree / "a/b", ATTRIBUTE) == b"another"
 
 
 async def test_one_file(tree: Path) -> None:
