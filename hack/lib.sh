@@ -28,6 +28,12 @@ ensure_apt() {
   DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# ensure_test_packages: the Debian packages that tests use.
+ensure_test_packages() {
+  ensure_apt containernetworking-plugins nftables iptables iproute2 conntrack iputils-ping \
+    runc crun conmon catatonit umoci skopeo openssl apparmor dbus-daemon python3-dbus python3-gi
+}
+
 # ensure_venv [EXTRA]: .venv holds this project, editable, with the optional dependencies EXTRA.
 # A venv that was made with "dev" also serves those who ask for less.
 # Its Python is the distribution's, which is built with optimizations that one from elsewhere on PATH may lack.

@@ -98,6 +98,13 @@ def test_a_container_can_do_its_work(serving: Node) -> None:
     assert containers.execute(container, "/etc/echo", "ran") == "ran\n"
 
 
+def test_a_terminal_can_be_used(serving: Node) -> None:
+    containers = connect(serving)
+    pod = containers.run_pod("web", log_directory=str(serving.home))
+    containers.run(pod, command=("sh", "-c", "echo said >/dev/tty; sleep 1000"), tty=True, log_path="said.log")
+    assert eventually(lambda: "said" in (serving.home / "said.log").read_text())
+
+
 def test_only_what_is_asked_for_is_relabelled(serving: Node) -> None:
     volumes = [serving.home / name for name in ("asked", "plain")]
     for volume in volumes:
