@@ -75,7 +75,6 @@ class Descriptor(Struct, frozen=True, rename="camel", omit_defaults=True):
     digest: Digest
     size: int
     platform: Platform | None = None
-    urls: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
