@@ -19,7 +19,7 @@ from cni_runtime.plugins.base import Context, decode_some, nothing_done_yet
 from cni_runtime.result import Result, decode_result
 from cni_runtime.versions import version_of
 
-_UNDO_TIMEOUT = 30.0
+_UNDO_SECONDS = 30.0
 
 
 class IpamConfig(Struct, frozen=True):
@@ -36,6 +36,11 @@ async def delegate(
     with nothing_done_yet():
         kind = names.plugin_type(plugin)
     return await context.delegates.invoke(structs.replace(call, type=kind, config=config))
+
+
+def undoing() -> anyio.CancelScope:
+    """A scope for the undo of a failed ADD: a cancelled call goes on in it, but not for ever."""
+    return anyio.move_on_after(_UNDO_SECONDS, shield=True)
 
 
 async def ipam_call(call: PluginCall, context: Context, ipam: IpamConfig) -> None:
@@ -70,7 +75,7 @@ async def ipam_addresses(call: PluginCall, context: Context, ipam: IpamConfig) -
     except BaseException as exc:
         if isinstance(exc, CniError) and exc.nothing_done:
             raise
-        with anyio.move_on_after(_UNDO_TIMEOUT, shield=True):
+        with undoing():
             try:
                 await delegate(release, context, ipam.type)
             except CniError as undo:

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-import anyio
 import msgspec
 from msgspec import structs
 
@@ -25,7 +24,7 @@ from cni_runtime.plugins.base import (
     nothing_done_yet,
     valid_attachments,
 )
-from cni_runtime.plugins.delegate import delegate
+from cni_runtime.plugins.delegate import delegate, undoing
 from cni_runtime.plugins.flannel.config import (
     FlannelConfig,
     delegate_config,
@@ -40,7 +39,6 @@ from cni_runtime.versions import version_of
 
 log = logging.getLogger(__name__)
 
-_UNDO_TIMEOUT = 30.0
 _PASSED_ON = ("prevResult", "cni.dev/valid-attachments", "cni.dev/attachments")
 
 Config = dict[str, Any]
@@ -118,7 +116,7 @@ async def _undo(
     """
     release = structs.replace(call, verb=Verb.DEL)
     nothing_done = isinstance(cause, CniError) and cause.nothing_done
-    with anyio.move_on_after(_UNDO_TIMEOUT, shield=True):
+    with undoing():
         try:
             if not nothing_done:
                 await delegate(release, context, config["type"], config)
