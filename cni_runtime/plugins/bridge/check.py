@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from cni_runtime.call import PluginCall
 from cni_runtime.errors import CniError, ConfigError
 from cni_runtime.net.effects import ChangeLink
 from cni_runtime.net.inspect import HostLinks, NetnsView
 from cni_runtime.net.plan import Plan, Where
+from cni_runtime.plugins.base import pod_interface, where_of
 from cni_runtime.plugins.bridge.config import BridgeConfig
 from cni_runtime.plugins.pod_link import check_pod_link
 from cni_runtime.result import Interface, Result
 
-_Fits = Callable[[Interface], bool]
-
 
 def check_attachment(
-    config: BridgeConfig, result: Result, view: NetnsView, ifname: str, host: HostLinks | None
+    call: PluginCall, config: BridgeConfig, result: Result, view: NetnsView, host: HostLinks | None
 ) -> HostLinks:
     """What was found on the host, if all is as ``result`` says; raises CniError that says what is not."""
-    pod = _named(result, ifname, lambda interface: interface.sandbox == view.path)
+    pod, ifname = pod_interface(call, result), call.ifname
     link = view.link(ifname)
     if link is None or link.kind != "veth":
         raise CniError(f"there is no veth {ifname} in {view.path}")
@@ -27,7 +25,7 @@ def check_attachment(
         raise CniError(f"interface {ifname} has MAC {link.mac}, expected {pod.mac}")
     if host is None or host.bridge is None or host.bridge.name != config.bridge:
         raise CniError(f"interface {ifname} does not lead into bridge {config.bridge}")
-    _check_host(config, result, host)
+    _check_host(call, config, result, host)
     if config.ipam.type:
         check_pod_link(view, ifname, result)
     return host
@@ -43,18 +41,18 @@ def mtu_repair(config: BridgeConfig, host: HostLinks) -> Plan:
     return (ChangeLink(Where.HOST, host.veth.name, mtu=config.mtu),)
 
 
-def _check_host(config: BridgeConfig, result: Result, host: HostLinks) -> None:
+def _check_host(call: PluginCall, config: BridgeConfig, result: Result, host: HostLinks) -> None:
     assert host.bridge is not None
     if host.bridge.promiscuous != config.promisc_mode:
         raise CniError(f"promiscuous mode of bridge {config.bridge} is {host.bridge.promiscuous}")
     for link in (host.bridge, host.veth):
-        expected = _named(result, link.name, lambda interface: not interface.sandbox)
+        expected = _host_interface(call, result, link.name)
         if expected.mac and expected.mac != link.mac:
             raise CniError(f"interface {link.name} has MAC {link.mac}, expected {expected.mac}")
 
 
-def _named(result: Result, name: str, fits: _Fits) -> Interface:
-    found = next((one for one in result.interfaces if one.name == name and fits(one)), None)
-    if found is None:
-        raise ConfigError(f"prevResult does not have the interface {name} where it is")
-    return found
+def _host_interface(call: PluginCall, result: Result, name: str) -> Interface:
+    for interface in result.interfaces:
+        if interface.name == name and not interface.sandbox:
+            return interface
+    raise ConfigError(f"{where_of(call)}: prevResult does not have the host's interface {name}")

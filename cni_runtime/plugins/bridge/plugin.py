@@ -193,7 +193,7 @@ def _remove_rules(call: PluginCall, context: Context, unused: list[OwnedTable]) 
 def _check(call: PluginCall, context: Context, config: BridgeConfig, result: Result) -> None:
     netns = netns_of(call)
     view = read_netns(netns, table=0)
-    host = check_attachment(config, result, view, call.ifname, read_host_links(netns, call.ifname))
+    host = check_attachment(call, config, result, view, read_host_links(netns, call.ifname))
     repair = mtu_repair(config, host)
     if repair:
         log.warning("network %s: MTU of %s had changed, set to %d", network_of(call), host.veth.name, config.mtu)
