@@ -136,8 +136,8 @@ def _read_all(fd: int, timeout: float | None) -> bytes:
 
 def _mount_private_tree() -> None:
     _mount("none", "/", "", _MS_REC | _MS_PRIVATE)
-    _libc.umount2(b"/run/netns", _MNT_DETACH)  # a mount point on every machine that has made a namespace there
     _mount("proc", "/proc", "proc")
+    _detach("/run")
     _mount("tmpfs", "/run", "tmpfs", data="mode=755")
     for number, place in enumerate(_PRIVATE_COPIES):
         upper, work = Path(f"/run/.copy/{number}/upper"), Path(f"/run/.copy/{number}/work")
@@ -147,6 +147,14 @@ def _mount_private_tree() -> None:
     for place in _HIDDEN:
         shutil.rmtree(place, ignore_errors=True)
     _mount_sys()
+
+
+def _detach(place: str) -> None:
+    """Take away what is mounted at and below ``place``, which would still be listed as mounted if only covered."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        point = Path(line.split()[4])
+        if point.is_relative_to(place):
+            _libc.umount2(bytes(point), _MNT_DETACH)  # fails for what has gone with the mount it was on
 
 
 def _mount_sys() -> None:

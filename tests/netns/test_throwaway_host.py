@@ -41,6 +41,21 @@ def test_a_namespace_made_here_can_be_entered(host_netns: Host) -> None:
     assert (host_netns.links(netns=netns), host_netns.links()) == ({"inside"}, set())
 
 
+def test_mounts_below_run_are_neither_seen_nor_touched(host_netns: Host) -> None:
+    host_netns.add_netns("pod")
+    Path("/run/pod").mkdir()
+    host_netns.run("mount", "-t", "tmpfs", "none", "/run/pod")
+    before = _mounted_below_run()
+    assert "/run/pod" in before
+    assert run_on_throwaway_host(lambda: "\n".join(_mounted_below_run()).encode()) == b""
+    assert _mounted_below_run() == before
+
+
+def _mounted_below_run() -> list[str]:
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [point for point in points if point.startswith("/run/")]
+
+
 def test_the_cgroup_mounts_are_kept() -> None:
     assert any(Path("/sys/fs/cgroup").iterdir())
 
