@@ -69,7 +69,9 @@ class Hostile:
 @pytest.fixture
 def hostile(node: Node, tmp_path: Path) -> Iterator[Hostile]:
     plugin = Hostile(tmp_path)
-    node.serve(NETWORK, bin_dirs=[tmp_path, CURRENT.directory], own={"plugin_timeout": "1s"})
+    # The others are built in, so that only the hostile one has little time.
+    own = {"plugins": "auto", "plugin_timeout": "1s"}
+    node.serve(NETWORK, bin_dirs=[tmp_path, CURRENT.directory], own=own)
     yield plugin
     plugin.repent()
 
