@@ -12,13 +12,10 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from crishim.streaming.errors import PeerGoneError
 from crishim.streaming.inbox import Inbox
+from crishim.streaming.intake import Intake
 from crishim.streaming.messages import Message, MessageError, Subprotocol, decode, encode
 from crishim.streaming.race import Activity, alongside, first_of
 from crishim.streaming.transport import delivered, hung_up
-
-_IN_LIMIT = 1024 * 1024
-_IN_RESUME = _IN_LIMIT // 2
-_HANG_UP_SECONDS = 2.0  # how often to look, while nothing is read, whether the client is still there
 
 
 class SocketChannel:
@@ -52,8 +49,7 @@ class ChannelSocket:
         self._socket, self._transport, self._subprotocol = socket, transport, subprotocol
         self._type = WSMsgType.TEXT if subprotocol.text else WSMsgType.BINARY
         self._read_channels: dict[int, SocketChannel] = {}
-        self._unread = 0
-        self._room = asyncio.Event()
+        self._intake = Intake(partial(hung_up, transport), socket.pong)
         self._activity = Activity()
 
     def channel(self, number: int, *, read: bool = False) -> SocketChannel:
@@ -68,9 +64,7 @@ class ChannelSocket:
 
     def taken(self, count: int) -> None:
         """For channels: ``count`` bytes that came are no longer in memory."""
-        self._unread -= count
-        if self._unread <= _IN_RESUME:
-            self._room.set()
+        self._intake.taken(count)
 
     async def send(self, number: int, data: bytes) -> None:
         """For channels: send a message."""
@@ -93,7 +87,7 @@ class ChannelSocket:
             while (message := await self._socket.receive()).type in (WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.PING):
                 self._activity.touch()
                 await self._take(message)
-                if not await self._make_room():
+                if not await self._intake.room():
                     return
         except MessageError as error:
             await self._socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=str(error).encode())
@@ -113,23 +107,8 @@ class ChannelSocket:
         if message.closes:
             inbox.end()
         elif message.data:
-            self._unread += len(message.data)
+            self._intake.came(len(message.data))
             inbox.feed(message.data)
-
-    async def _make_room(self) -> bool:
-        """Wait until more may be read; False: the client is gone."""
-        limit = _IN_LIMIT
-        while self._unread > limit:
-            limit = _IN_RESUME
-            self._room.clear()
-            with anyio.move_on_after(_HANG_UP_SECONDS) as waiting:
-                await self._room.wait()
-            if waiting.cancelled_caught:
-                if hung_up(self._transport):
-                    return False
-                # The end of a connection lies behind what is not read; what is sent to nobody is refused at once.
-                await self._socket.pong()
-        return True
 
 
 @asynccontextmanager

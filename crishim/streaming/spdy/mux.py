@@ -2,7 +2,7 @@
 
 Three tasks serve a connection: one turns what the peer sends into events, one sends what has gathered, one watches
 for idleness. When one of them ends, the connection is over. What is in memory is bounded: a writer waits while more
-than ``_OUT_LIMIT`` bytes are unsent, and nothing is read from the peer while more than ``_IN_LIMIT`` wait for readers.
+than ``_OUT_LIMIT`` bytes are unsent, and ``Intake`` says when to read on from the peer.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import partial
 import anyio
 
 from crishim.streaming.errors import PeerGoneError
+from crishim.streaming.intake import Intake
 from crishim.streaming.pipe import Pipe
 from crishim.streaming.race import Activity, alongside, first_of
 from crishim.streaming.spdy import events
@@ -24,10 +25,7 @@ from crishim.streaming.spdy.stream import Stream
 
 _OUT_LIMIT = 128 * 1024
 _ANSWERS_LIMIT = 4 * _OUT_LIMIT  # for a peer that asks much and reads nothing
-_IN_LIMIT = 1024 * 1024
-_IN_RESUME = _IN_LIMIT // 2
 _FRAME_LIMIT = 128 * 1024
-_HANG_UP_SECONDS = 2.0  # how often to look, while nothing is read, whether the peer is still there
 _FAREWELL_SECONDS = 1.0  # for the last frames to a peer that cannot be served on
 _LINGER_SECONDS = 10.0  # for the peer to close, after it has everything
 
@@ -41,9 +39,9 @@ class Mux:
     def __init__(self, pipe: Pipe, connection: Connection, on_open: OnOpen) -> None:
         self._pipe, self._connection, self._on_open = pipe, connection, on_open
         self._streams: dict[int, Stream] = {}
-        self._unread = 0
+        self._intake = Intake(pipe.hung_up, self._probe, lambda: connection.pending > _ANSWERS_LIMIT)
         self._activity = Activity()
-        self._work, self._flushed, self._sendable, self._room = (asyncio.Event() for _ in range(4))
+        self._work, self._flushed, self._sendable = (asyncio.Event() for _ in range(3))
         self._turn = asyncio.Lock()
         self._peer_leaving = False
         self._over = ""
@@ -74,12 +72,10 @@ class Mux:
 
     def taken(self, stream_id: int, count: int) -> None:
         """See ``Carrier``."""
-        self._unread -= count
+        self._intake.taken(count)
         if not self._over:
             self._connection.acknowledge(stream_id, count)
             self._send_pending()
-        if self._unread <= _IN_RESUME:
-            self._room.set()
 
     async def send(self, stream_id: int, data: bytes, start: int) -> int:
         """See ``Carrier``."""
@@ -152,24 +148,13 @@ class Mux:
             self._send_pending()
             if self._peer_leaving and not self._streams:
                 return "the client has left"
-            if not await self._make_room():
+            if not await self._intake.room():
                 break
         return "the client has closed the connection"
 
-    async def _make_room(self) -> bool:
-        """Wait until more may be read; False: the peer is gone."""
-        limit = _IN_LIMIT
-        while self._unread > limit or self._connection.pending > _ANSWERS_LIMIT:
-            limit = _IN_RESUME
-            with anyio.move_on_after(_HANG_UP_SECONDS) as waiting:
-                await self._wait(self._room)
-            if waiting.cancelled_caught:
-                if self._pipe.hung_up():
-                    return False
-                # The end of a connection lies behind what is not read; what is sent to nobody is refused at once.
-                self._connection.probe()
-                self._send_pending()
-        return True
+    async def _probe(self) -> None:
+        self._connection.probe()
+        self._send_pending()
 
     async def _write(self) -> None:
         try:
@@ -177,7 +162,7 @@ class Mux:
                 while parts := self._connection.take_output():
                     self._sendable.set()
                     await self._pipe.write(parts)
-                    self._room.set()
+                    self._intake.look_again()
                     self._activity.touch()
                 self._flushed.set()
                 await self._wait(self._work)
@@ -200,7 +185,7 @@ class Mux:
     def _handle(self, event: events.Event) -> None:
         match event:
             case events.DataReceived():
-                self._unread += len(event.data)
+                self._intake.came(len(event.data))
                 self._streams[event.stream_id].inbox.feed(event.data)
             case events.StreamOpened():
                 self._consider(Stream(self, event.stream_id, event.headers))

@@ -24,6 +24,9 @@ class BrokenSocket:
     async def send_frame(self, *_: object) -> None:
         raise ConnectionResetError
 
+    async def pong(self) -> None:
+        raise ConnectionResetError
+
     async def close(self, *, code: int) -> None:
         self.closed_with = code
 

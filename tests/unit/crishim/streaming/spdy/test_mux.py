@@ -9,11 +9,12 @@ import anyio
 import pytest
 
 from crishim.streaming.errors import PeerGoneError, StreamResetError
+from crishim.streaming.intake import _HANG_UP_SECONDS, LIMIT
 from crishim.streaming.race import alongside
 from crishim.streaming.spdy.connection import Connection
 from crishim.streaming.spdy.frames import Frame, GoAway, GoAwayStatus, Settings, SynStream, data_header, encode
 from crishim.streaming.spdy.headers import HeaderCompressor
-from crishim.streaming.spdy.mux import _HANG_UP_SECONDS, _IN_LIMIT, _OUT_LIMIT, Mux, multiplexed
+from crishim.streaming.spdy.mux import _OUT_LIMIT, Mux, multiplexed
 from crishim.streaming.spdy.parser import FrameParser
 from crishim.streaming.spdy.stream import Stream
 from crishim.streaming.spdy.windows import STREAM_WINDOW
@@ -197,13 +198,13 @@ async def ignore_all(pipe: MemoryPipe) -> None:
 async def test_nothing_is_read_that_nobody_takes(pair: Pair) -> None:
     taken = 0
     async with pair.serving(), anyio.create_task_group() as client:
-        client.start_soon(flood, pair.client_pipe, 5 * _IN_LIMIT)
+        client.start_soon(flood, pair.client_pipe, 5 * LIMIT)
         client.start_soon(ignore_all, pair.client_pipe)
         await anyio.sleep(0.2)
         taken = pair.server_pipe.taken
         pair.streams[0].discard()
-    assert 0.5 * _IN_LIMIT < taken < 1.5 * _IN_LIMIT
-    assert pair.server_pipe.taken > 5 * _IN_LIMIT
+    assert 0.5 * LIMIT < taken < 1.5 * LIMIT
+    assert pair.server_pipe.taken > 5 * LIMIT
 
 
 async def test_a_client_that_knows_windows_is_held_back_by_them(pair: Pair) -> None:
@@ -219,14 +220,14 @@ async def test_a_peer_that_hangs_up_while_nothing_is_read(pair: Pair) -> None:
     with anyio.fail_after(3 * _HANG_UP_SECONDS):
         async with pair.serving() as mux, anyio.create_task_group() as sending:
             pair.server_pipe.gone = True
-            sending.start_soon(flood, pair.client_pipe, 2 * _IN_LIMIT)
+            sending.start_soon(flood, pair.client_pipe, 2 * LIMIT)
             await anyio.sleep_forever()
     assert mux.over == "the client has closed the connection"
 
 
 async def test_a_silent_peer_is_sent_something_while_nothing_is_read(pair: Pair) -> None:
     async with pair.serving(), anyio.create_task_group() as client:
-        client.start_soon(flood, pair.client_pipe, 2 * _IN_LIMIT)
+        client.start_soon(flood, pair.client_pipe, 2 * LIMIT)
         parser, frames = FrameParser(), list[Frame]()
         with anyio.fail_after(3 * _HANG_UP_SECONDS):
             while Settings({}) not in frames:
