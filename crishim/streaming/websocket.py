@@ -19,11 +19,11 @@ from crishim.streaming.transport import delivered, hung_up
 
 
 class SocketChannel:
-    """A ``channel.Channel``, read by one task and written by one task. ``inbox`` is filled by the socket."""
+    """A ``channel.Channel``, read by one task and written by one task. ``inbox`` is filled by the mux."""
 
-    def __init__(self, socket: ChannelSocket, number: int) -> None:
-        self._socket, self._number = socket, number
-        self.inbox = Inbox(socket.taken)
+    def __init__(self, mux: SocketMux, number: int) -> None:
+        self._mux, self._number = mux, number
+        self.inbox = Inbox(mux.taken)
 
     async def read(self) -> bytes:
         """Some bytes, or none at the end. Raises PeerGoneError."""
@@ -35,14 +35,14 @@ class SocketChannel:
 
     async def write(self, data: bytes) -> None:
         """Send ``data`` in one message, waiting while the client is slow. Raises PeerGoneError."""
-        await self._socket.send(self._number, data)
+        await self._mux.send(self._number, data)
 
     async def close(self) -> None:
         """End both directions on this side; a client is not told, since there is no message for it."""
         self.inbox.end()
 
 
-class ChannelSocket:
+class SocketMux:
     """All channels of one WebSocket. Made by ``channels_of``."""
 
     def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport, subprotocol: Subprotocol) -> None:
@@ -114,18 +114,18 @@ class ChannelSocket:
 @asynccontextmanager
 async def channels_of(
     socket: web.WebSocketResponse, transport: asyncio.Transport, subprotocol: Subprotocol, *, idle_timeout: float
-) -> AsyncIterator[ChannelSocket]:
+) -> AsyncIterator[SocketMux]:
     """The channels of a WebSocket while it lasts: the body is cancelled when the client goes, and the context left.
 
     A body that ends sends the client what was written and closes the socket in order. What the body raises is raised
     in a group. ``idle_timeout``: seconds, 0 for none.
     """
-    channels = ChannelSocket(socket, transport, subprotocol)
+    mux = SocketMux(socket, transport, subprotocol)
     code = WSCloseCode.GOING_AWAY
     try:
-        async with alongside(partial(channels.run, idle_timeout)):
-            yield channels
-            await channels.delivered()
+        async with alongside(partial(mux.run, idle_timeout)):
+            yield mux
+            await mux.delivered()
             code = WSCloseCode.OK
     except* PeerGoneError:
         pass  # the body has noticed first

@@ -10,7 +10,7 @@ from crishim.model.stream import AttachStream, ExecStream, Output
 from crishim.streaming.messages import Subprotocol
 from crishim.streaming.remotecommand.run import Channels, Job, run
 from crishim.streaming.timeouts import Timeouts
-from crishim.streaming.websocket import ChannelSocket, channels_of
+from crishim.streaming.websocket import SocketMux, channels_of
 
 PROTOCOLS = {
     protocol.name: protocol
@@ -44,7 +44,7 @@ async def serve(
         await run(job, channels)
 
 
-def _channels(opened: ChannelSocket, request: ExecStream | AttachStream, *, structured: bool) -> Channels:
+def _channels(opened: SocketMux, request: ExecStream | AttachStream, *, structured: bool) -> Channels:
     wanted = {Output.STDOUT: request.stdout, Output.STDERR: request.stderr}
     return Channels(
         error=opened.channel(_ERROR),
