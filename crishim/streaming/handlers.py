@@ -115,6 +115,7 @@ class Handlers:
             raise web.HTTPNotFound(text=str(error)) from error
 
     def _take(self, http: web.Request, kind: type[RequestT]) -> RequestT:
+        """As ``_find``, but the token is used up."""
         self._find(http, kind)
         return self._tokens.take(http.match_info["token"], kind)
 

@@ -79,11 +79,6 @@ class Collector:
             self._changed.clear()
             await self._changed.wait()
 
-    @property
-    def error(self) -> Stream | None:
-        """The error stream, as soon as it is there."""
-        return self._streams.get("error")
-
     def channels(self) -> Channels:
         """The streams that were asked for, when none is missing."""
         wanted = {kind: self._streams[kind] for kind in self._wanted}
@@ -97,10 +92,11 @@ class Collector:
 
     async def complain(self, seconds: float) -> None:
         """Tell the client, if it can be told, that it has not opened what it asked for."""
-        if self.error is not None:
+        error = self._streams.get("error")
+        if error is not None:
             message = f"the client has not opened its {', '.join(self.missing)} within {seconds:g} s"
             with suppress(StreamResetError):
-                await self.error.write(encode(Ending(error=message), structured=self._protocol.structured))
+                await error.write(encode(Ending(error=message), structured=self._protocol.structured))
 
 
 async def serve(pipe: Pipe, job: Job, protocol: Protocol, timeouts: Timeouts) -> None:
