@@ -16,7 +16,7 @@ from typing import Any
 from cni_runtime import faults
 from crishim.drivers.syscalls import system_call
 
-_NAME = "exec.fifo"  # in crun's src/libcrun/status.c
+_NAME, _STATUS = "exec.fifo", "status"  # in crun's src/libcrun/status.c
 _NOBODY_WAITS = (errno.ENOENT, errno.ENXIO, errno.EPIPE)
 
 
@@ -32,10 +32,13 @@ def let_run(state: Path) -> bool:
     """Let a container run whose state crun keeps in the directory ``state``; False when it does not wait for that.
 
     The byte goes first: then a server that ends before the pipe is removed leaves something for the next one to
-    finish, be it by doing it all again. Raises SystemCallError.
+    finish, be it by doing it all again. What another program keeps there that is called crun is left alone, such as
+    runc by a link. Raises SystemCallError.
     """
     pipe = state / _NAME
     with system_call("let run", str(pipe)):
+        if not (state / _STATUS).exists():
+            return False
         waited = _write(pipe)
         faults.reach("oci.start.let_run")
         pipe.unlink(missing_ok=True)

@@ -31,6 +31,14 @@ def write_crun() -> None:
     CRUN.chmod(0o755)
 
 
+def link_crun_to_runc() -> None:
+    runc = shutil.which("runc")
+    if runc is None:
+        pytest.skip("runc is not installed")
+    CRUN.parent.mkdir()
+    CRUN.symlink_to(runc)
+
+
 def asked(command: str) -> bool:
     """Whether crun was given ``command``."""
     return any(command in line.split() for line in ASKED.read_text().splitlines())
@@ -65,6 +73,16 @@ async def test_crun_is_asked_when_there_is_something_to_run_then(crun: Lab) -> N
     assert asked("start")
     await until(ran.exists)
     await crun.driver.delete(container.id)
+
+
+async def test_runc_that_is_called_crun_starts_its_containers(lab: Lab) -> None:
+    link_crun_to_runc()
+    await lab.open(runtime=str(CRUN))
+    container = await lab.run("echo", "started")
+    assert (await lab.driver.wait(container)).exit_code == 0
+    assert lab.log() == "stdout F started\n"
+    await lab.driver.delete(container.id)
+    assert lab.leftovers() == []
 
 
 async def test_crun_says_why_a_container_cannot_start(crun: Lab) -> None:

@@ -27,25 +27,37 @@ def test_only_a_start_that_is_nothing_else_is_done_here(program: Path, spec: dic
     assert starts_by_fifo(program, spec) is expected
 
 
-def test_who_waits_is_told(tmp_path: Path) -> None:
-    pipe = tmp_path / "exec.fifo"
-    os.mkfifo(pipe)
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    """At which a container can wait, in the state that crun has of it."""
+    (tmp_path / "status").touch()
+    os.mkfifo(tmp_path / "exec.fifo")
+    return tmp_path / "exec.fifo"
+
+
+def test_who_waits_is_told(pipe: Path) -> None:
     waiting = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    assert let_run(tmp_path)
+    assert let_run(pipe.parent)
     assert len(os.read(waiting, 2)) == 1
     os.close(waiting)
     assert not pipe.exists()
 
 
-def test_nobody_waits_any_more(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "exec.fifo")
-    assert not let_run(tmp_path)
-    assert not let_run(tmp_path)
-    assert not let_run(tmp_path / "no-such-container")
-    assert list(tmp_path.iterdir()) == []
+def test_nobody_waits_any_more(pipe: Path) -> None:
+    assert not let_run(pipe.parent)
+    assert not pipe.exists()
+    assert not let_run(pipe.parent)
+    assert not let_run(pipe.parent / "no-such-container")
 
 
-def test_what_is_no_pipe_is_told(tmp_path: Path) -> None:
-    (tmp_path / "exec.fifo").mkdir()
+def test_what_is_not_of_crun_is_left_alone(pipe: Path) -> None:
+    (pipe.parent / "status").rename(pipe.parent / "state.json")  # as runc has it
+    assert not let_run(pipe.parent)
+    assert pipe.exists()
+
+
+def test_what_is_no_pipe_is_told(pipe: Path) -> None:
+    pipe.unlink()
+    pipe.mkdir()
     with pytest.raises(SystemCallError, match="EISDIR"):
-        let_run(tmp_path)
+        let_run(pipe.parent)
