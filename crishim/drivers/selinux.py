@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from crishim.core.errors import InvalidArgumentError
@@ -27,7 +28,7 @@ async def relabel(path: str, label: str, attribute: str = _ATTRIBUTE) -> None:
 async def relabel_once(path: str, label: str, attribute: str = _ATTRIBUTE) -> None:
     """Label the directory ``path`` and all below it, unless it has the label; what is mounted below is left alone.
 
-    What is made there afterwards has the label as well. Raises SystemCallError.
+    What is made there afterwards has the label as well. Raises SystemCallError, also for a file system without labels.
     """
     await threads.run(_relabel_once, path, label.encode(), attribute)
 
@@ -57,14 +58,29 @@ def _relabel(path: str, label: bytes, attribute: str) -> None:
         raise InvalidArgumentError(f"relabel {path}: the node itself needs its label")
     with system_call("setxattr", path):
         _set(os.fsencode(real), label, attribute)
-        _set_below(real, label, attribute, across_mounts=True)
+        try:
+            root = os.open(real, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return  # a file to begin with, removed or replaced, or on a file system that is not ours to read
+        try:
+            for directory, name, _ in walk(root, across_mounts=True):
+                _set(_in(directory, name), label, attribute)
+        finally:
+            os.close(root)
 
 
 def _relabel_once(path: str, label: bytes, attribute: str) -> None:
     with system_call("setxattr", path):
-        if _label_of(path, attribute) != label:
-            _set_below(path, label, attribute, across_mounts=False)
-            _set(os.fsencode(path), label, attribute)  # last, as it says that all is done
+        if _label_of(path, attribute) == label:
+            return
+        root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for directory, name, _ in walk(root, across_mounts=False):
+                with suppress(FileNotFoundError):
+                    os.setxattr(_in(directory, name), attribute, label, follow_symlinks=False)
+            os.setxattr(root, attribute, label)  # last, as it says that all is done
+        finally:
+            os.close(root)
 
 
 def _label_of(path: str, attribute: str) -> bytes:
@@ -76,16 +92,8 @@ def _label_of(path: str, attribute: str) -> bytes:
         return b""
 
 
-def _set_below(path: str, label: bytes, attribute: str, *, across_mounts: bool) -> None:
-    try:
-        root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return  # a file to begin with, removed or replaced, or on a file system that is not ours to read
-    try:
-        for directory, name, _ in walk(root, across_mounts=across_mounts):
-            _set(b"/proc/self/fd/%d/%s" % (directory, name), label, attribute)
-    finally:
-        os.close(root)
+def _in(directory: int, name: bytes) -> bytes:
+    return b"/proc/self/fd/%d/%s" % (directory, name)
 
 
 def _set(path: bytes, label: bytes, attribute: str) -> None:

@@ -51,6 +51,19 @@ async def test_once(tree: Path) -> None:
     assert os.getxattr(tree / "a/b", ATTRIBUTE) == b"another"
 
 
+async def test_once_where_a_link_leads(tree: Path) -> None:
+    (tree / "a/link").unlink()
+    (tree / "way").symlink_to("a")
+    await relabel_once(str(tree / "way"), "label", ATTRIBUTE)
+    found = [os.getxattr(tree / name, ATTRIBUTE) for name in ("a", "a/b", "a/b/file")]
+    assert found == 3 * [b"label"]
+
+
+async def test_once_tells_of_a_file_system_without_labels(tree: Path) -> None:
+    with pytest.raises(SystemCallError, match="ENOTSUP"):
+        await relabel_once(str(tree), "label", "nonsense.label")
+
+
 async def test_one_file(tree: Path) -> None:
     await relabel(str(tree / "a/b/file"), "label", ATTRIBUTE)
     assert os.getxattr(tree / "a/b/file", ATTRIBUTE) == b"label"
