@@ -165,13 +165,14 @@ class OciDriver:
     async def started_at(self, container: Container) -> int:
         """When a container was let run, nanoseconds since the epoch, be it that it has ended since; 0 if it was not.
 
-        For after a crash in ``start``, which is finished if it can be; unless one was begun, the OCI runtime is not
-        asked. Raises RuntimeFailedError when it does not know the container, or its answer makes no sense.
+        For after a crash in ``start``: if one was begun it is finished, or else the OCI runtime is asked. Raises
+        RuntimeFailedError when that does not know the container, or its answer makes no sense.
         """
         note = self._notes.find(container.id)
         if note is None or not note.start_begun:
             return 0
-        self._let_run(note)
+        if self._let_run(note):
+            return note.start_begun
         answer = await program_of(note, self._places).call("state", container.id, seconds=self._limits.start)
         return 0 if parse_status(answer.stdout) in ("creating", "created") else note.start_begun
 
