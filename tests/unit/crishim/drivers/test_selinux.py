@@ -38,7 +38,7 @@ async def test_all_below(tree: Path) -> None:
     await relabel(str(tree / "a"), "label", ATTRIBUTE)
     found = [os.getxattr(tree / name, ATTRIBUTE) for name in ("a", "a/b", "a/b/file")]
     assert found == 3 * [b"label"]
-    assert os.listxattr(tree / "outside") == []
+    assert ATTRIBUTE not in os.listxattr(tree / "outside")
 
 
 async def test_once(tree: Path) -> None:
@@ -67,7 +67,7 @@ async def test_once_tells_of_a_file_system_without_labels(tree: Path) -> None:
 async def test_one_file(tree: Path) -> None:
     await relabel(str(tree / "a/b/file"), "label", ATTRIBUTE)
     assert os.getxattr(tree / "a/b/file", ATTRIBUTE) == b"label"
-    assert os.listxattr(tree / "a/b") == []
+    assert ATTRIBUTE not in os.listxattr(tree / "a/b")
 
 
 async def test_deeper_than_any_path(tree: Path) -> None:
