@@ -114,7 +114,7 @@ async def open_oci(config: Config, *, systemd: bool) -> OciParts:
     await driver.prepare()
     places = container_layout(config)
     await threads.run(make_mount_points, places.mount_points)
-    selinux = await open_selinux(facts, places.kept, image_settings(config).root)
+    selinux = await open_selinux(facts, image_settings(config).root, places.kept)
     without = await _without_user_namespaces(known, OverlayDriver(places.kept))
     return OciParts(driver, known, handlers, without, apparmor, selinux)
 

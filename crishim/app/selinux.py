@@ -16,18 +16,20 @@ from crishim.drivers.syscalls import system_call
 _log = structlog.get_logger(__name__)
 
 
-async def open_selinux(facts: HostFacts, *directories: Path) -> str | None:
+async def open_selinux(facts: HostFacts, images: Path, containers: Path) -> str | None:
     """What Status is to tell: why this failed, empty if it did not, nothing where containers have no labels.
 
-    They are made if they are not there; the first time, all that is in them is labelled. A failure is no reason not
-    to start: a policy may well let containers read what has another label.
+    They are made if they are not there; the first time, all that is in ``images`` is labelled, but nothing of a
+    container: what it wrote, and its volumes, have a label of its own. A failure is no reason not to start: a policy
+    may well let containers read what has another label.
     """
     if not facts.selinux_labels:
         return None
     try:
-        for directory in directories:
+        for directory in (images, containers):
             await threads.run(_make, directory)
-            await relabel_once(str(directory), LAYERS_LABEL)
+        await relabel_once(str(images), LAYERS_LABEL)
+        await relabel_once(str(containers), LAYERS_LABEL, below=False)
     except CrishimError as error:
         problem = explain(error)
         _log.warning("selinux.layers_not_labelled", error=problem)

@@ -25,12 +25,12 @@ async def relabel(path: str, label: str, attribute: str = _ATTRIBUTE) -> None:
     await threads.run(_relabel, path, label.encode(), attribute)
 
 
-async def relabel_once(path: str, label: str, attribute: str = _ATTRIBUTE) -> None:
-    """Label the directory ``path`` and all below it, unless it has the label; what is mounted below is left alone.
+async def relabel_once(path: str, label: str, attribute: str = _ATTRIBUTE, *, below: bool = True) -> None:
+    """Label the directory ``path``, unless it has the label, and all ``below`` it but for what is mounted there.
 
     What is made there afterwards has the label as well. Raises SystemCallError, also for a file system without labels.
     """
-    await threads.run(_relabel_once, path, label.encode(), attribute)
+    await threads.run(_relabel_once, path, label.encode(), attribute, below)
 
 
 async def knows_label(label: str) -> bool:
@@ -69,13 +69,13 @@ def _relabel(path: str, label: bytes, attribute: str) -> None:
             os.close(root)
 
 
-def _relabel_once(path: str, label: bytes, attribute: str) -> None:
+def _relabel_once(path: str, label: bytes, attribute: str, below: bool) -> None:
     with system_call("setxattr", path):
         if _label_of(path, attribute) == label:
             return
         root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            for directory, name, _ in walk(root, across_mounts=False):
+            for directory, name, _ in walk(root, across_mounts=False) if below else ():
                 with suppress(FileNotFoundError):
                     os.setxattr(_in(directory, name), attribute, label, follow_symlinks=False)
             os.setxattr(root, attribute, label)  # last, as it says that all is done

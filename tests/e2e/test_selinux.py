@@ -6,6 +6,7 @@ Debian has none: hack/vm --selinux adds tests/lab/selinux.cil.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ pytestmark = [
 ]
 NETWORK = conflist("pods", bridge("cni0", "10.88.0.0/24"))
 SERVICE = "system_u:system_r:initrc_t:s0"  # as what systemd starts
+ATTRIBUTE = "security.selinux"
 CURRENT = ("cat", "/proc/self/attr/current")
 
 
@@ -161,3 +163,15 @@ def test_the_layers_have_their_label_after_a_restart(serving: Node) -> None:
     assert containers.answers(containers.run(containers.run_pod("web")))
     found = {check["name"]: check["ok"] for check in json.loads(serving.crictl_json("info")["preflight"])}
     assert found["SELinux labels"]
+
+
+def test_what_a_container_wrote_keeps_its_label(serving: Node) -> None:
+    containers = connect(serving)
+    container = containers.run(containers.run_pod("web"))
+    containers.execute(container, "touch", "/etc/new")
+    kept = serving.home / "root/containers"
+    written = kept / container / "upper/etc/new"
+    before, own = os.getxattr(kept, ATTRIBUTE), os.getxattr(written, ATTRIBUTE)
+    os.setxattr(kept, ATTRIBUTE, b"system_u:object_r:var_lib_t:s0")
+    serving.restart()
+    assert (os.getxattr(kept, ATTRIBUTE), os.getxattr(written, ATTRIBUTE)) == (before, own)

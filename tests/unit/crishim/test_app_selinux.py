@@ -22,12 +22,12 @@ def content(directory: Path) -> list[Path]:
 
 
 async def test_nothing_is_done_where_containers_have_no_labels(tmp_path: Path) -> None:
-    assert await open_selinux(facts(labels=False), tmp_path / "layers") is None
+    assert await open_selinux(facts(labels=False), tmp_path / "layers", tmp_path / "containers") is None
     assert content(tmp_path) == []
 
 
 async def test_a_failure_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    problem = await open_selinux(facts(labels=True), tmp_path / "file/layers")
+    problem = await open_selinux(facts(labels=True), tmp_path / "file/layers", tmp_path / "containers")
     assert problem
     assert "ENOTDIR" in problem

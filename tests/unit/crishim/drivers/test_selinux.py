@@ -51,6 +51,12 @@ async def test_once(tree: Path) -> None:
     assert os.getxattr(tree / "a/b", ATTRIBUTE) == b"another"
 
 
+async def test_once_and_nothing_below(tree: Path) -> None:
+    os.setxattr(tree / "a/b", ATTRIBUTE, b"its own")
+    await relabel_once(str(tree / "a"), "label", ATTRIBUTE, below=False)
+    assert [os.getxattr(tree / name, ATTRIBUTE) for name in ("a", "a/b")] == [b"label", b"its own"]
+
+
 async def test_once_where_a_link_leads(tree: Path) -> None:
     (tree / "a/link").unlink()
     (tree / "way").symlink_to("a")
