@@ -44,7 +44,7 @@ def _knows_label(label: bytes) -> bool:
         try:
             os.write(check, label + b"\0")
         except OSError as error:
-            if error.errno != errno.EINVAL:
+            if error.errno not in (errno.EINVAL, errno.EFBIG):
                 raise
             return False
         finally:

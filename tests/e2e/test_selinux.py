@@ -148,7 +148,7 @@ def test_a_level_can_be_asked_for(serving: Node) -> None:
     assert containers.answers(container)
 
 
-@pytest.mark.parametrize("asked", [{"type": "nonsense_t"}, {"level": "s9"}, {"user": "nobody_u"}])
+@pytest.mark.parametrize("asked", [{"type": "nonsense_t"}, {"type": "t" * 5000}, {"level": "s9"}, {"user": "nobody_u"}])
 def test_a_label_that_the_policy_lacks_is_refused(serving: Node, asked: Mapping[str, str]) -> None:
     containers = connect(serving)
     pod = containers.run_pod("web")
