@@ -12,7 +12,7 @@ import pytest
 from crishim.core.faultpoints import ContainerFaultPoint
 from crishim.rpc.pb import api_pb2 as pb
 from tests.lab.conflists import bridge, conflist
-from tests.lab.containers import Containers, leftovers, prepare, remove_group
+from tests.lab.containers import Containers, leftovers, prepare, remove_all
 from tests.lab.node import Node, eventually
 
 NETWORK = conflist("pods", bridge("cni0", "10.88.0.0/24"))
@@ -24,10 +24,7 @@ def serving(node: Node, tmp_path: Path) -> Iterator[Node]:
     node.serve(NETWORK, own={"plugins": "auto"})
     prepare(node, tmp_path / "busybox.tar")
     yield node
-    node.remove_all_pods()
-    eventually(lambda: not leftovers(node), timeout=5)
-    assert not leftovers(node)
-    remove_group()
+    remove_all(node)
 
 
 def connect(node: Node, *, shared_pid: bool = False) -> Containers:

@@ -15,7 +15,7 @@ import grpc
 import pytest
 
 from tests.lab.conflists import bridge, conflist
-from tests.lab.containers import GROUP, Containers, leftovers, prepare, remove_group
+from tests.lab.containers import GROUP, Containers, prepare, remove_all
 from tests.lab.cri import pod_config
 from tests.lab.daemon import PEER, Daemon, crishim
 from tests.lab.node import Node, eventually, refusal
@@ -46,11 +46,8 @@ def serving(tmp_path: Path) -> Iterator[Node]:
         node.serve(NETWORK, own={"plugins": "auto"})
         prepare(node, tmp_path / "busybox.tar")
         yield node
-        node.remove_all_pods()
-        eventually(lambda: not leftovers(node), timeout=5)
-        assert not leftovers(node)
+        remove_all(node)
         node.close()
-        remove_group()
     finally:
         print(node.daemon.tail())
 

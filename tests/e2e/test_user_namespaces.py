@@ -18,7 +18,7 @@ from crishim.rpc.pb import api_pb2 as pb
 from crishim.testing.images import directory, file, image, write_oci_archive
 from hack.images.catalog import static_busybox
 from tests.lab.conflists import bridge, conflist
-from tests.lab.containers import Containers, leftovers, prepare, remove_group
+from tests.lab.containers import Containers, prepare, remove_all
 from tests.lab.cri import NODE, pod_config
 from tests.lab.critest import RUNTIMES
 from tests.lab.daemon import PEER, Daemon, crishim
@@ -56,12 +56,9 @@ def serving() -> Iterator[Node]:
     try:
         node.serve(NETWORK, own={"plugins": "auto"})
         yield node
-        node.remove_all_pods()
-        eventually(lambda: not leftovers(node), timeout=5)
-        assert not leftovers(node)
+        remove_all(node)
         node.close()
         assert not node.leftovers()
-        remove_group()
     finally:
         print(node.daemon.tail())
 

@@ -16,7 +16,7 @@ from crishim.rpc.pb import api_pb2 as pb
 from crishim.rpc.pb.api_pb2_grpc import RuntimeServiceStub
 from tests.lab.conflists import ROOT
 from tests.lab.cri import Runtime, pod_config
-from tests.lab.node import Node
+from tests.lab.node import Node, eventually
 
 IMAGE = "docker.io/library/busybox:latest"
 # Control groups are the whole machine's, also those of a throw-away host: another run must not meet ours.
@@ -120,6 +120,13 @@ def leftovers(node: Node) -> set[str]:
 def _is_of_container(command: str, home: Path) -> bool:
     """Whether a command line is that of a monitor, or of an infra process."""
     return "conmon" in command.split(maxsplit=1)[0] or command.startswith(f"/catatonit -P {home}")
+
+
+def remove_all(node: Node) -> None:
+    """Remove all pods, and the control group of the tests; nothing of any container may be left."""
+    node.remove_all_pods()
+    assert eventually(lambda: not leftovers(node), timeout=5), leftovers(node)
+    remove_group()
 
 
 def remove_group() -> None:
