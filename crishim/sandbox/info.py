@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from cni_runtime.result import Interface, Result, decode_result
+from cni_runtime.result import decode_result, encode_result
 from crishim.model.attachment import AttachmentRecord
 from crishim.model.sandbox import NamespacePaths, Sandbox, State
 
@@ -48,8 +48,11 @@ def _namespaces(paths: NamespacePaths) -> list[dict[str, str]]:
 
 
 def cni_result(attachments: Iterable[AttachmentRecord]) -> dict[str, Any] | None:
-    """The results of all networks in one object, by interface name, in the shape that containerd reports."""
-    results = [(record, decode_result(record.result)) for record in attachments if record.result is not None]
+    """The results of all networks in one object, by interface name, in the shape that containerd reports.
+
+    A status is asked for all the time, and each result was decoded when it came: it is not taken apart again.
+    """
+    results = [(record, _with_lists(record.result)) for record in attachments if record.result is not None]
     if not results:
         return None
     interfaces: dict[str, Any] = {}
@@ -57,23 +60,34 @@ def cni_result(attachments: Iterable[AttachmentRecord]) -> dict[str, Any] | None
         interfaces |= _interfaces(record.ifname, result)
     return {
         "Interfaces": interfaces,
-        "DNS": [msgspec.to_builtins(result.dns) for _, result in results if result.dns],
-        "Routes": [{"dst": route.dst, "gw": route.gw or ""} for _, result in results for route in result.routes],
+        "DNS": [result["dns"] for _, result in results if result.get("dns")],
+        "Routes": [
+            {"dst": route["dst"], "gw": route.get("gw") or ""}
+            for _, result in results
+            for route in result.get("routes") or ()
+        ],
     }
 
 
-def _interfaces(ifname: str, result: Result) -> dict[str, Any]:
-    listed = result.interfaces or (Interface(name=ifname),)
+def _with_lists(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``result`` as CNI has it since 0.3.0."""
+    if "ip4" in result or "ip6" in result:
+        return encode_result(decode_result(result), "1.0.0")
+    return result
+
+
+def _interfaces(ifname: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    listed = result.get("interfaces") or ({"name": ifname},)
     alone = len(listed) == 1
     return {
-        interface.name: {
+        interface["name"]: {
             "IPConfigs": [
-                {"IP": ip.ip, "Gateway": ip.gateway}
-                for ip in result.ips
-                if ip.interface == number or (ip.interface is None and alone)
+                {"IP": ip["address"].partition("/")[0], "Gateway": ip.get("gateway") or ""}
+                for ip in result.get("ips") or ()
+                if ip.get("interface") == number or (ip.get("interface") is None and alone)
             ],
-            "Mac": interface.mac,
-            "Sandbox": interface.sandbox,
+            "Mac": interface.get("mac") or "",
+            "Sandbox": interface.get("sandbox") or "",
         }
         for number, interface in enumerate(listed)
     }
@@ -86,7 +100,7 @@ def _attachment(record: AttachmentRecord) -> dict[str, Any]:
         "source": record.source,
         "phase": record.phase.value,
         "error": record.error,
-        "conflist": msgspec.json.decode(record.conflist),
+        "conflist": msgspec.Raw(record.conflist.encode()),
         "steps": [{"plugin": step.plugin, "milliseconds": round(step.seconds * 1000, 3)} for step in record.steps],
         "result": record.result,
     }
