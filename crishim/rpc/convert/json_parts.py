@@ -37,9 +37,9 @@ def value(number: int | None) -> Json | None:
 def namespaces(options: NamespaceOptions) -> Json:
     """``NamespaceOption``."""
     return members(
-        network=options.network.value,
-        pid=options.pid.value,
-        ipc=options.ipc.value,
+        network=options.network,
+        pid=options.pid,
+        ipc=options.ipc,
         target_id=options.target_id,
         userns_options=options.userns and _user_namespace(options.userns),
     )
