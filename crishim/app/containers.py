@@ -44,7 +44,7 @@ from crishim.drivers.preflight import NeededProfile
 from crishim.drivers.store import Store
 from crishim.drivers.usage import UsageDriver
 from crishim.events import Events
-from crishim.image.configure import image_settings
+from crishim.image.configure import image_root
 from crishim.image.service import Images
 from crishim.model.container import Container, Event
 from crishim.model.node import RuntimeHandler
@@ -114,7 +114,7 @@ async def open_oci(config: Config, *, systemd: bool) -> OciParts:
     await driver.prepare()
     places = container_layout(config)
     await threads.run(make_mount_points, places.mount_points)
-    selinux = await open_selinux(facts, image_settings(config).root, places.kept)
+    selinux = await open_selinux(facts, image_root(config), places.kept)
     without = await _without_user_namespaces(known, OverlayDriver(places.kept))
     return OciParts(driver, known, handlers, without, apparmor, selinux)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from crishim.core.config import Config, RegistryAuth
 from crishim.core.errors import ConfigError, InvalidArgumentError
 from crishim.image.credentials import RequestAuth, credentials_of
@@ -9,11 +11,16 @@ from crishim.image.reference import parse_reference
 from crishim.image.settings import Credentials, ImageSettings, Limits
 
 
+def image_root(config: Config) -> Path:
+    """Where everything of the images lies."""
+    return config.root / "images"
+
+
 def image_settings(config: Config) -> ImageSettings:
     """What ``config`` says about images; raises ConfigError for a name or credentials that are none."""
     images = config.images
     return ImageSettings(
-        root=config.root / "images",
+        root=image_root(config),
         config_path=images.config_path,
         credentials={host: _credentials(host, auth) for host, auth in images.auths.items()},
         limits=Limits(
