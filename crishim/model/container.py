@@ -67,14 +67,14 @@ class MountPropagation(IntEnum):
     BIDIRECTIONAL = 2
 
 
-class ContainerMetadata(Struct, frozen=True):
+class ContainerMetadata(Struct, frozen=True, omit_defaults=True):
     """Name and attempt; unique within a sandbox."""
 
     name: str
     attempt: int = 0
 
 
-class ImageSpec(Struct, frozen=True):
+class ImageSpec(Struct, frozen=True, omit_defaults=True):
     """The image as the caller names it. ``user_specified_image`` is what the pod's author wrote.
 
     ``image_ref`` is the digest, which the kubelet knows of an image that it has mounted.
@@ -87,7 +87,7 @@ class ImageSpec(Struct, frozen=True):
     image_ref: str = ""
 
 
-class Mount(Struct, frozen=True):
+class Mount(Struct, frozen=True, omit_defaults=True):
     """One mount. With ``image`` set, the content of that image is mounted instead of ``host_path``."""
 
     container_path: str
@@ -111,7 +111,7 @@ class Device(Struct, frozen=True):
     permissions: str
 
 
-class Capabilities(Struct, frozen=True):
+class Capabilities(Struct, frozen=True, omit_defaults=True):
     """Capabilities added to and dropped from the default set; ``ALL`` means every one."""
 
     add: tuple[str, ...] = ()
@@ -119,7 +119,7 @@ class Capabilities(Struct, frozen=True):
     add_ambient: tuple[str, ...] = ()
 
 
-class ContainerSecurity(Struct, frozen=True):
+class ContainerSecurity(Struct, frozen=True, omit_defaults=True):
     """Security context of a container. None means that the caller said nothing."""
 
     capabilities: Capabilities = Capabilities()
@@ -139,7 +139,7 @@ class ContainerSecurity(Struct, frozen=True):
     apparmor: SecurityProfile | None = None
 
 
-class ContainerConfig(Struct, frozen=True):
+class ContainerConfig(Struct, frozen=True, omit_defaults=True):
     """Everything ``CreateContainer`` was asked for. ``envs`` keep their order; values are bytes."""
 
     metadata: ContainerMetadata

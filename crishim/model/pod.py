@@ -28,7 +28,7 @@ class Protocol(IntEnum):
     SCTP = 2
 
 
-class PodMetadata(Struct, frozen=True):
+class PodMetadata(Struct, frozen=True, omit_defaults=True):
     """The four values that together name one attempt of one pod."""
 
     name: str
@@ -47,7 +47,7 @@ class PodMetadata(Struct, frozen=True):
         return self.name, self.namespace, self.uid
 
 
-class DNSConfig(Struct, frozen=True):
+class DNSConfig(Struct, frozen=True, omit_defaults=True):
     """Content of the pod's resolv.conf."""
 
     servers: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ class DNSConfig(Struct, frozen=True):
     options: tuple[str, ...] = ()
 
 
-class PortMapping(Struct, frozen=True):
+class PortMapping(Struct, frozen=True, omit_defaults=True):
     """A port of the host that leads to a port of the pod; ``host_ip`` empty means every address."""
 
     protocol: Protocol
@@ -99,7 +99,7 @@ def _or_root(extents: tuple[IDMapping, ...], number: int) -> int:
     raise ValueError(f"{extents}: expected 0 to be mapped")
 
 
-class NamespaceOptions(Struct, frozen=True):
+class NamespaceOptions(Struct, frozen=True, omit_defaults=True):
     """Which namespaces the pod's containers share. ``userns`` None: the caller said nothing."""
 
     network: NamespaceMode = NamespaceMode.POD
@@ -124,14 +124,14 @@ class GroupsPolicy(IntEnum):
     STRICT = 1
 
 
-class SecurityProfile(Struct, frozen=True):
+class SecurityProfile(Struct, frozen=True, omit_defaults=True):
     """A seccomp or AppArmor profile; LOCALHOST comes with ``localhost_ref``."""
 
     profile_type: ProfileType = ProfileType.RUNTIME_DEFAULT
     localhost_ref: str = ""
 
 
-class SELinuxOptions(Struct, frozen=True):
+class SELinuxOptions(Struct, frozen=True, omit_defaults=True):
     """An SELinux label, part by part."""
 
     user: str = ""
@@ -140,7 +140,7 @@ class SELinuxOptions(Struct, frozen=True):
     level: str = ""
 
 
-class SandboxSecurity(Struct, frozen=True):
+class SandboxSecurity(Struct, frozen=True, omit_defaults=True):
     """Security context of the pod as a whole. None means that the caller said nothing."""
 
     namespaces: NamespaceOptions = NamespaceOptions()
@@ -155,7 +155,7 @@ class SandboxSecurity(Struct, frozen=True):
     apparmor: SecurityProfile | None = None
 
 
-class Resources(Struct, frozen=True):
+class Resources(Struct, frozen=True, omit_defaults=True):
     """Linux resources of a pod or container; 0 or empty: not set. Memory in bytes, CPU times in microseconds."""
 
     cpu_period: int = 0
@@ -170,7 +170,7 @@ class Resources(Struct, frozen=True):
     memory_swap_limit_in_bytes: int = 0
 
 
-class PodConfig(Struct, frozen=True):
+class PodConfig(Struct, frozen=True, omit_defaults=True):
     """Everything ``RunPodSandbox`` was asked for; labels and annotations are kept byte for byte."""
 
     metadata: PodMetadata

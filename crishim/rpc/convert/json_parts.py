@@ -1,80 +1,51 @@
-"""Parts of configurations as JSON objects, with the names of the messages.
+"""From the model of a configuration to the JSON object that verbose statuses show.
 
-As in containerd's rendering what is unset is left out, and enumerations are numbers.
+The model's fields have the names of the messages, but for those below, and what is unset is left out of both:
+the text can be read back as the message. As in containerd's rendering enumerations are numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from typing import Any
 
-from crishim.model.pod import (
-    IDMapping,
-    NamespaceOptions,
-    Resources,
-    SecurityProfile,
-    SELinuxOptions,
-    UserNamespace,
-)
-
-Json = dict[str, object]
+Json = dict[str, Any]
 
 
-def members(**fields: object) -> Json:
-    """An object without the fields that are unset; an empty object is one that was set, with nothing in it."""
-    return {name: content for name, content in fields.items() if content or content == {}}
+def rename(shown: Json, **names: str) -> None:
+    """Give fields of ``shown``, where it has them, the names of the message."""
+    for name, new in names.items():
+        if name in shown:
+            shown[new] = shown.pop(name)
 
 
-def mapping(values: Mapping[str, object]) -> Json | None:
-    """A map, which is unset when it is empty."""
-    return dict(values) or None
+def gather(shown: Json, *names: str) -> None:
+    """Put fields of ``shown`` into one object, ``linux``, that is there when one of them is."""
+    linux = {name: shown.pop(name) for name in names if name in shown}
+    if linux:
+        shown["linux"] = linux
 
 
-def value(number: int | None) -> Json | None:
-    """A number that may be absent."""
-    return None if number is None else members(value=number)
+def leave_out_empty(shown: Json, *names: str) -> None:
+    """Leave out those of these fields in which nothing is set."""
+    for name in names:
+        if not shown.get(name, True):
+            del shown[name]
 
 
-def namespaces(options: NamespaceOptions) -> Json:
-    """``NamespaceOption``."""
-    return members(
-        network=options.network,
-        pid=options.pid,
-        ipc=options.ipc,
-        target_id=options.target_id,
-        userns_options=options.userns and _user_namespace(options.userns),
-    )
+def show_security(shown: Json) -> None:
+    """Name ``security``, of a pod or a container, as the message does; one that says nothing is left out."""
+    security = shown.get("security", {})
+    rename(security.get("namespaces", {}), userns="userns_options")
+    for name in ("run_as_user", "run_as_group"):
+        if name in security:
+            security[name] = {"value": security[name]}
+    leave_out_empty(security, "namespaces", "capabilities")
+    rename(security, namespaces="namespace_options", selinux="selinux_options")
+    leave_out_empty(shown, "security")
+    rename(shown, security="security_context")
 
 
-def _user_namespace(userns: UserNamespace) -> Json:
-    return members(mode=userns.mode.value, uids=extents(userns.uids), gids=extents(userns.gids))
-
-
-def extents(mappings: Iterable[IDMapping]) -> list[Json]:
-    """A list of ``IDMapping``."""
-    return [members(host_id=each.host_id, container_id=each.container_id, length=each.length) for each in mappings]
-
-
-def selinux_options(selinux: SELinuxOptions) -> Json:
-    """``SELinuxOption``."""
-    return members(user=selinux.user, role=selinux.role, type=selinux.type, level=selinux.level)
-
-
-def profile(asked: SecurityProfile) -> Json:
-    """``SecurityProfile``."""
-    return members(profile_type=asked.profile_type, localhost_ref=asked.localhost_ref)
-
-
-def limits(resources: Resources) -> Json:
-    """``LinuxContainerResources``."""
-    return members(
-        cpu_period=resources.cpu_period,
-        cpu_quota=resources.cpu_quota,
-        cpu_shares=resources.cpu_shares,
-        memory_limit_in_bytes=resources.memory_limit_in_bytes,
-        oom_score_adj=resources.oom_score_adj,
-        cpuset_cpus=resources.cpuset_cpus,
-        cpuset_mems=resources.cpuset_mems,
-        hugepage_limits=[members(page_size=size, limit=limit) for size, limit in resources.hugepage_limits.items()],
-        unified=mapping(resources.unified),
-        memory_swap_limit_in_bytes=resources.memory_swap_limit_in_bytes,
-    )
+def show_limits(shown: Json, name: str) -> None:
+    """Show the ``Resources`` that ``shown`` may have by this name as the message does."""
+    if (limits := shown.get(name)) and (pages := limits.get("hugepage_limits")):
+        limits["hugepage_limits"] = [{"page_size": size, "limit": limit} for size, limit in pages.items()]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from crishim.rpc.convert.config_json import pod_config_json
 from crishim.rpc.convert.fields import required
 from crishim.rpc.convert.info import info_map
 from crishim.rpc.convert.pod import pod_config
+from crishim.rpc.convert.pod_json import pod_config_json
 from crishim.rpc.convert.resources import resources
 from crishim.rpc.convert.sandbox import sandbox_filter, sandbox_item, sandbox_status
 from crishim.rpc.pb import api_pb2 as pb

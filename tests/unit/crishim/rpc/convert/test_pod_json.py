@@ -5,6 +5,7 @@ import pytest
 from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from crishim.model.pod import (
     DNSConfig,
@@ -23,8 +24,8 @@ from crishim.model.pod import (
     SELinuxOptions,
     UserNamespace,
 )
-from crishim.rpc.convert.config_json import pod_config_json
 from crishim.rpc.convert.pod import pod_config
+from crishim.rpc.convert.pod_json import pod_config_json
 from crishim.rpc.pb import api_pb2 as pb
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
@@ -91,14 +92,19 @@ def test_round_trip(config: PodConfig) -> None:
     assert pod_config("config", json_format.Parse(text, pb.PodSandboxConfig())) == config
 
 
+POD = PodMetadata("a", "u", "n")
+NAMES = {"name": "a", "uid": "u", "namespace": "n"}
+
+
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        (PodConfig(PodMetadata("a", "u", "n")), {"metadata": {"name": "a", "uid": "u", "namespace": "n"}}),
-        (PodConfig(PodMetadata("", "", ""), dns=DNSConfig()), {"metadata": {}, "dns_config": {}}),
+        (PodConfig(POD), {"metadata": NAMES}),
+        (PodConfig(POD, security=pod_config("", pb.PodSandboxConfig(metadata=NAMES)).security), {"metadata": NAMES}),
+        (PodConfig(POD, dns=DNSConfig()), {"metadata": NAMES, "dns_config": {}}),
         (
-            PodConfig(PodMetadata("", "", "", 1), security=SandboxSecurity(run_as_user=0)),
-            {"metadata": {"attempt": 1}, "linux": {"security_context": {"run_as_user": {}}}},
+            PodConfig(replace(POD, attempt=1), security=SandboxSecurity(run_as_user=0)),
+            {"metadata": {**NAMES, "attempt": 1}, "linux": {"security_context": {"run_as_user": {"value": 0}}}},
         ),
     ],
 )
