@@ -27,6 +27,7 @@ from tests.lab.kubelet import (
     NODE_IP,
     Json,
     Kubelet,
+    add_address,
     container,
     host_of_a_kubelet,
     import_image,
@@ -55,6 +56,7 @@ server.wait_for_termination()
 @pytest.fixture
 def cgroup() -> Iterator[str]:
     """A host that a kubelet accepts; no process may be left on it. Made before ``node`` looks at what is there."""
+    add_address()
     with host_of_a_kubelet() as name:
         before = Host().processes()
         yield name

@@ -1,4 +1,4 @@
-"""A kubelet without an API server: it runs the pods whose manifests are put into a directory of its own.
+"""A kubelet that runs the pods whose manifests are put into a directory of its own, and those of an API server if any.
 
 To be used on a throw-away host only, after ``host_of_a_kubelet`` has made it one that a kubelet accepts.
 """
@@ -59,9 +59,15 @@ def static_pod(name: str, *containers: Json, **spec: Any) -> Json:
 # -- the host
 
 
+def add_address() -> None:
+    """Give the host ``NODE_IP``: a kubelet refuses one of loopback."""
+    for words in ("link add node0 type bridge", f"addr add {NODE_IP}/24 dev node0", "link set node0 up"):
+        _run("ip", *words.split())
+
+
 @contextmanager
 def host_of_a_kubelet() -> Iterator[str]:
-    """An address that is not loopback's, logs and kernel settings of the host's own, a cgroup; yields the cgroup.
+    """Logs and kernel settings of the host's own, and a cgroup; yields the cgroup.
 
     At its end the cgroup is removed with all processes that are still in it, for cgroups are not the host's own.
     """
@@ -70,8 +76,6 @@ def host_of_a_kubelet() -> Iterator[str]:
     _HOME.mkdir()
     _run("mount", "-t", "tmpfs", "--make-rshared", "tmpfs", _HOME)  # a kubelet would make a shared mount of its own
     _pretend_settings(Path("/run/settings"))
-    for words in ("link add node0 type bridge", f"addr add {NODE_IP}/24 dev node0", "link set node0 up"):
-        _run("ip", *words.split())
     name = f"lab-{uuid4().hex[:8]}"
     places = [hierarchy / name for hierarchy in _hierarchies()]
     try:
@@ -153,10 +157,16 @@ def _run(*argv: str | Path) -> None:
 
 
 class Kubelet:
-    """A kubelet on ``node``, whose server must serve before ``start``; ``cgroup`` is where its pods are."""
+    """A kubelet on ``node``, whose server must serve before ``start``; ``cgroup`` is where its pods are.
 
-    def __init__(self, node: Node, cgroup: str) -> None:
+    ``name`` and ``address`` are its node's; ``kubeconfig`` tells it the API server, if there is one.
+    """
+
+    def __init__(
+        self, node: Node, cgroup: str, name: str = NODE_NAME, address: str = NODE_IP, kubeconfig: Path | None = None
+    ) -> None:
         self.node, self.cgroup = node, cgroup
+        self._name, self._address, self._kubeconfig = name, address, kubeconfig
         self.feature_gates: dict[str, bool] = {}  # those that are not as by default; for the next start
         self._manifests = _HOME / "manifests"
         self._process: subprocess.Popen[bytes] | None = None
@@ -168,10 +178,12 @@ class Kubelet:
         """Start it and wait until it serves; raises AssertionError when it does not."""
         config = _HOME / "config.json"
         config.write_text(json.dumps(self._config()))
-        flags = {"config": config, "root-dir": _HOME / "root", "cert-dir": _HOME / "pki", "node-ip": NODE_IP}
+        flags = {"config": config, "root-dir": _HOME / "root", "cert-dir": _HOME / "pki", "node-ip": self._address}
+        if self._kubeconfig:
+            flags["kubeconfig"] = self._kubeconfig
         argv: list[str | Path] = [
             TOOLS / "kubelet",
-            f"--hostname-override={NODE_NAME}",
+            f"--hostname-override={self._name}",
             *(f"--{key}={flags[key]}" for key in flags),
         ]
         with (_HOME / "log").open("ab") as log:
@@ -210,7 +222,7 @@ class Kubelet:
     def pods(self) -> dict[str, Json]:
         """Its pods by the names their manifests have."""
         items = json.loads(self.get("/pods"))["items"] or []
-        return {pod["metadata"]["name"].removesuffix(f"-{NODE_NAME}"): pod for pod in items}
+        return {pod["metadata"]["name"].removesuffix(f"-{self._name}"): pod for pod in items}
 
     def ready(self, name: str) -> bool:
         """Whether the pod is ready now."""
@@ -236,11 +248,11 @@ class Kubelet:
 
     def url(self, verb: str, pod: str, rest: str = "") -> str:
         """The address of /VERB/NAMESPACE/POD on its server, and ``rest``."""
-        return f"https://{NODE_IP}:{_PORT}/{verb}/default/{pod}-{NODE_NAME}{rest}"
+        return f"https://{self._address}:{_PORT}/{verb}/default/{pod}-{self._name}{rest}"
 
     def get(self, path: str) -> bytes:
         """The answer to GET; raises OSError."""
-        address = path if path.startswith("https:") else f"https://{NODE_IP}:{_PORT}{path}"
+        address = path if path.startswith("https:") else f"https://{self._address}:{_PORT}{path}"
         with urllib.request.urlopen(address, timeout=10, context=self._tls) as answer:
             return bytes(answer.read())
 
@@ -263,7 +275,7 @@ class Kubelet:
             "staticPodPath": str(self._manifests),
             "fileCheckFrequency": "1s",
             "syncFrequency": "1s",
-            "address": NODE_IP,
+            "address": self._address,
             "port": _PORT,
             "healthzPort": 0,
             "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},

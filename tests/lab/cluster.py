@@ -1,0 +1,198 @@
+"""A Kubernetes cluster on one machine: its control plane on this host, each node on a host of its own below it.
+
+    this host    etcd, API server, controllers, scheduler    lan0 192.168.77.1
+    a node       kubelet, crishim, flanneld, kube-proxy      eth0 192.168.77.11, .12, …
+
+Nothing is faked: the controllers give each node a podCIDR, flannel's agents make routes and the vxlan device of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+from cni_runtime.testing.host import Host
+from tests.lab.cluster_node import CLUSTER_CIDR, GATEWAY
+from tests.lab.conflists import ROOT
+from tests.lab.daemon import TOOLS
+from tests.lab.node import eventually
+
+Json = dict[str, Any]
+PROGRAMS = TOOLS / "cluster"
+_API = f"https://{GATEWAY}:6443"
+_ETCD = "http://127.0.0.1:2379"
+_SERVICES = "10.96.0.0/16"
+_TOKEN = "token"
+_PATCH = "application/strategic-merge-patch+json"
+
+
+class WorkerNode:
+    """The far end of ``tests.lab.cluster_node``."""
+
+    def __init__(self, orders: socket.socket, process: subprocess.Popen[bytes], log: Path) -> None:
+        self._orders, self._lines = orders, orders.makefile("rw")
+        self._process, self._log = process, log
+
+    def ask(self, order: str) -> Any:
+        """The answer to an order; AssertionError when the node has ended."""
+        self._lines.write(f"{order}\n")
+        self._lines.flush()
+        return self.answer()
+
+    def answer(self) -> Any:
+        """Its next answer."""
+        line = self._lines.readline()
+        assert line, self._log.read_text(errors="replace")
+        return json.loads(line)
+
+    def stop(self) -> None:
+        """Let it end."""
+        self._lines.close()
+        self._orders.close()
+        self._process.wait(60)
+
+
+class Cluster:
+    """Its files are in ``home``, which the nodes must see as well."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.nodes = home, list[WorkerNode]()
+        self._undo = ExitStack()
+        self._tls = ssl.create_default_context()  # the API server's certificate is signed by itself
+        self._tls.check_hostname, self._tls.verify_mode = False, ssl.CERT_NONE
+        self._kubeconfig = home / "kubeconfig"
+
+    # -- its parts
+
+    def start(self) -> None:
+        """Start the control plane and wait until the API server serves."""
+        host = Host()
+        for words in ("link add lan0 type bridge", f"addr add {GATEWAY}/24 dev lan0", "link set lan0 up"):
+            host.run("ip", *words.split())
+        host.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        key = self.home / "key.pem"
+        host.run("openssl", "genrsa", "-out", key, "2048")
+        (self.home / "tokens").write_text(f'{_TOKEN},admin,admin,"system:masters"\n')
+        self._kubeconfig.write_text(json.dumps(_kubeconfig()))
+        self._run("etcd", "--unsafe-no-fsync", f"--data-dir={self.home / 'etcd'}")
+        self._run(
+            "kube-apiserver",
+            f"--etcd-servers={_ETCD}",
+            f"--cert-dir={self.home / 'certificates'}",
+            f"--advertise-address={GATEWAY}",
+            f"--service-cluster-ip-range={_SERVICES}",
+            f"--token-auth-file={self.home / 'tokens'}",
+            "--authorization-mode=AlwaysAllow",
+            f"--service-account-key-file={key}",
+            f"--service-account-signing-key-file={key}",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            "--disable-admission-plugins=ServiceAccount",
+            "--kubelet-preferred-address-types=InternalIP",
+        )
+        client = (f"--kubeconfig={self._kubeconfig}", "--leader-elect=false")
+        cidrs = ("--allocate-node-cidrs", f"--cluster-cidr={CLUSTER_CIDR}", f"--service-cluster-ip-range={_SERVICES}")
+        self._run("kube-controller-manager", *client, *cidrs)
+        self._run("kube-scheduler", *client)
+        assert eventually(self._serves, 60), self._tail()
+
+    def add_node(self, name: str, runtime: str) -> None:
+        """Have another node with this OCI runtime join, and wait until it is ready."""
+        number = len(self.nodes) + 1
+        near, far = socket.socketpair()
+        log = self.home / f"{name}.log"
+        node = ("tests.lab.cluster_node", name, f"192.168.77.{10 + number}", str(self._kubeconfig), runtime)
+        argv = (sys.executable, ROOT / "hack/throwaway", sys.executable, "-m", *node)
+        with far, log.open("wb") as output:
+            process = subprocess.Popen(argv, stdin=far.fileno(), stdout=output, stderr=output, cwd=ROOT)
+        worker = WorkerNode(near, process, log)
+        self._undo.callback(worker.stop)
+        self._connect(near, f"node{number}")
+        worker.answer()
+        self.nodes.append(worker)
+        assert eventually(lambda: self._is_ready(name), 60), worker.ask("tail")
+
+    def _connect(self, node: socket.socket, port: str) -> None:
+        """Give the node, which sends its network namespace, a device of which the other end is on the bridge."""
+        _, (netns,), *_ = socket.recv_fds(node, 1, 1)
+        with closing(os.fdopen(netns)):
+            peer = f"peer name eth0 netns /proc/self/fd/{netns}"
+            argv = f"ip link add {port} master lan0 up type veth {peer}".split()
+            subprocess.run(argv, check=True, pass_fds=[netns])
+
+    def stop(self) -> None:
+        """End all, nodes first."""
+        self._undo.close()
+
+    def _run(self, program: str, *flags: str) -> None:
+        log = self._undo.enter_context((self.home / f"{program}.log").open("wb"))
+        argv: list[str | Path] = [PROGRAMS / program, *flags]
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.home)
+        self._undo.callback(process.wait)
+        self._undo.callback(process.terminate)
+
+    def _serves(self) -> bool:
+        try:
+            return self._request("GET", "/readyz") == b"ok"
+        except OSError:
+            return False
+
+    def _is_ready(self, name: str) -> bool:
+        conditions = self.get(f"/api/v1/nodes/{name}").get("status", {}).get("conditions", [])
+        return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+    def _tail(self) -> str:
+        return "\n".join(log.read_text(errors="replace")[-3000:] for log in self.home.glob("*.log"))
+
+    # -- its objects
+
+    def get(self, path: str) -> Json:
+        """The object or list at a path of the API; raises OSError."""
+        return dict(json.loads(self._request("GET", path)))
+
+    def create(self, path: str, body: Json) -> Json:
+        """Add an object to a list."""
+        return dict(json.loads(self._request("POST", path, body)))
+
+    def patch(self, path: str, body: Json) -> Json:
+        """Change an object."""
+        return dict(json.loads(self._request("PATCH", path, body)))
+
+    def delete(self, path: str) -> None:
+        """Delete an object, or all of a list, and then what they own."""
+        self._request("DELETE", path, {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"})
+
+    def log(self, pod: str) -> str:
+        """What the only container of a pod has written."""
+        return self._request("GET", f"/api/v1/namespaces/default/pods/{pod}/log").decode()
+
+    def _request(self, method: str, path: str, body: Json | None = None) -> bytes:
+        kind = _PATCH if method == "PATCH" else "application/json"
+        headers = {"Authorization": f"Bearer {_TOKEN}", "Content-Type": kind}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(_API + path, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30, context=self._tls) as answer:
+                return bytes(answer.read())
+        except urllib.error.HTTPError as error:
+            error.add_note(error.read().decode(errors="replace"))
+            raise
+
+
+def _kubeconfig() -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "lab", "cluster": {"server": _API, "insecure-skip-tls-verify": True}}],
+        "users": [{"name": "lab", "user": {"token": _TOKEN}}],
+        "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "lab"}}],
+        "current-context": "lab",
+    }
