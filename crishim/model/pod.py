@@ -1,5 +1,7 @@
 """What a caller asks of a pod sandbox, as frozen values. Field names and meaning are those of CRI v1.
 
+What has its default value is not written to storage, nor shown by a verbose status, so no default may ever change.
+
 Source: CRI v1 ``PodSandboxConfig`` and the messages below it (proto/runtime/v1/api.proto).
 """
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.cluster import PROGRAMS, Cluster, Json
+from tests.lab.cluster import PROGRAMS, Cluster
 from tests.lab.daemon import PEER
+from tests.lab.kube_api import Json, is_ready
 from tests.lab.kubelet import container
 from tests.lab.node import eventually
 
@@ -58,32 +59,28 @@ def deployment(name: str, pod: Json, replicas: int) -> Json:
 
 def ready(cluster: Cluster) -> list[Json]:
     """The pods that are ready."""
-    return [pod for pod in cluster.get(PODS)["items"] if is_ready(pod)]
-
-
-def is_ready(pod: Json) -> bool:
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", []))
+    return [pod for pod in cluster.api.get(PODS)["items"] if is_ready(pod)]
 
 
 def remove_everything(cluster: Cluster) -> None:
     """All pods are gone, and nothing of them is left on any node."""
-    cluster.delete(DEPLOYMENTS)
-    cluster.delete(PODS)
-    assert eventually(lambda: not cluster.get(PODS)["items"], 60), cluster.get(PODS)["items"]
+    cluster.api.delete(DEPLOYMENTS)
+    cluster.api.delete(PODS)
+    assert eventually(lambda: not cluster.api.get(PODS)["items"], 60), cluster.api.get(PODS)["items"]
     for node in cluster.nodes:
         assert node.ask("leftovers") == []
 
 
 def test_pods_of_two_nodes_reach_each_other_at_the_addresses_their_nodes_were_given(cluster: Cluster) -> None:
     probe = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
-    cluster.create(DEPLOYMENTS, deployment("web", spec(WEB, readinessProbe=probe), 4))
+    cluster.api.create(DEPLOYMENTS, deployment("web", spec(WEB, readinessProbe=probe), 4))
     ports = {"port": 80, "targetPort": 8080}
     service = {"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [ports]}}
-    address = cluster.create("/api/v1/namespaces/default/services", service)["spec"]["clusterIP"]
-    assert eventually(lambda: len(ready(cluster)) == 4, 60), cluster.get(PODS)["items"]
+    address = cluster.api.create("/api/v1/namespaces/default/services", service)["spec"]["clusterIP"]
+    assert eventually(lambda: len(ready(cluster)) == 4, 60), cluster.api.get(PODS)["items"]
 
     web = ready(cluster)
-    given = {node["metadata"]["name"]: node["spec"]["podCIDR"] for node in cluster.get("/api/v1/nodes")["items"]}
+    given = {node["metadata"]["name"]: node["spec"]["podCIDR"] for node in cluster.api.get("/api/v1/nodes")["items"]}
     assert {pod["spec"]["nodeName"] for pod in web} == set(given) == {"a", "b"}
     for pod in web:
         assert ip_address(pod["status"]["podIP"]) in ip_network(given[pod["spec"]["nodeName"]])
@@ -97,7 +94,7 @@ def ask_from(cluster: Cluster, node: str, web: list[Json], service: str) -> None
     """A pod on ``node`` reaches each pod of ``web`` at once, and all of them through the service."""
     asked = "; ".join(f"ask {pod['status']['podIP']} 8080" for pod in web)
     script = f"{ASK}; {asked}; while sleep 0.1; do ask {service} 80; done"
-    cluster.create(PODS, {"metadata": {"name": node}, "spec": {"nodeName": node, **spec(script)}})
+    cluster.api.create(PODS, {"metadata": {"name": node}, "spec": {"nodeName": node, **spec(script)}})
     names = {pod["metadata"]["name"] for pod in web}
     direct = len(web)
     assert eventually(lambda: names <= set(said(cluster, node)[direct:]), 60), said(cluster, node)
@@ -107,7 +104,7 @@ def ask_from(cluster: Cluster, node: str, web: list[Json], service: str) -> None
 def said(cluster: Cluster, pod: str) -> list[str]:
     """The lines of a pod's log; none before it runs."""
     try:
-        return cluster.log(pod).splitlines()
+        return cluster.api.log(pod).splitlines()
     except OSError:
         return []
 
@@ -121,11 +118,11 @@ def test_limits_change_while_a_container_runs(cluster: Cluster) -> None:
 def resize_on(cluster: Cluster, node: str) -> None:
     script = "while sleep 0.2; do cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes; done"
     pod = spec(f"exec 2>&-; {script}", resources={"limits": {"memory": "20Mi", "cpu": "100m"}})
-    cluster.create(PODS, {"metadata": {"name": node}, "spec": {"nodeName": node, **pod}})
+    cluster.api.create(PODS, {"metadata": {"name": node}, "spec": {"nodeName": node, **pod}})
     await_limit(cluster, node, 20 << 20)
     limits = {"memory": "30Mi", "cpu": "200m"}
     resources = {"limits": limits, "requests": limits}
-    cluster.patch(f"{PODS}/{node}/resize", {"spec": {"containers": [{"name": "main", "resources": resources}]}})
+    cluster.api.patch(f"{PODS}/{node}/resize", {"spec": {"containers": [{"name": "main", "resources": resources}]}})
     await_limit(cluster, node, 30 << 20)
     assert eventually(lambda: status_of(cluster, node)["resources"] == resources, 30), status_of(cluster, node)
     assert status_of(cluster, node)["restartCount"] == 0
@@ -133,31 +130,31 @@ def resize_on(cluster: Cluster, node: str) -> None:
 
 def await_limit(cluster: Cluster, pod: str, limit: int) -> None:
     """Wait until the only container of a pod has seen that it may use so many bytes."""
-    assert eventually(lambda: str(limit) in said(cluster, pod), 60), cluster.get(f"{PODS}/{pod}")
+    assert eventually(lambda: str(limit) in said(cluster, pod), 60), cluster.api.get(f"{PODS}/{pod}")
 
 
 def status_of(cluster: Cluster, pod: str) -> Json:
     """The status of a pod's only container."""
-    (status,) = cluster.get(f"{PODS}/{pod}")["status"]["containerStatuses"]
+    (status,) = cluster.api.get(f"{PODS}/{pod}")["status"]["containerStatuses"]
     return dict(status)
 
 
 def test_a_rollout_survives_servers_that_crash(cluster: Cluster) -> None:
-    cluster.create(DEPLOYMENTS, deployment("web", spec(WEB), MANY // 2))
+    cluster.api.create(DEPLOYMENTS, deployment("web", spec(WEB), MANY // 2))
     assert eventually(lambda: len(ready(cluster)) == MANY // 2, 60)
     former = {pod["metadata"]["uid"] for pod in ready(cluster)}
     annotations = {"annotations": {"changed": "yes"}}
-    cluster.patch(f"{DEPLOYMENTS}/web", {"spec": {"replicas": MANY, "template": {"metadata": annotations}}})
+    cluster.api.patch(f"{DEPLOYMENTS}/web", {"spec": {"replicas": MANY, "template": {"metadata": annotations}}})
     for _ in range(3):
         for node in cluster.nodes:
             node.ask("crash")
 
     def rolled_out() -> list[Json]:
-        pods = cluster.get(PODS)["items"]
+        pods = cluster.api.get(PODS)["items"]
         new = [pod for pod in pods if pod["metadata"]["uid"] not in former]
         return pods if len(new) == len(pods) == MANY and all(map(is_ready, pods)) else []
 
-    assert eventually(rolled_out, 90), cluster.get(PODS)["items"]
+    assert eventually(rolled_out, 90), cluster.api.get(PODS)["items"]
     pods = rolled_out()
     assert len({pod["status"]["podIP"] for pod in pods}) == MANY
     statuses = [status for pod in pods for status in pod["status"]["containerStatuses"]]

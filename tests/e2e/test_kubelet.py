@@ -22,10 +22,10 @@ from cni_runtime.testing.host import Host
 from tests.lab.conflists import PORTMAP, bridge, conflist
 from tests.lab.daemon import PEER, TOOLS
 from tests.lab.kernel import shifts_ids_in_memory
+from tests.lab.kube_api import Json
 from tests.lab.kubelet import (
     IMAGE,
     NODE_IP,
-    Json,
     Kubelet,
     add_address,
     container,

@@ -11,11 +11,8 @@ from __future__ import annotations
 import json
 import os
 import socket
-import ssl
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -24,15 +21,14 @@ from cni_runtime.testing.host import Host
 from tests.lab.cluster_node import CLUSTER_CIDR, GATEWAY
 from tests.lab.conflists import ROOT
 from tests.lab.daemon import TOOLS
+from tests.lab.kube_api import Json, KubeApi, is_ready
 from tests.lab.node import eventually
 
-Json = dict[str, Any]
 PROGRAMS = TOOLS / "cluster"
-_API = f"https://{GATEWAY}:6443"
+_SERVER = f"https://{GATEWAY}:6443"
 _ETCD = "http://127.0.0.1:2379"
 _SERVICES = "10.96.0.0/16"
 _TOKEN = "token"
-_PATCH = "application/strategic-merge-patch+json"
 
 
 class WorkerNode:
@@ -67,11 +63,8 @@ class Cluster:
     def __init__(self, home: Path) -> None:
         self.home, self.nodes = home, list[WorkerNode]()
         self._undo = ExitStack()
-        self._tls = ssl.create_default_context()  # the API server's certificate is signed by itself
-        self._tls.check_hostname, self._tls.verify_mode = False, ssl.CERT_NONE
+        self.api = KubeApi(_SERVER, _TOKEN)
         self._kubeconfig = home / "kubeconfig"
-
-    # -- its parts
 
     def start(self) -> None:
         """Start the control plane and wait until the API server serves."""
@@ -102,7 +95,7 @@ class Cluster:
         cidrs = ("--allocate-node-cidrs", f"--cluster-cidr={CLUSTER_CIDR}", f"--service-cluster-ip-range={_SERVICES}")
         self._run("kube-controller-manager", *client, *cidrs)
         self._run("kube-scheduler", *client)
-        assert eventually(self._serves, 60), self._tail()
+        assert eventually(self.api.serves, 60), self._tail()
 
     def add_node(self, name: str, runtime: str) -> None:
         """Have another node with this OCI runtime join, and wait until it is ready."""
@@ -118,7 +111,7 @@ class Cluster:
         self._connect(near, f"node{number}")
         worker.answer()
         self.nodes.append(worker)
-        assert eventually(lambda: self._is_ready(name), 60), worker.ask("tail")
+        assert eventually(lambda: is_ready(self.api.get(f"/api/v1/nodes/{name}")), 60), worker.ask("tail")
 
     def _connect(self, node: socket.socket, port: str) -> None:
         """Give the node, which sends its network namespace, a device of which the other end is on the bridge."""
@@ -139,59 +132,15 @@ class Cluster:
         self._undo.callback(process.wait)
         self._undo.callback(process.terminate)
 
-    def _serves(self) -> bool:
-        try:
-            return self._request("GET", "/readyz") == b"ok"
-        except OSError:
-            return False
-
-    def _is_ready(self, name: str) -> bool:
-        conditions = self.get(f"/api/v1/nodes/{name}").get("status", {}).get("conditions", [])
-        return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
     def _tail(self) -> str:
         return "\n".join(log.read_text(errors="replace")[-3000:] for log in self.home.glob("*.log"))
-
-    # -- its objects
-
-    def get(self, path: str) -> Json:
-        """The object or list at a path of the API; raises OSError."""
-        return dict(json.loads(self._request("GET", path)))
-
-    def create(self, path: str, body: Json) -> Json:
-        """Add an object to a list."""
-        return dict(json.loads(self._request("POST", path, body)))
-
-    def patch(self, path: str, body: Json) -> Json:
-        """Change an object."""
-        return dict(json.loads(self._request("PATCH", path, body)))
-
-    def delete(self, path: str) -> None:
-        """Delete an object, or all of a list, and then what they own."""
-        self._request("DELETE", path, {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"})
-
-    def log(self, pod: str) -> str:
-        """What the only container of a pod has written."""
-        return self._request("GET", f"/api/v1/namespaces/default/pods/{pod}/log").decode()
-
-    def _request(self, method: str, path: str, body: Json | None = None) -> bytes:
-        kind = _PATCH if method == "PATCH" else "application/json"
-        headers = {"Authorization": f"Bearer {_TOKEN}", "Content-Type": kind}
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(_API + path, data, headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=30, context=self._tls) as answer:
-                return bytes(answer.read())
-        except urllib.error.HTTPError as error:
-            error.add_note(error.read().decode(errors="replace"))
-            raise
 
 
 def _kubeconfig() -> Json:
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "lab", "cluster": {"server": _API, "insecure-skip-tls-verify": True}}],
+        "clusters": [{"name": "lab", "cluster": {"server": _SERVER, "insecure-skip-tls-verify": True}}],
         "users": [{"name": "lab", "user": {"token": _TOKEN}}],
         "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "lab"}}],
         "current-context": "lab",

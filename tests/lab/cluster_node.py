@@ -45,7 +45,7 @@ class ClusterNode:
         settings.parent.mkdir()
         backend = {"Type": "vxlan"}
         settings.write_text(json.dumps({"Network": CLUSTER_CIDR, "EnableNFTables": True, "Backend": backend}))
-        assert eventually(self._has_a_subnet, _SECONDS), self.tail()
+        assert eventually(self._start_flannel, _SECONDS), self.tail()
         self._node.configure(conflist("cbr0", _FLANNEL, PORTMAP, version="0.3.1"))
         proxy = {
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
@@ -60,15 +60,16 @@ class ClusterNode:
         config.write_text(json.dumps(proxy))
         self._agents.enter_context(self._running("kube-proxy", f"--config={config}"))
 
-    def _has_a_subnet(self) -> bool:
-        """Let flannel's agent try once: it ends when the controllers have not given the node its podCIDR yet."""
+    def _start_flannel(self) -> bool:
+        """Whether flannel's agent knows the subnet; it ends while the controllers have given the node no podCIDR."""
         flags = ("--kube-subnet-mgr", "--ip-masq", "--iface=eth0", f"--kubeconfig-file={self._kubeconfig}")
         with ExitStack() as undo:
             agent = undo.enter_context(self._running("flanneld", *flags))
             eventually(lambda: _SUBNET.exists() or agent.poll() is not None)
-            if agent.poll() is None:
-                self._agents.push(undo.pop_all())
-        return _SUBNET.exists()
+            if not _SUBNET.exists():
+                return False
+            self._agents.push(undo.pop_all())
+        return True
 
     @contextmanager
     def _running(self, program: str, *flags: str) -> Iterator[subprocess.Popen[bytes]]:

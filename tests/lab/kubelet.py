@@ -21,9 +21,9 @@ from uuid import uuid4
 from hack.hugetlb import mount_hugetlb
 from tests.lab.conflists import ROOT
 from tests.lab.daemon import TOOLS
+from tests.lab.kube_api import Json, is_ready
 from tests.lab.node import Node, eventually
 
-Json = dict[str, Any]
 IMAGE = "docker.io/library/busybox:latest"
 NODE_IP, NODE_NAME = "192.168.77.10", "lab"
 _PORT = 10250
@@ -226,8 +226,7 @@ class Kubelet:
 
     def ready(self, name: str) -> bool:
         """Whether the pod is ready now."""
-        conditions = self.pods().get(name, {}).get("status", {}).get("conditions", [])
-        return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+        return is_ready(self.pods().get(name, {}))
 
     def run(self, pod: Json, timeout: float = 40) -> Json:
         """``put``, and wait until it is ready: its status; AssertionError when it is not after ``timeout`` seconds."""
