@@ -94,7 +94,8 @@ def ask_from(cluster: Cluster, node: str, web: list[Json], service: str) -> None
     """A pod on ``node`` reaches each pod of ``web`` at once, and all of them through the service."""
     asked = "; ".join(f"ask {pod['status']['podIP']} 8080" for pod in web)
     script = f"{ASK}; {asked}; while sleep 0.1; do ask {service} 80; done"
-    cluster.api.create(PODS, {"metadata": {"name": node}, "spec": {"nodeName": node, **spec(script)}})
+    pod = spec(script, ports=[{"containerPort": 8080, "hostPort": 18080}])
+    cluster.api.create(PODS, {"metadata": {"name": node}, "spec": {"nodeName": node, **pod}})
     names = {pod["metadata"]["name"] for pod in web}
     direct = len(web)
     assert eventually(lambda: names <= set(said(cluster, node)[direct:]), 60), said(cluster, node)

@@ -107,8 +107,9 @@ class ClusterNode:
         self._kubelet.stop()
         self._agents.close()
         self._node.remove_all_pods()
-        for command in ("ip link delete flannel.1", "nft flush ruleset"):
-            self._node.host.run(*command.split())
+        self._node.host.run("ip", "link", "delete", "flannel.1")
+        for table in ("ip flannel-ipv4", "ip6 flannel-ipv6", "ip kube-proxy", "ip6 kube-proxy"):
+            self._node.host.run("nft", "delete", "table", *table.split())
         return sorted(self._node.leftovers())
 
     def obey(self, orders: socket.socket) -> None:
