@@ -61,7 +61,7 @@ class Cluster:
     """Its files are in ``home``, which the nodes must see as well."""
 
     def __init__(self, home: Path) -> None:
-        self.home, self.nodes = home, list[WorkerNode]()
+        self._home, self.nodes = home, list[WorkerNode]()
         self._undo = ExitStack()
         self.api = KubeApi(_SERVER, _TOKEN)
         self._kubeconfig = home / "kubeconfig"
@@ -71,19 +71,18 @@ class Cluster:
         host = Host()
         for words in ("link add lan0 type bridge", f"addr add {GATEWAY}/24 dev lan0", "link set lan0 up"):
             host.run("ip", *words.split())
-        host.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
-        key = self.home / "key.pem"
+        key = self._home / "key.pem"
         host.run("openssl", "genrsa", "-out", key, "2048")
-        (self.home / "tokens").write_text(f'{_TOKEN},admin,admin,"system:masters"\n')
+        (self._home / "tokens").write_text(f'{_TOKEN},admin,admin,"system:masters"\n')
         self._kubeconfig.write_text(json.dumps(_kubeconfig()))
-        self._run("etcd", "--unsafe-no-fsync", f"--data-dir={self.home / 'etcd'}")
+        self._run("etcd", "--unsafe-no-fsync", f"--data-dir={self._home / 'etcd'}")
         self._run(
             "kube-apiserver",
             f"--etcd-servers={_ETCD}",
-            f"--cert-dir={self.home / 'certificates'}",
+            f"--cert-dir={self._home / 'certificates'}",
             f"--advertise-address={GATEWAY}",
             f"--service-cluster-ip-range={_SERVICES}",
-            f"--token-auth-file={self.home / 'tokens'}",
+            f"--token-auth-file={self._home / 'tokens'}",
             "--authorization-mode=AlwaysAllow",
             f"--service-account-key-file={key}",
             f"--service-account-signing-key-file={key}",
@@ -101,7 +100,7 @@ class Cluster:
         """Have another node with this OCI runtime join, and wait until it is ready."""
         number = len(self.nodes) + 1
         near, far = socket.socketpair()
-        log = self.home / f"{name}.log"
+        log = self._home / f"{name}.log"
         node = ("tests.lab.cluster_node", name, f"192.168.77.{10 + number}", str(self._kubeconfig), runtime)
         argv = (sys.executable, ROOT / "hack/throwaway", sys.executable, "-m", *node)
         with far, log.open("wb") as output:
@@ -126,14 +125,14 @@ class Cluster:
         self._undo.close()
 
     def _run(self, program: str, *flags: str) -> None:
-        log = self._undo.enter_context((self.home / f"{program}.log").open("wb"))
+        log = self._undo.enter_context((self._home / f"{program}.log").open("wb"))
         argv: list[str | Path] = [PROGRAMS / program, *flags]
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.home)
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._home)
         self._undo.callback(process.wait)
         self._undo.callback(process.terminate)
 
     def _tail(self) -> str:
-        return "\n".join(log.read_text(errors="replace")[-3000:] for log in self.home.glob("*.log"))
+        return "\n".join(log.read_text(errors="replace")[-3000:] for log in self._home.glob("*.log"))
 
 
 def _kubeconfig() -> Json:

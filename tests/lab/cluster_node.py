@@ -104,9 +104,7 @@ class ClusterNode:
 
     def leftovers(self) -> list[str]:
         """What is left of pods when the API server has none any more: agents end, and take what is theirs along."""
-        self._kubelet.stop()
-        self._agents.close()
-        self._node.remove_all_pods()
+        self._end_pods()
         self._node.host.run("ip", "link", "delete", "flannel.1")
         for table in ("ip flannel-ipv4", "ip6 flannel-ipv6", "ip kube-proxy", "ip6 kube-proxy"):
             self._node.host.run("nft", "delete", "table", *table.split())
@@ -122,10 +120,13 @@ class ClusterNode:
 
     def stop(self) -> None:
         """End all."""
+        self._end_pods()
+        self._node.close()
+
+    def _end_pods(self) -> None:
         self._kubelet.stop()
         self._agents.close()
         self._node.remove_all_pods()
-        self._node.close()
 
 
 def _take_device(orders: socket.socket, address: str) -> None:
@@ -135,7 +136,6 @@ def _take_device(orders: socket.socket, address: str) -> None:
     assert eventually(lambda: "eth0" in host.links())
     for words in (f"addr add {address}/24 dev eth0", "link set eth0 up", f"route add default via {GATEWAY}"):
         host.run("ip", *words.split())
-    host.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
 
 
 def _main(name: str, address: str, kubeconfig: str, runtime: str) -> None:

@@ -18,13 +18,18 @@ def is_ready(thing: Json) -> bool:
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
+def trusting_anyone() -> ssl.SSLContext:
+    """For servers whose certificates are signed by themselves."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 class KubeApi:
     """A client with all rights at ``server``; each method but ``serves`` raises OSError when it is refused."""
 
     def __init__(self, server: str, token: str) -> None:
-        self._server, self._token = server, token
-        self._tls = ssl.create_default_context()  # the server's certificate is signed by itself
-        self._tls.check_hostname, self._tls.verify_mode = False, ssl.CERT_NONE
+        self._server, self._token, self._tls = server, token, trusting_anyone()
 
     def serves(self) -> bool:
         """Whether it answers and is ready."""

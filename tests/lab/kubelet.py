@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import ssl
 import subprocess
 import sys
 import urllib.request
@@ -21,7 +20,7 @@ from uuid import uuid4
 from hack.hugetlb import mount_hugetlb
 from tests.lab.conflists import ROOT
 from tests.lab.daemon import TOOLS
-from tests.lab.kube_api import Json, is_ready
+from tests.lab.kube_api import Json, is_ready, trusting_anyone
 from tests.lab.node import Node, eventually
 
 IMAGE = "docker.io/library/busybox:latest"
@@ -170,8 +169,7 @@ class Kubelet:
         self.feature_gates: dict[str, bool] = {}  # those that are not as by default; for the next start
         self._manifests = _HOME / "manifests"
         self._process: subprocess.Popen[bytes] | None = None
-        self._tls = ssl.create_default_context()  # its certificate is signed by itself
-        self._tls.check_hostname, self._tls.verify_mode = False, ssl.CERT_NONE
+        self._tls = trusting_anyone()
         self._manifests.mkdir()
 
     def start(self) -> None:

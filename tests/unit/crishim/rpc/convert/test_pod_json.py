@@ -10,8 +10,6 @@ from msgspec.structs import replace
 from crishim.model.pod import (
     DNSConfig,
     GroupsPolicy,
-    IDMapping,
-    NamespaceMode,
     NamespaceOptions,
     PodConfig,
     PodMetadata,
@@ -22,22 +20,17 @@ from crishim.model.pod import (
     SandboxSecurity,
     SecurityProfile,
     SELinuxOptions,
-    UserNamespace,
 )
 from crishim.rpc.convert.pod import pod_config
 from crishim.rpc.convert.pod_json import pod_config_json
 from crishim.rpc.pb import api_pb2 as pb
+from tests.unit.crishim.container_configs import INT64, MODE, UINT32, USERNS
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 WORD = st.text("abz09.:-", min_size=1, max_size=8)
 WORDS = st.lists(WORD, max_size=2).map(tuple)
 INT32 = st.integers(-(2**31), 2**31 - 1)
-UINT32 = st.integers(0, 2**32 - 1)
-INT64 = st.integers(-(2**63), 2**63 - 1)
-MODE = st.sampled_from(NamespaceMode)
 
-EXTENTS = st.lists(st.builds(IDMapping, UINT32, UINT32, UINT32), max_size=2).map(tuple)
-USERNS = st.builds(UserNamespace, st.sampled_from([NamespaceMode.POD, NamespaceMode.NODE]), EXTENTS, EXTENTS)
 NAMESPACES = st.builds(NamespaceOptions, MODE, MODE, MODE, TEXT, st.none() | USERNS)
 PROFILE = st.builds(SecurityProfile, st.sampled_from(ProfileType), WORD)
 SELINUX = st.builds(SELinuxOptions, TEXT, TEXT, TEXT, TEXT)
