@@ -7,22 +7,23 @@ from crishim.image.fs_info import FilesystemUsage
 from crishim.image.progress import Progress
 from crishim.image.status import parse_user
 from crishim.model.image import ImageRecord
+from crishim.rpc.convert.message import Fields
 from crishim.rpc.pb import api_pb2 as pb
 from crishim.rpc.pb import images_pb2 as own
 
 
-def image_message(image: ImageRecord) -> pb.Image:
+def image_fields(image: ImageRecord) -> Fields:
     """An image as lists and statuses show it."""
     uid, username = parse_user(image.user)
-    return pb.Image(
-        id=image.id,
-        repo_tags=image.repo_tags,
-        repo_digests=image.repo_digests,
-        size=image.size,
-        uid=None if uid is None else pb.Int64Value(value=uid),
-        username=username,
-        pinned=image.pinned,
-    )
+    return {
+        "id": image.id,
+        "repo_tags": image.repo_tags,
+        "repo_digests": image.repo_digests,
+        "size": image.size,
+        "uid": None if uid is None else {"value": uid},
+        "username": username,
+        "pinned": image.pinned,
+    }
 
 
 def request_auth(message: pb.AuthConfig) -> RequestAuth:
@@ -37,20 +38,20 @@ def request_auth(message: pb.AuthConfig) -> RequestAuth:
     )
 
 
-def usage_message(usage: FilesystemUsage) -> pb.FilesystemUsage:
+def usage_fields(usage: FilesystemUsage) -> Fields:
     """What is in use on a file system."""
-    return pb.FilesystemUsage(
-        timestamp=usage.timestamp,
-        fs_id=pb.FilesystemIdentifier(mountpoint=usage.mountpoint),
-        used_bytes=pb.UInt64Value(value=usage.used_bytes),
-        inodes_used=pb.UInt64Value(value=usage.inodes_used),
-    )
+    return {
+        "timestamp": usage.timestamp,
+        "fs_id": {"mountpoint": usage.mountpoint},
+        "used_bytes": {"value": usage.used_bytes},
+        "inodes_used": {"value": usage.inodes_used},
+    }
 
 
 def progress_message(progress: Progress) -> own.PullEvent:
     """How far a pull is."""
     layers = [
-        own.Layer(digest=step.digest, size=step.size, offset=step.offset, stage=step.stage.value)
+        {"digest": step.digest, "size": step.size, "offset": step.offset, "stage": step.stage.value}
         for step in progress.steps
     ]
     return own.PullEvent(doing=progress.doing, layers=layers)

@@ -19,6 +19,7 @@ from crishim.drivers.descriptors import Descriptors
 from crishim.drivers.usage import DiskUsage, InterfaceUsage
 from crishim.model.container import Container
 from crishim.model.sandbox import Sandbox
+from crishim.rpc.convert.message import Fields
 from crishim.rpc.pb import api_pb2 as pb
 
 T = TypeVar("T")
@@ -204,7 +205,7 @@ _ULIMIT = ("container_ulimits_soft", "Soft limit of the first process.")
 _LABELS = ("container", "id", "image", "name", "namespace", "pod")
 
 
-def descriptors() -> list[pb.MetricDescriptor]:
+def descriptors() -> list[Fields]:
     """Every metric, its meaning and the names of its labels."""
     found = [_descriptor(each.name, each.help, *each.labels) for each in {each.name: each for each in _GROUP}.values()]
     found += [_descriptor(each.name, each.help, "device") for each in (*_DISK, *_IO)]
@@ -215,38 +216,38 @@ def descriptors() -> list[pb.MetricDescriptor]:
     return found
 
 
-def pod_metrics(stats: PodStats) -> pb.PodSandboxMetrics:
+def pod_metrics(stats: PodStats) -> Fields:
     """The metrics of a pod and of its containers; what the node does not tell is left out."""
     labels = _labels(stats.sandbox, stats.sandbox.id)
     metrics = list(_of_group(stats.group, labels))
     timestamp = stats.group.timestamp if stats.group else 0
-    metrics.append(_message(_START[0], pb.GAUGE, timestamp, labels, stats.sandbox.created_at // _SECOND))
+    metrics.append(_metric(_START[0], pb.GAUGE, timestamp, labels, stats.sandbox.created_at // _SECOND))
     for interface in stats.interfaces:
         values = (*labels, interface.name)
-        metrics += [_message(each.name, pb.COUNTER, timestamp, values, each.value(interface)) for each in _INTERFACE]
-    return pb.PodSandboxMetrics(
-        pod_sandbox_id=stats.sandbox.id,
-        metrics=metrics,
-        container_metrics=[_container_metrics(stats.sandbox, each) for each in stats.containers],
-    )
+        metrics += [_metric(each.name, pb.COUNTER, timestamp, values, each.value(interface)) for each in _INTERFACE]
+    return {
+        "pod_sandbox_id": stats.sandbox.id,
+        "metrics": metrics,
+        "container_metrics": [_container_metrics(stats.sandbox, each) for each in stats.containers],
+    }
 
 
-def _container_metrics(sandbox: Sandbox, stats: ContainerStats) -> pb.ContainerMetrics:
+def _container_metrics(sandbox: Sandbox, stats: ContainerStats) -> Fields:
     container, image = stats.container, stats.container.config.image
     name = container.config.metadata.name
     labels = _labels(sandbox, container.id, name, image.user_specified_image or image.image)
     metrics = list(_of_group(stats.group, labels))
     timestamp = stats.group.timestamp if stats.group else 0
-    metrics.append(_message(_START[0], pb.GAUGE, timestamp, labels, container.started_at // _SECOND))
+    metrics.append(_metric(_START[0], pb.GAUGE, timestamp, labels, container.started_at // _SECOND))
     specs = ((each.name, each.value(container)) for each in _SPEC)
-    metrics += [_message(key, pb.GAUGE, timestamp, labels, value) for key, value in specs if value > 0]
-    metrics.append(_message(_RESERVATION[0], pb.GAUGE, timestamp, labels, _reservation(container)))
+    metrics += [_metric(key, pb.GAUGE, timestamp, labels, value) for key, value in specs if value > 0]
+    metrics.append(_metric(_RESERVATION[0], pb.GAUGE, timestamp, labels, _reservation(container)))
     if stats.descriptors:
         metrics += _of_descriptors(stats.descriptors, labels)
     if disk := stats.disk:
         values = (*labels, disk.mountpoint)
-        metrics += [_message(each.name, pb.GAUGE, disk.timestamp, values, each.value(disk)) for each in _DISK]
-    return pb.ContainerMetrics(container_id=container.id, metrics=metrics)
+        metrics += [_metric(each.name, pb.GAUGE, disk.timestamp, values, each.value(disk)) for each in _DISK]
+    return {"container_id": container.id, "metrics": metrics}
 
 
 def _labels(sandbox: Sandbox, key: str, container: str = "", image: str = "") -> tuple[str, ...]:
@@ -254,26 +255,26 @@ def _labels(sandbox: Sandbox, key: str, container: str = "", image: str = "") ->
     return container, key, image, key, sandbox.config.metadata.namespace, sandbox.config.metadata.name
 
 
-def _of_group(group: GroupStats | None, labels: tuple[str, ...]) -> Iterator[pb.Metric]:
+def _of_group(group: GroupStats | None, labels: tuple[str, ...]) -> Iterator[Fields]:
     if group is None:
         return
     for metric in _GROUP:
         if (value := metric.value(group)) is not None:
-            yield _message(metric.name, metric.kind, group.timestamp, (*labels, *metric.labels.values()), value)
+            yield _metric(metric.name, metric.kind, group.timestamp, (*labels, *metric.labels.values()), value)
     for device in group.io:
         yield from _of_device(device, group.timestamp, labels)
 
 
-def _of_device(device: DeviceIo, timestamp: int, labels: tuple[str, ...]) -> Iterator[pb.Metric]:
+def _of_device(device: DeviceIo, timestamp: int, labels: tuple[str, ...]) -> Iterator[Fields]:
     values = (*labels, device_path(device.number))
     for metric in _IO:
-        yield _message(metric.name, pb.COUNTER, timestamp, values, metric.value(device))
+        yield _metric(metric.name, pb.COUNTER, timestamp, values, metric.value(device))
     for operation, value in _OPERATIONS.items():
         details = (*values, *device.number.split(":"), operation)
-        yield _message(_BLKIO[0], pb.COUNTER, timestamp, details, value(device))
+        yield _metric(_BLKIO[0], pb.COUNTER, timestamp, details, value(device))
 
 
-def _of_descriptors(found: Descriptors, labels: tuple[str, ...]) -> Iterator[pb.Metric]:
+def _of_descriptors(found: Descriptors, labels: tuple[str, ...]) -> Iterator[Fields]:
     numbers = (
         (_FILES[0], labels, found.opened),
         (_SOCKETS[0], labels, found.sockets),
@@ -281,7 +282,7 @@ def _of_descriptors(found: Descriptors, labels: tuple[str, ...]) -> Iterator[pb.
     )
     for name, values, value in numbers:
         if value is not None:
-            yield _message(name, pb.GAUGE, found.timestamp, values, value)
+            yield _metric(name, pb.GAUGE, found.timestamp, values, value)
 
 
 def _reservation(container: Container) -> int:
@@ -290,11 +291,15 @@ def _reservation(container: Container) -> int:
     return int(asked) if asked.isdecimal() and len(asked) < 20 else 0
 
 
-def _descriptor(name: str, text: str, *more: str) -> pb.MetricDescriptor:
-    return pb.MetricDescriptor(name=name, help=text, label_keys=(*_LABELS, *more))
+def _descriptor(name: str, text: str, *more: str) -> Fields:
+    return {"name": name, "help": text, "label_keys": (*_LABELS, *more)}
 
 
-def _message(name: str, kind: pb.MetricType, timestamp: int, labels: Iterable[str], value: int) -> pb.Metric:
-    return pb.Metric(
-        name=name, timestamp=timestamp, metric_type=kind, label_values=labels, value=pb.UInt64Value(value=value)
-    )
+def _metric(name: str, kind: pb.MetricType, timestamp: int, labels: Iterable[str], value: int) -> Fields:
+    return {
+        "name": name,
+        "timestamp": timestamp,
+        "metric_type": kind,
+        "label_values": labels,
+        "value": {"value": value},
+    }

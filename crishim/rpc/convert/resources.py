@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crishim.model.pod import Resources
+from crishim.rpc.convert.message import Fields
 from crishim.rpc.pb import api_pb2 as pb
 
 
@@ -22,19 +23,17 @@ def resources(message: pb.LinuxContainerResources) -> Resources:
     )
 
 
-def resources_message(limits: Resources) -> pb.LinuxContainerResources:
-    """The message a status shows."""
-    return pb.LinuxContainerResources(
-        cpu_period=limits.cpu_period,
-        cpu_quota=limits.cpu_quota,
-        cpu_shares=limits.cpu_shares,
-        memory_limit_in_bytes=limits.memory_limit_in_bytes,
-        oom_score_adj=limits.oom_score_adj,
-        cpuset_cpus=limits.cpuset_cpus,
-        cpuset_mems=limits.cpuset_mems,
-        hugepage_limits=[
-            pb.HugepageLimit(page_size=size, limit=limit) for size, limit in limits.hugepage_limits.items()
-        ],
-        unified=limits.unified,
-        memory_swap_limit_in_bytes=limits.memory_swap_limit_in_bytes,
-    )
+def resources_fields(limits: Resources) -> Fields:
+    """As a status shows them."""
+    return {
+        "cpu_period": limits.cpu_period,
+        "cpu_quota": limits.cpu_quota,
+        "cpu_shares": limits.cpu_shares,
+        "memory_limit_in_bytes": limits.memory_limit_in_bytes,
+        "oom_score_adj": limits.oom_score_adj,
+        "cpuset_cpus": limits.cpuset_cpus,
+        "cpuset_mems": limits.cpuset_mems,
+        "hugepage_limits": [{"page_size": size, "limit": limit} for size, limit in limits.hugepage_limits.items()],
+        "unified": limits.unified,
+        "memory_swap_limit_in_bytes": limits.memory_swap_limit_in_bytes,
+    }

@@ -5,45 +5,46 @@ from __future__ import annotations
 from crishim.model.pod import PodMetadata
 from crishim.model.sandbox import Sandbox, SandboxFilter, State
 from crishim.rpc.convert.fields import number_of
-from crishim.rpc.convert.security import namespace_message
+from crishim.rpc.convert.message import Fields
+from crishim.rpc.convert.security import namespace_fields
 from crishim.rpc.pb import api_pb2 as pb
 
 
-def sandbox_status(sandbox: Sandbox) -> pb.PodSandboxStatus:
+def sandbox_status(sandbox: Sandbox) -> Fields:
     """All that a status shows."""
     config = sandbox.config
-    return pb.PodSandboxStatus(
-        id=sandbox.id,
-        metadata=_metadata(config.metadata),
-        state=_state(sandbox.state),
-        created_at=sandbox.created_at,
-        network=network_status(sandbox.ips),
-        linux=pb.LinuxPodSandboxStatus(namespaces=pb.Namespace(options=namespace_message(config.namespaces))),
-        labels=config.labels,
-        annotations=config.annotations,
-        runtime_handler=sandbox.runtime_handler,
-    )
+    return {
+        "id": sandbox.id,
+        "metadata": _metadata(config.metadata),
+        "state": _state(sandbox.state),
+        "created_at": sandbox.created_at,
+        "network": network_status(sandbox.ips),
+        "linux": {"namespaces": {"options": namespace_fields(config.namespaces)}},
+        "labels": config.labels,
+        "annotations": config.annotations,
+        "runtime_handler": sandbox.runtime_handler,
+    }
 
 
-def sandbox_item(sandbox: Sandbox) -> pb.PodSandbox:
+def sandbox_item(sandbox: Sandbox) -> Fields:
     """The part of a sandbox that a list shows."""
     config = sandbox.config
-    return pb.PodSandbox(
-        id=sandbox.id,
-        metadata=_metadata(config.metadata),
-        state=_state(sandbox.state),
-        created_at=sandbox.created_at,
-        labels=config.labels,
-        annotations=config.annotations,
-        runtime_handler=sandbox.runtime_handler,
-    )
+    return {
+        "id": sandbox.id,
+        "metadata": _metadata(config.metadata),
+        "state": _state(sandbox.state),
+        "created_at": sandbox.created_at,
+        "labels": config.labels,
+        "annotations": config.annotations,
+        "runtime_handler": sandbox.runtime_handler,
+    }
 
 
-def network_status(ips: tuple[str, ...]) -> pb.PodSandboxNetworkStatus:
+def network_status(ips: tuple[str, ...]) -> Fields:
     """The addresses, the primary one first; none when the pod uses the node's network."""
     if not ips:
-        return pb.PodSandboxNetworkStatus()
-    return pb.PodSandboxNetworkStatus(ip=ips[0], additional_ips=[pb.PodIP(ip=ip) for ip in ips[1:]])
+        return {}
+    return {"ip": ips[0], "additional_ips": [{"ip": ip} for ip in ips[1:]]}
 
 
 def sandbox_filter(message: pb.PodSandboxFilter) -> SandboxFilter:
@@ -54,10 +55,13 @@ def sandbox_filter(message: pb.PodSandboxFilter) -> SandboxFilter:
     return SandboxFilter(id=message.id, ready=ready, labels=dict(message.label_selector))
 
 
-def _metadata(metadata: PodMetadata) -> pb.PodSandboxMetadata:
-    return pb.PodSandboxMetadata(
-        name=metadata.name, uid=metadata.uid, namespace=metadata.namespace, attempt=metadata.attempt
-    )
+def _metadata(metadata: PodMetadata) -> Fields:
+    return {
+        "name": metadata.name,
+        "uid": metadata.uid,
+        "namespace": metadata.namespace,
+        "attempt": metadata.attempt,
+    }
 
 
 def _state(state: State) -> pb.PodSandboxState:

@@ -18,6 +18,7 @@ from crishim.model.pod import (
     UserNamespace,
 )
 from crishim.rpc.convert.fields import member, number_of, required
+from crishim.rpc.convert.message import Fields
 from crishim.rpc.pb import api_pb2 as pb
 
 _LOCALHOST = "localhost/"
@@ -100,21 +101,21 @@ def id_mappings(extents: Iterable[pb.IDMapping]) -> tuple[IDMapping, ...]:
     return tuple(IDMapping(extent.host_id, extent.container_id, extent.length) for extent in extents)
 
 
-def namespace_message(options: NamespaceOptions) -> pb.NamespaceOption:
-    """The message a status shows."""
+def namespace_fields(options: NamespaceOptions) -> Fields:
+    """As a status shows them."""
     userns = options.userns
-    return pb.NamespaceOption(
-        network=options.network.name,
-        pid=options.pid.name,
-        ipc=options.ipc.name,
-        target_id=options.target_id,
-        userns_options=None if userns is None else _user_namespace_message(userns),
-    )
+    return {
+        "network": options.network.name,
+        "pid": options.pid.name,
+        "ipc": options.ipc.name,
+        "target_id": options.target_id,
+        "userns_options": None if userns is None else _user_namespace_fields(userns),
+    }
 
 
-def mapping_message(extent: IDMapping) -> pb.IDMapping:
-    """The message of one extent."""
-    return pb.IDMapping(host_id=extent.host_id, container_id=extent.container_id, length=extent.length)
+def mapping_fields(extent: IDMapping) -> Fields:
+    """One extent of an id map."""
+    return {"host_id": extent.host_id, "container_id": extent.container_id, "length": extent.length}
 
 
 def _groups_policy(
@@ -164,9 +165,9 @@ def _user_namespace(path: str, message: pb.UserNamespace) -> UserNamespace:
     return UserNamespace(mode, id_mappings(message.uids), id_mappings(message.gids))
 
 
-def _user_namespace_message(userns: UserNamespace) -> pb.UserNamespace:
-    return pb.UserNamespace(
-        mode=userns.mode.name,
-        uids=[mapping_message(extent) for extent in userns.uids],
-        gids=[mapping_message(extent) for extent in userns.gids],
-    )
+def _user_namespace_fields(userns: UserNamespace) -> Fields:
+    return {
+        "mode": userns.mode.name,
+        "uids": [mapping_fields(extent) for extent in userns.uids],
+        "gids": [mapping_fields(extent) for extent in userns.gids],
+    }

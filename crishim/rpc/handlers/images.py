@@ -8,7 +8,7 @@ from pathlib import Path
 
 from crishim.core.errors import refusal
 from crishim.rpc.convert.fields import required
-from crishim.rpc.convert.image import image_message, progress_message, request_auth, usage_message
+from crishim.rpc.convert.image import image_fields, progress_message, request_auth, usage_fields
 from crishim.rpc.convert.info import info_map
 from crishim.rpc.image_ports import ImageService
 from crishim.rpc.pb import api_pb2 as pb
@@ -41,20 +41,20 @@ class ImageHandlers:
     async def list(self, request: pb.ListImagesRequest) -> pb.ListImagesResponse:
         """List images."""
         found = self._images.list(request.filter.image.image)
-        return pb.ListImagesResponse(images=map(image_message, found))
+        return pb.ListImagesResponse(images=map(image_fields, found))
 
     async def stream(self, request: pb.StreamImagesRequest) -> AsyncGenerator[pb.StreamImagesResponse, None]:
         """List images in chunks; an empty list is an empty stream."""
         found = self._images.list(request.filter.image.image)
         for start in range(0, len(found), _CHUNK):
-            yield pb.StreamImagesResponse(images=map(image_message, found[start : start + _CHUNK]))
+            yield pb.StreamImagesResponse(images=map(image_fields, found[start : start + _CHUNK]))
 
     async def status(self, request: pb.ImageStatusRequest) -> pb.ImageStatusResponse:
         """Describe an image; one that is not there is an empty answer."""
         image = self._images.find(required("image.image", request.image.image))
         if image is None:
             return pb.ImageStatusResponse()
-        response = pb.ImageStatusResponse(image=image_message(image))
+        response = pb.ImageStatusResponse(image=image_fields(image))
         if request.verbose:
             response.info.update(info_map({"info": await self._images.info(image)}))
         return response
@@ -74,7 +74,7 @@ class ImageHandlers:
         """What images and containers take on disk."""
         images, containers = await self._images.usage()
         return pb.ImageFsInfoResponse(
-            image_filesystems=[usage_message(images)], container_filesystems=[usage_message(containers)]
+            image_filesystems=[usage_fields(images)], container_filesystems=[usage_fields(containers)]
         )
 
 

@@ -75,11 +75,11 @@ stop_signal: SIGNAL_SIGRTMINPLUS3
 
 
 def test_item() -> None:
-    assert container_item(CONTAINER) == text_format.Parse(BOTH + ITEM, pb.Container())
+    assert pb.Container(**container_item(CONTAINER)) == text_format.Parse(BOTH + ITEM, pb.Container())
 
 
 def test_status() -> None:
-    assert container_status(CONTAINER) == text_format.Parse(BOTH + STATUS, pb.ContainerStatus())
+    assert pb.ContainerStatus(**container_status(CONTAINER)) == text_format.Parse(BOTH + STATUS, pb.ContainerStatus())
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_status() -> None:
 )
 def test_states(state: State, shown: pb.ContainerState) -> None:
     container = msgspec.structs.replace(CONTAINER, state=state)
-    assert (container_status(container).state, container_item(container).state) == (shown, shown)
+    assert (container_status(container)["state"], container_item(container)["state"]) == (shown, shown)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_states(state: State, shown: pb.ContainerState) -> None:
 def test_what_ended_has_a_start(state: State, began: int, ended: int, shown: int) -> None:
     """A kubelet takes 0 for a time: 1970."""
     container = msgspec.structs.replace(CONTAINER, state=state, started_at=began, finished_at=ended)
-    assert container_status(container).started_at == shown
+    assert container_status(container)["started_at"] == shown
 
 
 def test_a_container_being_removed_is_listed_as_exited() -> None:
@@ -115,8 +115,8 @@ def test_a_container_being_removed_is_listed_as_exited() -> None:
 def test_an_image_without_another_name() -> None:
     config = msgspec.structs.replace(CONTAINER.config, image=ImageSpec("web:1"))
     container = msgspec.structs.replace(CONTAINER, config=config, image_digest="")
-    assert container_status(container).image == pb.ImageSpec(image="web:1")
-    assert container_status(container).image_ref == "sha256:1"
+    assert pb.ContainerStatus(**container_status(container)).image == pb.ImageSpec(image="web:1")
+    assert container_status(container)["image_ref"] == "sha256:1"
 
 
 def test_signals_have_the_numbers_of_cri() -> None:

@@ -45,7 +45,7 @@ STATS = PodStats(
         ),
     ),
 )
-KEYS = {each.name: list(each.label_keys) for each in descriptors()}
+KEYS = {each["name"]: list(each["label_keys"]) for each in descriptors()}
 OF_ALL = ["container", "id", "image", "name", "namespace", "pod"]
 
 
@@ -59,7 +59,7 @@ def labels(metric: pb.Metric) -> dict[str, str]:
 
 
 def test_every_metric_has_cadvisors_labels_and_values_for_them() -> None:
-    pod = pod_metrics(STATS)
+    pod = pb.PodSandboxMetrics(**pod_metrics(STATS))
     (container,) = pod.container_metrics
     assert all(keys[:6] == OF_ALL for keys in KEYS.values())
     for metric in (*pod.metrics, *container.metrics):
@@ -74,7 +74,7 @@ def test_every_metric_has_cadvisors_labels_and_values_for_them() -> None:
 
 
 def test_what_a_container_uses() -> None:
-    (container,) = pod_metrics(STATS).container_metrics
+    (container,) = pb.PodSandboxMetrics(**pod_metrics(STATS)).container_metrics
     assert values(container.metrics) == {
         "container_cpu_usage_seconds_total total": 3,
         "container_cpu_cfs_periods_total": 2,
@@ -109,13 +109,15 @@ def test_what_a_container_uses() -> None:
 
 @pytest.mark.parametrize(("direction", "first"), [("receive", 1), ("transmit", 5)])
 def test_the_interfaces_of_a_pod(direction: str, first: int) -> None:
-    found = values(pod_metrics(STATS).metrics)
+    found = values(pb.PodSandboxMetrics(**pod_metrics(STATS)).metrics)
     kinds = ("bytes", "packets", "errors", "packets_dropped")
     assert [found[f"container_network_{direction}_{kind}_total eth0"] for kind in kinds] == [*range(first, first + 4)]
 
 
 def of_container(stats: ContainerStats) -> dict[str, int]:
-    (found,) = pod_metrics(PodStats(example_sandbox(), None, containers=(stats,))).container_metrics
+    (found,) = pb.PodSandboxMetrics(
+        **pod_metrics(PodStats(example_sandbox(), None, containers=(stats,)))
+    ).container_metrics
     return values(found.metrics)
 
 

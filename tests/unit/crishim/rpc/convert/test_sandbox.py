@@ -16,7 +16,7 @@ from crishim.model.pod import (
 )
 from crishim.model.sandbox import Sandbox, SandboxFilter, State
 from crishim.rpc.convert.sandbox import network_status, sandbox_filter, sandbox_item, sandbox_status
-from crishim.rpc.convert.security import namespace_message, namespace_options
+from crishim.rpc.convert.security import namespace_fields, namespace_options
 from crishim.rpc.pb import api_pb2 as pb
 
 SANDBOX = Sandbox(
@@ -40,7 +40,7 @@ labels { key: "app" value: "web" } annotations { key: "note" value: "\\n byte fo
 
 
 def test_item() -> None:
-    assert sandbox_item(SANDBOX) == text_format.Parse(SHOWN, pb.PodSandbox())
+    assert pb.PodSandbox(**sandbox_item(SANDBOX)) == text_format.Parse(SHOWN, pb.PodSandbox())
 
 
 def test_status() -> None:
@@ -48,23 +48,23 @@ def test_status() -> None:
     network { ip: "10.0.0.2" additional_ips { ip: "fd00::2" } additional_ips { ip: "10.1.0.2" } }
     linux { namespaces { options { network: NODE } } }
     """
-    assert sandbox_status(SANDBOX) == text_format.Parse(SHOWN + more, pb.PodSandboxStatus())
+    assert pb.PodSandboxStatus(**sandbox_status(SANDBOX)) == text_format.Parse(SHOWN + more, pb.PodSandboxStatus())
 
 
 def test_without_addresses() -> None:
-    assert network_status(()) == pb.PodSandboxNetworkStatus()
+    assert network_status(()) == {}
 
 
 @pytest.mark.parametrize("state", State)
 def test_only_a_ready_sandbox_is_ready(state: State) -> None:
-    shown = sandbox_status(msgspec.structs.replace(SANDBOX, state=state)).state
+    shown = sandbox_status(msgspec.structs.replace(SANDBOX, state=state))["state"]
     assert (shown == pb.SANDBOX_READY) == (state is State.READY)
 
 
 def test_namespaces_round_trip() -> None:
     userns = UserNamespace(NamespaceMode.POD, (IDMapping(1, 2, 3),), (IDMapping(4, 5, 6),))
     options = NamespaceOptions(NamespaceMode.NODE, NamespaceMode.CONTAINER, NamespaceMode.POD, "t", userns)
-    assert namespace_options("", namespace_message(options)) == options
+    assert namespace_options("", pb.NamespaceOption(**namespace_fields(options))) == options
 
 
 @pytest.mark.parametrize(
