@@ -79,6 +79,7 @@ def host_of_a_kubelet() -> Iterator[str]:
     places = [hierarchy / name for hierarchy in _hierarchies()]
     try:
         for place in places:
+            _enable_controllers(place.parent)
             place.mkdir()
         yield name
     finally:
@@ -92,6 +93,14 @@ def _hierarchies() -> list[Path]:
     if (_CGROUPS / "cgroup.procs").exists():
         return [_CGROUPS]
     return [place for place in _CGROUPS.iterdir() if not place.is_symlink() and (place / "cgroup.procs").exists()]
+
+
+def _enable_controllers(hierarchy: Path) -> None:
+    """Let the cgroups of a version 2 have all controllers: a kubelet wants them, and systemd gives out a few."""
+    available = hierarchy / "cgroup.controllers"
+    if available.exists():
+        wanted = " ".join(f"+{name}" for name in available.read_text().split())
+        (hierarchy / "cgroup.subtree_control").write_text(wanted)
 
 
 def processes_of(cgroup: str) -> set[int]:
