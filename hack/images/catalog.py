@@ -145,6 +145,30 @@ def suite() -> dict[str, Image]:
     return found
 
 
+def node_suite(registry: str, agnhost: Path) -> dict[str, Image]:
+    """Every image of Kubernetes' conformance specs of nodes, by name; ``agnhost`` is the program of most of them.
+
+    Names and uses are facts of its sources (kubernetes 1.36, test/utils/image/manifest.go and test/e2e/common).
+    """
+    passwd = _PASSWD + b"user-defined-in-image:x:1000:1000::/:/bin/sh\n"
+    group = _GROUP + b"user-defined-in-image:x:1000:\ngroup-defined-in-image:x:50000:user-defined-in-image\n"
+    program = [file("agnhost", agnhost.read_bytes(), mode=0o755), hard_link("agnhost-2", "agnhost", 0o755)]
+    users = [file("etc/passwd", passwd), file("etc/group", group)]
+    web = image([busybox(), nginx(80)], Cmd=["/usr/sbin/nginx", "-c", "/etc/nginx/nginx.conf"])
+    return {
+        f"{registry}/{E2E}agnhost:2.63.0": image(
+            [busybox(), _program("/usr/bin/curl"), users, program], Entrypoint=["/agnhost"], Cmd=["pause"]
+        ),
+        f"{registry}/{E2E}busybox:1.37.0-1": image([busybox()], Cmd=["sh"]),
+        f"{registry}/{E2E}ipc-utils:1.4": image([busybox()], Cmd=["sh"]),
+        f"{registry}/{E2E}nginx:1.15-4": web,
+        f"{registry}/{E2E}nginx:1.27-0": web,
+        f"{registry}/{E2E}nonewprivs:1.4": no_new_privileges(),
+        f"{registry}/{E2E}nonroot:1.5": marked("nonroot", "1234"),
+        f"{registry}/pause:3.10.2": pause(),
+    }
+
+
 def sized(files: int, total: int, layers: int) -> Image:
     """An image to measure with: ``files`` files of ``total`` bytes in ``layers`` layers, packing to less than half."""
     source = random.Random(f"{files} {total}")

@@ -29,6 +29,7 @@ _SERVER = f"https://{GATEWAY}:6443"
 _ETCD = "http://127.0.0.1:2379"
 _SERVICES = "10.96.0.0/16"
 _TOKEN = "token"
+_ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
 
 
 class WorkerNode:
@@ -58,23 +59,23 @@ class WorkerNode:
 
 
 class Cluster:
-    """Its files are in ``home``, which the nodes must see as well."""
+    """Its files are in ``home``, which the nodes must see as well; ``kubeconfig`` is for clients on this host."""
 
     def __init__(self, home: Path) -> None:
         self._home, self.nodes = home, list[WorkerNode]()
         self._undo = ExitStack()
         self.api = KubeApi(_SERVER, _TOKEN)
-        self._kubeconfig = home / "kubeconfig"
+        self.kubeconfig = home / "kubeconfig"
 
     def start(self) -> None:
-        """Start the control plane and wait until the API server serves."""
+        """Start the control plane and wait until it takes pods."""
         host = Host()
         for words in ("link add lan0 type bridge", f"addr add {GATEWAY}/24 dev lan0", "link set lan0 up"):
             host.run("ip", *words.split())
         key = self._home / "key.pem"
         host.run("openssl", "genrsa", "-out", key, "2048")
         (self._home / "tokens").write_text(f'{_TOKEN},admin,admin,"system:masters"\n')
-        self._kubeconfig.write_text(json.dumps(_kubeconfig()))
+        self.kubeconfig.write_text(json.dumps(_kubeconfig()))
         self._run("etcd", "--unsafe-no-fsync", f"--data-dir={self._home / 'etcd'}")
         self._run(
             "kube-apiserver",
@@ -84,24 +85,32 @@ class Cluster:
             f"--service-cluster-ip-range={_SERVICES}",
             f"--token-auth-file={self._home / 'tokens'}",
             "--authorization-mode=AlwaysAllow",
+            "--allow-privileged",
             f"--service-account-key-file={key}",
             f"--service-account-signing-key-file={key}",
             "--service-account-issuer=https://kubernetes.default.svc",
-            "--disable-admission-plugins=ServiceAccount",
             "--kubelet-preferred-address-types=InternalIP",
         )
-        client = (f"--kubeconfig={self._kubeconfig}", "--leader-elect=false")
-        cidrs = ("--allocate-node-cidrs", f"--cluster-cidr={CLUSTER_CIDR}", f"--service-cluster-ip-range={_SERVICES}")
-        self._run("kube-controller-manager", *client, *cidrs)
+        assert eventually(self.api.serves, 60), self._tail()  # its certificate is there, too
+        client = (f"--kubeconfig={self.kubeconfig}", "--leader-elect=false")
+        self._run(
+            "kube-controller-manager",
+            *client,
+            "--allocate-node-cidrs",
+            f"--cluster-cidr={CLUSTER_CIDR}",
+            f"--service-cluster-ip-range={_SERVICES}",
+            f"--service-account-private-key-file={key}",
+            f"--root-ca-file={self._home / 'certificates/apiserver.crt'}",
+        )
         self._run("kube-scheduler", *client)
-        assert eventually(self.api.serves, 60), self._tail()
+        assert eventually(lambda: self.api.get(_ACCOUNTS)["items"], 60), self._tail()  # no pods without
 
     def add_node(self, name: str, runtime: str) -> None:
         """Have another node with this OCI runtime join, and wait until it is ready."""
         number = len(self.nodes) + 1
         near, far = socket.socketpair()
         log = self._home / f"{name}.log"
-        node = ("tests.lab.cluster_node", name, f"192.168.77.{10 + number}", str(self._kubeconfig), runtime)
+        node = ("tests.lab.cluster_node", name, f"192.168.77.{10 + number}", str(self.kubeconfig), runtime)
         argv = (sys.executable, ROOT / "hack/throwaway", sys.executable, "-m", *node)
         with far, log.open("wb") as output:
             process = subprocess.Popen(argv, stdin=far.fileno(), stdout=output, stderr=output, cwd=ROOT)

@@ -11,14 +11,14 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from cni_runtime.testing.host import Host
 from tests.lab.conflists import PORTMAP, conflist
 from tests.lab.daemon import TOOLS, crishim
-from tests.lab.kubelet import Kubelet, host_of_a_kubelet, import_image
+from tests.lab.kubelet import Kubelet, host_of_a_kubelet, import_archive, import_image
 from tests.lab.node import Node, eventually
 
 CLUSTER_CIDR, GATEWAY = "10.244.0.0/16", "192.168.77.1"
@@ -37,6 +37,12 @@ class ClusterNode:
         import_image(self._node)
         self._kubelet = Kubelet(self._node, cgroup, name, address, kubeconfig)
         self._agents = ExitStack()
+        self._orders: dict[str, Callable[..., object]] = {
+            "crash": self.crash,
+            "leftovers": self.leftovers,
+            "load": self.load,
+            "tail": self.tail,
+        }
 
     def start(self) -> None:
         """Start all, as a cluster does: flannel's agent writes the network list when it knows the node's subnet."""
@@ -102,6 +108,10 @@ class ClusterNode:
         self._node.daemon.kill()
         self._node.restart()
 
+    def load(self, archive: str) -> None:
+        """Give the server images."""
+        import_archive(self._node, archive)
+
     def leftovers(self) -> list[str]:
         """What is left of pods when the API server has none any more: agents end, and take what is theirs along."""
         self._end_pods()
@@ -114,7 +124,8 @@ class ClusterNode:
         """Answer orders until there are no more."""
         with orders.makefile("rw") as lines:
             for order in lines:
-                answer = {"crash": self.crash, "leftovers": self.leftovers, "tail": self.tail}[order.strip()]()
+                verb, *words = order.split()
+                answer = self._orders[verb](*words)
                 lines.write(json.dumps(answer) + "\n")
                 lines.flush()
 

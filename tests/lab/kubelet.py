@@ -154,6 +154,11 @@ def import_image(node: Node) -> None:
     """Give the node's server the image of ``container``."""
     archive = node.home / "busybox.tar"
     _run(sys.executable, ROOT / "hack/images/archive", archive)
+    import_archive(node, archive)
+
+
+def import_archive(node: Node, archive: str | Path) -> None:
+    """Give the node's server the images of an archive."""
     _run(Path(sys.executable).with_name("crishim"), "image", "import", archive, "--address", node.daemon.socket)
 
 
