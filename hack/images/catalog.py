@@ -96,10 +96,9 @@ def pause() -> Image:
 
 def no_new_privileges() -> Image:
     """Prints the effective uid, which a set-user-id program can only raise without no_new_privs."""
-    ((info, content), *libraries) = _program("/usr/bin/id")
-    info.name, info.mode = "bin/suid-id", 0o4755
     script = 'echo "Effective uid: $(/bin/suid-id -u)"'
-    return image([busybox(), [(info, content), *libraries]], Entrypoint=["/bin/sh", "-c", script])
+    suid = _program("/usr/bin/id", "bin/suid-id", mode=0o4755)
+    return image([busybox(), suid], Entrypoint=["/bin/sh", "-c", script])
 
 
 def predefined_group() -> Image:
@@ -150,16 +149,11 @@ def node_suite(registry: str, agnhost: Path) -> dict[str, Image]:
 
     Names and uses are facts of its sources (kubernetes 1.36, test/utils/image/manifest.go and test/e2e/common).
     """
-    passwd = _PASSWD + b"user-defined-in-image:x:1000:1000::/:/bin/sh\n"
-    group = _GROUP + b"user-defined-in-image:x:1000:\ngroup-defined-in-image:x:50000:user-defined-in-image\n"
-    program = [file("agnhost", agnhost.read_bytes(), mode=0o755), hard_link("agnhost-2", "agnhost", 0o755)]
-    users = [file("etc/passwd", passwd), file("etc/group", group)]
     web = image([busybox(), nginx(80)], Cmd=["/usr/sbin/nginx", "-c", "/etc/nginx/nginx.conf"])
     return {
-        f"{registry}/{E2E}agnhost:2.63.0": image(
-            [busybox(), _program("/usr/bin/curl"), users, program], Entrypoint=["/agnhost"], Cmd=["pause"]
-        ),
+        f"{registry}/{E2E}agnhost:2.63.0": _agnhost(agnhost),
         f"{registry}/{E2E}busybox:1.37.0-1": image([busybox()], Cmd=["sh"]),
+        f"{registry}/{E2E}glibc-dns-testing:2.0.0": image([busybox()], Cmd=["sh"]),
         f"{registry}/{E2E}ipc-utils:1.4": image([busybox()], Cmd=["sh"]),
         f"{registry}/{E2E}nginx:1.15-4": web,
         f"{registry}/{E2E}nginx:1.27-0": web,
@@ -167,6 +161,24 @@ def node_suite(registry: str, agnhost: Path) -> dict[str, Image]:
         f"{registry}/{E2E}nonroot:1.5": marked("nonroot", "1234"),
         f"{registry}/pause:3.10.2": pause(),
     }
+
+
+def _agnhost(program: Path) -> Image:
+    """``program`` under both its names, what specs run beside it, and the user and certificate they know of."""
+    passwd = _PASSWD + b"user-defined-in-image:x:1000:1000::/:/bin/sh\n"
+    group = _GROUP + b"user-defined-in-image:x:1000:\ngroup-defined-in-image:x:50000:user-defined-in-image\n"
+    request = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout - -out -"
+    key_and_certificate = subprocess.run(request.split(), check=True, capture_output=True).stdout
+    files = [
+        file("etc/passwd", passwd),
+        file("etc/group", group),
+        file("localhost.crt", key_and_certificate),
+        file("localhost.key", key_and_certificate),
+        file("agnhost", program.read_bytes(), mode=0o755),
+        hard_link("agnhost-2", "agnhost", 0o755),
+    ]
+    tools = (_program("/usr/bin/bash"), _program("/usr/bin/curl"), _program("/usr/bin/nc.openbsd", "bin/nc"))
+    return image([busybox(), *tools, files], Entrypoint=["/agnhost"], Cmd=["pause"])
 
 
 def sized(files: int, total: int, layers: int) -> Image:
@@ -189,9 +201,9 @@ def _filled(source: random.Random, pool: bytes, number: int, files: int, mean: i
     return members
 
 
-def _program(path: str) -> Sequence[Member]:
-    """A program and the libraries it is linked to, where its loader looks for them."""
-    return (file(path[1:], Path(path).read_bytes(), mode=0o755), *_linked(Path(path)))
+def _program(path: str, name: str = "", mode: int = 0o755) -> Sequence[Member]:
+    """A program, by another ``name`` if one is given, and the libraries it is linked to, where its loader looks."""
+    return (file(name or path[1:], Path(path).read_bytes(), mode=mode), *_linked(Path(path)))
 
 
 def _linked(program: Path) -> Sequence[Member]:
