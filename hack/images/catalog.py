@@ -177,7 +177,11 @@ def _agnhost(program: Path) -> Image:
         file("agnhost", program.read_bytes(), mode=0o755),
         hard_link("agnhost-2", "agnhost", 0o755),
     ]
-    tools = (_program("/usr/bin/bash"), _program("/usr/bin/curl"), _program("/usr/bin/nc.openbsd", "bin/nc"))
+    tools = (
+        _program("/usr/bin/bash", "bin/bash"),
+        _program("/usr/bin/curl"),
+        _program("/usr/bin/nc.openbsd", "bin/nc"),
+    )
     return image([busybox(), *tools, files], Entrypoint=["/agnhost"], Cmd=["pause"])
 
 
