@@ -23,7 +23,7 @@ def container_status(container: Container) -> Fields:
     config = container.config
     return {
         "id": container.id,
-        "metadata": _metadata(config.metadata),
+        "metadata": container_metadata(config.metadata),
         "state": _STATES[container.state],
         "created_at": container.created_at,
         # One that ended without a start: a kubelet would show 0 as a start in 1970.
@@ -51,7 +51,7 @@ def container_item(container: Container) -> Fields:
     return {
         "id": container.id,
         "pod_sandbox_id": container.sandbox_id,
-        "metadata": _metadata(config.metadata),
+        "metadata": container_metadata(config.metadata),
         "image": _image(config.image),
         "image_ref": container.image_digest or container.image_ref,
         "image_id": container.image_ref,
@@ -62,7 +62,8 @@ def container_item(container: Container) -> Fields:
     }
 
 
-def _metadata(metadata: ContainerMetadata) -> Fields:
+def container_metadata(metadata: ContainerMetadata) -> Fields:
+    """What identifies a container to a kubelet."""
     return {"name": metadata.name, "attempt": metadata.attempt}
 
 

@@ -15,7 +15,7 @@ def sandbox_status(sandbox: Sandbox) -> Fields:
     config = sandbox.config
     return {
         "id": sandbox.id,
-        "metadata": _metadata(config.metadata),
+        "metadata": pod_metadata(config.metadata),
         "state": _state(sandbox.state),
         "created_at": sandbox.created_at,
         "network": network_status(sandbox.ips),
@@ -31,7 +31,7 @@ def sandbox_item(sandbox: Sandbox) -> Fields:
     config = sandbox.config
     return {
         "id": sandbox.id,
-        "metadata": _metadata(config.metadata),
+        "metadata": pod_metadata(config.metadata),
         "state": _state(sandbox.state),
         "created_at": sandbox.created_at,
         "labels": config.labels,
@@ -55,7 +55,8 @@ def sandbox_filter(message: pb.PodSandboxFilter) -> SandboxFilter:
     return SandboxFilter(id=message.id, ready=ready, labels=dict(message.label_selector))
 
 
-def _metadata(metadata: PodMetadata) -> Fields:
+def pod_metadata(metadata: PodMetadata) -> Fields:
+    """What identifies a pod to a kubelet."""
     return {
         "name": metadata.name,
         "uid": metadata.uid,

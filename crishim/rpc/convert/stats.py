@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from crishim.container.stats import ContainerStats, PodStats
 from crishim.drivers.cgroups.stats import GroupStats, Pressure, Stall
 from crishim.drivers.usage import DiskUsage, InterfaceUsage
+from crishim.rpc.convert.container_status import container_metadata
 from crishim.rpc.convert.message import Fields
+from crishim.rpc.convert.sandbox import pod_metadata
 
 _DEFAULT_INTERFACE = "eth0"
 
@@ -18,7 +20,7 @@ def container_stats(stats: ContainerStats) -> Fields:
     return {
         "attributes": {
             "id": stats.container.id,
-            "metadata": {"name": config.metadata.name, "attempt": config.metadata.attempt},
+            "metadata": container_metadata(config.metadata),
             "labels": config.labels,
             "annotations": config.annotations,
         },
@@ -31,16 +33,10 @@ def container_stats(stats: ContainerStats) -> Fields:
 def pod_stats(stats: PodStats) -> Fields:
     """One pod with its containers."""
     config, group = stats.sandbox.config, stats.group
-    metadata = config.metadata
     return {
         "attributes": {
             "id": stats.sandbox.id,
-            "metadata": {
-                "name": metadata.name,
-                "uid": metadata.uid,
-                "namespace": metadata.namespace,
-                "attempt": metadata.attempt,
-            },
+            "metadata": pod_metadata(config.metadata),
             "labels": config.labels,
             "annotations": config.annotations,
         },
